@@ -1,0 +1,1 @@
+"""The executable specification: vx32 in plain Python. It needs the standard library and nothing else."""

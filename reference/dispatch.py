@@ -1,0 +1,318 @@
+"""The dispatcher: runs translated code, and makes of its stops what a guest's host wants to see.
+
+Common to every engine that translates. A subclass supplies the processor (:meth:`TranslatingEngine._enter`: modelled or
+real) and may supply a faster translator; all decisions are here:
+
+* which fragment comes next, and when one must be made;
+* what a stop means: a fault becomes the precise trap of a guest instruction, an interruption is carried forward to an
+  instruction boundary;
+* stores into pages with translated code: their fragments are dropped, the store is executed alone, and the guest goes
+  on in new fragments.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from reference import layout as at
+from reference.cache import CacheFull, CodeCache
+from reference.engine import Stats
+from reference.engines import execute_one
+from reference.isa.decode import decode
+from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
+from reference.layout import Reason
+from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
+from reference.policy import Policy
+from reference.registers import CPU, EIP, Segment
+from reference.stop import Stop, StopKind
+from reference.translator import FETCH_BYTES, Fragment, emit_single, translate
+from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
+
+_MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
+#: No template and no stub is longer than this many instructions.
+_MOST_CARRIED: Final = 200
+#: Room that a fragment may need in the code segment, whatever it contains.
+_LARGEST_FRAGMENT: Final = 16 << 10
+
+
+class TranslatingEngine:
+    """An :class:`reference.engine.Engine` that runs fragments. ``code`` and ``control`` are the bytes of the two
+    segments, ``cpu`` a view over the first words of the control block."""
+
+    name = "translating"
+
+    def __init__(
+        self,
+        space: AddressSpace,
+        policy: Policy,
+        *,
+        cpu: CPU,
+        code: memoryview,
+        control: memoryview,
+        origin: int = 0,
+        code_changed: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.space = space
+        self.policy = policy
+        self.cpu = cpu
+        self.stats = Stats()
+        self._words = control.cast("I")
+        self._origin = origin
+        self._cache = CodeCache(code, self._words, origin=origin, changed=code_changed)
+        self._single_eip: int | None = None
+        self._interrupted = False
+        self._held: Trap | None = None
+        self._closed = False
+        space.add_watcher(self._code_changes)
+
+    # -- the Engine protocol -------------------------------------------------------------------------------------
+
+    def run(self) -> Trap:
+        """Run from ``cpu.eip`` until a trap."""
+        started = time.perf_counter()
+        translating = self.stats.seconds_translating
+        try:
+            trap = self._run()
+        finally:
+            elapsed = time.perf_counter() - started
+            self.stats.seconds_running += elapsed - (self.stats.seconds_translating - translating)
+        self.stats.traps += 1
+        return trap
+
+    def step(self) -> Trap:
+        """Run exactly one instruction."""
+        trap = self._single()
+        self.stats.traps += 1
+        return trap if trap is not None else Trap(Vector.SINGLE_STEP, self.cpu.eip)
+
+    def interrupt(self) -> None:
+        """Make a running or the next :meth:`run` return an IRQ trap. From any thread or signal handler."""
+        self._interrupted = True
+        self._kick()
+
+    def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
+        """What GS means from now on. The old base is folded into the fragments, so a new one needs new fragments."""
+        if base != self.cpu.gs_base:
+            self._cache.flush()
+        self.cpu.gs_selector, self.cpu.gs_base = selector, base
+
+    def close(self) -> None:
+        """Give everything back."""
+        if not self._closed:
+            self._closed = True
+            self.space.remove_watcher(self._code_changes)
+
+    # -- what a subclass supplies --------------------------------------------------------------------------------
+
+    def _enter(self, offset: int, single: bool) -> Stop:
+        """Run translated code from a code offset until it stops. ``single``: execute exactly one instruction."""
+        raise NotImplementedError
+
+    def _last_stop(self) -> Stop:
+        """How translated code stopped when :meth:`_enter` did not return because the host's signal handler raised."""
+        raise NotImplementedError
+
+    def _kick(self) -> None:
+        """Make a running :meth:`_enter` return soon with INTERRUPTED."""
+        raise NotImplementedError
+
+    def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
+        return translate(code, eip, self.policy, offset=offset, gs_base=self.cpu.gs_base, origin=self._origin)
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> Trap:
+        cpu, words = self.cpu, self._words
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        while True:
+            if self._interrupted:
+                self._interrupted = False
+                return Trap(Vector.IRQ, cpu.eip)
+            body = self._cache.bodies.get(words[EIP])
+            if body is None:
+                found = self._make_fragment(words[EIP])
+                if isinstance(found, Trap):
+                    return found
+                body = found
+            try:
+                stop = self._enter(body, False)
+            except BaseException:
+                # A signal handler of the host raised. Nothing is lost: what the guest did is kept for the next run.
+                self._held = self._make_sense(self._last_stop())
+                raise
+            trap = self._make_sense(stop)
+            if trap is not None:
+                return trap
+
+    def _make_sense(self, stop: Stop) -> Trap | None:
+        """What a stop means: a trap for the guest's host, or None where the guest can go on at ``cpu.eip``."""
+        if stop.kind == StopKind.INTERRUPTED:
+            stop = self._carry_forward(stop)
+        if stop.kind == StopKind.LEFT:
+            return self._left()
+        if stop.kind == StopKind.FAULT:
+            return self._fault(stop)
+        return None  # interrupted, and at an instruction boundary by now
+
+    def _left(self) -> Trap | None:
+        """Translated code came through the exit stub: a trap for the guest's host, or None after some work here."""
+        reason = self._words[at.REASON >> 2]
+        if reason == Reason.CHAIN:
+            self.cpu.eip = self._cache.branch_target(self._words[at.SITE >> 2])
+            return None
+        if reason == Reason.LOOKUP:
+            eip = self.cpu.eip
+            if eip not in self._cache.bodies:
+                found = self._make_fragment(eip)
+                if isinstance(found, Trap):
+                    return found
+            self._cache.learn(eip)
+            return None
+        if reason == Reason.ASSIST:
+            return self._assist()
+        if reason == Vector.INVALID_OPCODE:
+            return processor_trap(Vector.INVALID_OPCODE, self.cpu.eip, self._describe(self.cpu.eip))
+        if reason < Vector.IRQ:
+            return processor_trap(Vector(reason), self.cpu.eip)
+        return Trap(reason, self.cpu.eip)
+
+    def _fault(self, stop: Stop) -> Trap | None:
+        eip = self._precise(stop.offset)
+        self.cpu.eip = eip
+        if stop.vector == Vector.PAGE_FAULT:
+            if self._is_code_store(stop):
+                self._release(stop.address)
+                return self._single()
+            return page_fault(eip, stop.address, stop.access)
+        if stop.vector in _MEMORY_VECTORS:
+            return protection_fault(eip, vector=Vector(stop.vector))
+        return processor_trap(Vector(stop.vector), eip, self._describe(eip))
+
+    def _is_code_store(self, stop: Stop) -> bool:
+        """Whether a fault is only the protection of a page with translated code, which the guest may write."""
+        if stop.access != Access.WRITE or stop.address >= self.space.limit:
+            return False
+        state = self.space.permissions[stop.address >> PAGE_SHIFT]
+        return bool(state & WATCHED and state & Access.WRITE)
+
+    def _release(self, address: int) -> None:
+        """Let a page of code be written to: its fragments go."""
+        page = address >> PAGE_SHIFT
+        self.space.touch(page, page + 1)
+
+    def _precise(self, offset: int) -> int:
+        """The guest EIP for a fault at a code offset; gives back the register that a template had borrowed."""
+        if self._single_eip is not None:
+            return self._single_eip
+        span = self._cache.span_at(offset)
+        assert span is not None, f"fault outside any template, at code offset {offset:#x}"
+        if span.borrowed and offset >= span.borrowed:
+            self.cpu.ecx = self._words[at.SPILL_ECX >> 2]
+        return span.eip
+
+    def _carry_forward(self, stop: Stop) -> Stop:
+        """After an interruption inside a template or stub: go on to the next boundary between guest instructions.
+
+        There the registers are the guest's own. What follows may as well fault, or leave: then that is the stop.
+        """
+        for _ in range(_MOST_CARRIED):
+            if stop.kind in (StopKind.LEFT, StopKind.FAULT):
+                return stop
+            span = self._cache.span_at(stop.offset)
+            if span is not None and span.offset == stop.offset:
+                self.cpu.eip = span.eip
+                return Stop(StopKind.INTERRUPTED, stop.offset)
+            stop = self._enter(stop.offset, True)
+        raise AssertionError(f"no instruction boundary near code offset {stop.offset:#x}")
+
+    # -- one instruction -----------------------------------------------------------------------------------------
+
+    def _single(self) -> Trap | None:
+        """Execute exactly the instruction at ``cpu.eip``; its trap, or None."""
+        eip = self.cpu.eip
+        try:
+            instruction = decode(self.space.fetch(eip, 15), eip, self.policy)
+        except TruncatedCode as error:
+            return page_fault(eip, error.missing, Access.EXECUTE)
+        except InvalidOpcode as error:
+            return processor_trap(Vector.INVALID_OPCODE, eip, str(error))
+        unusable = instruction.segment == Segment.GS and self.cpu.gs_base is None
+        if instruction.row.kind != Kind.COPY or unusable:
+            return self._assist()
+        return self._alone(instruction)
+
+    def _alone(self, instruction: Instruction) -> Trap | None:
+        """Execute one instruction as it stands on this engine's processor, in the scratch area; its trap, or None."""
+        eip = instruction.eip
+        self._cache.write(at.SCRATCH_CODE, emit_single(instruction, at.SCRATCH_CODE, self.cpu.gs_base))
+        try:
+            self._single_eip = eip
+            while True:
+                stop = self._enter(at.SCRATCH_CODE, False)
+                if stop.kind == StopKind.FAULT:
+                    if stop.vector != Vector.PAGE_FAULT or not self._is_code_store(stop):
+                        return self._fault(stop)
+                    self._release(stop.address)
+                elif stop.kind == StopKind.INTERRUPTED and stop.offset == at.SCRATCH_CODE:
+                    # Not executed, or a REP with iterations to go.
+                    if self._interrupted:
+                        self._interrupted = False
+                        self.cpu.eip = eip
+                        return Trap(Vector.IRQ, eip)
+                else:
+                    self.cpu.eip = instruction.next_eip
+                    return None
+        finally:
+            self._single_eip = None
+
+    def _assist(self) -> Trap | None:
+        """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        return execute_one(self.cpu, self.space, self.policy)
+
+    # -- fragments -----------------------------------------------------------------------------------------------
+
+    def _make_fragment(self, eip: int) -> int | Trap:
+        """Translate the guest code at ``eip``: the code offset of its body, or the trap of fetching or decoding it."""
+        started = time.perf_counter()
+        try:
+            while True:
+                code = self.space.fetch(eip, FETCH_BYTES)
+                fragment = self._translate(code, eip, self._room())
+                first, last = eip >> PAGE_SHIFT, (eip + fragment.length - 1) >> PAGE_SHIFT
+                self.space.watch(first, last + 1)
+                # Another thread of the guest may have written between the copy and the watch.
+                if self.space.fetch(eip, fragment.length) == code[: fragment.length]:
+                    break
+        except TruncatedCode as error:
+            return page_fault(eip, error.missing, Access.EXECUTE)
+        except InvalidOpcode as error:
+            return processor_trap(Vector.INVALID_OPCODE, eip, str(error))
+        self._cache.install(fragment)
+        self.stats.fragments += 1
+        self.stats.guest_bytes_translated += fragment.length
+        self.stats.cache_bytes = self._cache.next
+        self.stats.seconds_translating += time.perf_counter() - started
+        return self._cache.bodies[eip]
+
+    def _room(self) -> int:
+        try:
+            return self._cache.reserve(_LARGEST_FRAGMENT)
+        except CacheFull:
+            self._cache.flush()
+            return self._cache.reserve(_LARGEST_FRAGMENT)
+
+    def _code_changes(self, first: int, last: int) -> None:
+        """The address space is about to change pages that fragments were made from."""
+        if self._cache.drop_pages(first, last):
+            self.stats.invalidations += 1
+
+    def _describe(self, eip: int) -> str:
+        """The instruction at ``eip`` in words, for messages."""
+        try:
+            return decode(self.space.fetch(eip, 15), eip, self.policy).mnemonic
+        except (InvalidOpcode, TruncatedCode) as error:
+            return str(error)

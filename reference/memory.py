@@ -1,0 +1,326 @@
+"""Guest memory: an address space of 4 KiB pages with permissions.
+
+An :class:`AddressSpace` is what lies behind a guest's data segment: addresses 0 to ``limit - 1``, each page unmapped or
+mapped with read, write and execute permission. Execute permission is the translator's business alone: no host page of
+guest memory is ever executable.
+
+Pages that hold translated (or predecoded) code are *watched*. Whoever is about to change such a page (guest store, host
+write, unmap) tells the watcher first, so that what was derived from the old bytes can be dropped.
+
+The native engine derives its own space from this one, with the same checks over memory that the processor sees too.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from reference.errors import MemoryFault, OutOfMemory
+from reference.traps import Access
+
+PAGE: Final = 4096
+PAGE_SHIFT: Final = 12
+MAX_LIMIT: Final = 1 << 32
+
+#: Further bits of a page's permission byte: derived code depends on its content; it is mapped; it was once mapped.
+WATCHED: Final = 8
+MAPPED: Final = 16
+USED: Final = 32
+
+_U16: Final = struct.Struct("<H")
+_U32: Final = struct.Struct("<I")
+_U64: Final = struct.Struct("<Q")
+
+
+def page_floor(address: int) -> int:
+    """``address`` rounded down to a page."""
+    return address & -PAGE
+
+
+def page_ceil(address: int) -> int:
+    """``address`` rounded up to a page."""
+    return (address + PAGE - 1) & -PAGE
+
+
+class AddressSpace:
+    """Guest memory of ``limit`` bytes of addresses (a multiple of 4096), of which at most ``budget`` bytes are mapped.
+
+    ``buffer`` is the whole of it as a writable memoryview of bytes, without checks: for code that has checked.
+    ``permissions`` has a byte for each page: :class:`Access` bits, :data:`WATCHED`, :data:`MAPPED`, :data:`USED`.
+    """
+
+    def __init__(self, limit: int, *, budget: int | None = None, buffer: memoryview | None = None) -> None:
+        if limit <= 0 or limit % PAGE or limit > MAX_LIMIT:
+            raise ValueError(f"limit must be a multiple of {PAGE} up to 4 GiB, not {limit:#x}")
+        self.limit = limit
+        self.budget = limit if budget is None else budget
+        self.mapped = 0
+        self.permissions = bytearray(limit >> PAGE_SHIFT)
+        self.buffer = buffer if buffer is not None else memoryview(mmap.mmap(-1, limit))
+        self._watchers: list[Callable[[int, int], None]] = []
+
+    # -- mapping -------------------------------------------------------------------------------------------------
+
+    def map(self, start: int, length: int, access: Access) -> None:
+        """Map pages of zeros at ``start``, replacing what was there. Both numbers are multiples of 4096.
+
+        Raises OutOfMemory when the budget is exceeded, ValueError for a range outside the space.
+        """
+        first, last = self._pages(start, length)
+        fresh = sum(1 for state in self.permissions[first:last] if not state & MAPPED) * PAGE
+        if self.mapped + fresh > self.budget:
+            raise OutOfMemory(
+                f"mapping {length:#x} bytes at {start:#010x} exceeds the guest's {self.budget:#x} bytes of memory"
+            )
+        self._before_change(first, last)
+        self._clear(first, last)
+        self.mapped += fresh
+        self.permissions[first:last] = bytes([access | MAPPED | USED]) * (last - first)
+        self._apply(first, last)
+
+    def protect(self, start: int, length: int, access: Access) -> None:
+        """Change the permissions of mapped pages. Raises MemoryFault at the first page that is not mapped."""
+        first, last = self._pages(start, length)
+        for page in range(first, last):
+            if not self.permissions[page] & MAPPED:
+                raise MemoryFault(page << PAGE_SHIFT, access)
+        self._before_change(first, last)
+        self.permissions[first:last] = bytes([access | MAPPED | USED]) * (last - first)
+        self._apply(first, last)
+
+    def unmap(self, start: int, length: int) -> None:
+        """Remove pages; pages that are not mapped are left as they are."""
+        first, last = self._pages(start, length)
+        self._before_change(first, last)
+        gone = sum(1 for state in self.permissions[first:last] if state & MAPPED) * PAGE
+        self.mapped -= gone
+        self.permissions[first:last] = bytes(state & USED for state in self.permissions[first:last])
+        self._apply(first, last)
+
+    def find_free(self, length: int, *, low: int, high: int) -> int | None:
+        """The highest start of ``length`` unmapped bytes within [low, high), or None. Top-down, as Linux places mmap."""
+        need = page_ceil(length) >> PAGE_SHIFT
+        run = 0
+        for page in range(min(high, self.limit) // PAGE - 1, page_ceil(low) // PAGE - 1, -1):
+            run = 0 if self.permissions[page] & MAPPED else run + 1
+            if run == need:
+                return page << PAGE_SHIFT
+        return None
+
+    def is_mapped(self, start: int, length: int) -> bool:
+        """Whether every page of the range is mapped, with whatever permission."""
+        first, last = self._pages(page_floor(start), page_ceil(start + length) - page_floor(start))
+        return all(state & MAPPED for state in self.permissions[first:last])
+
+    def regions(self) -> list[tuple[int, int, Access]]:
+        """What is mapped, in order: (start, end, access) for each run of pages with equal permissions."""
+        found: list[tuple[int, int, Access]] = []
+        for page, state in enumerate(self.permissions):
+            if not state & MAPPED:
+                continue
+            start, access = page << PAGE_SHIFT, Access(state & 7)
+            if found and found[-1][1] == start and found[-1][2] == access:
+                found[-1] = (found[-1][0], start + PAGE, access)
+            else:
+                found.append((start, start + PAGE, access))
+        return found
+
+    # -- checked access ------------------------------------------------------------------------------------------
+
+    def check(self, address: int, length: int, access: Access) -> None:
+        """Raise MemoryFault unless every byte of the range permits ``access``. An empty range is always allowed.
+
+        The range must not wrap: one that passes the limit faults at the limit.
+        """
+        if length == 0:
+            return
+        if address < 0 or length < 0 or address >= self.limit:
+            raise MemoryFault(address, access)
+        wanted = int(access)  # the arithmetic of enumerations is slow
+        for page in range(
+            address >> PAGE_SHIFT, min(address + length - 1 >> PAGE_SHIFT, (self.limit >> PAGE_SHIFT) - 1) + 1
+        ):
+            if self.permissions[page] & wanted != wanted:
+                raise MemoryFault(max(address, page << PAGE_SHIFT), access)
+        if address + length > self.limit:
+            raise MemoryFault(self.limit, access)
+
+    def read(self, address: int, length: int) -> bytes:
+        """``length`` bytes; raises MemoryFault."""
+        self.check(address, length, Access.READ)
+        return bytes(self.buffer[address : address + length])
+
+    def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        """Store ``data``; all of it or, with MemoryFault, nothing."""
+        length = len(data)
+        self.check(address, length, Access.WRITE)
+        if length:
+            self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
+            self.buffer[address : address + length] = data
+
+    def view(self, address: int, length: int, access: Access = Access.READ) -> memoryview:
+        """The range itself, without a copy. With WRITE, derived code is dropped now, not at later stores."""
+        self.check(address, length, access)
+        if access & Access.WRITE and length:
+            self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
+            return self.buffer[address : address + length]
+        return self.buffer[address : address + length].toreadonly()
+
+    def read_string(self, address: int, *, most: int = 1 << 20) -> bytes:
+        """The bytes up to a zero byte. Raises MemoryFault, or ValueError when there is none within ``most`` bytes."""
+        found = bytearray()
+        while len(found) < most:
+            here = address + len(found)
+            count = min(PAGE - here % PAGE, most - len(found))
+            chunk = self.read(here, count)
+            end = chunk.find(0)
+            if end >= 0:
+                return bytes(found + chunk[:end])
+            found += chunk
+        raise ValueError(f"no end of string within {most} bytes of {address:#010x}")
+
+    def load(self, address: int, length: int) -> bytes:
+        """The host's own look at memory, whatever its permissions, as long as it is mapped; raises MemoryFault."""
+        self._check_mapped(address, length, Access.READ)
+        return self._host_read(address, length)
+
+    def store(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        """The host's own write, whatever the permissions, as a loader needs it; raises MemoryFault if not mapped."""
+        length = len(data)
+        self._check_mapped(address, length, Access.WRITE)
+        if length:
+            self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
+            self._host_write(address, data)
+
+    def read_u8(self, address: int) -> int:
+        """One byte; raises MemoryFault."""
+        if address < self.limit and self.permissions[address >> PAGE_SHIFT] & 1:
+            return self.buffer[address]
+        raise MemoryFault(address, Access.READ)
+
+    def read_u16(self, address: int) -> int:
+        """A little-endian 16-bit word; raises MemoryFault."""
+        if address & (PAGE - 1) > PAGE - 2 or address >= self.limit or not self.permissions[address >> PAGE_SHIFT] & 1:
+            self.check(address, 2, Access.READ)
+        return int(_U16.unpack_from(self.buffer, address)[0])
+
+    def read_u32(self, address: int) -> int:
+        """A little-endian 32-bit word; raises MemoryFault."""
+        if address & (PAGE - 1) > PAGE - 4 or address >= self.limit or not self.permissions[address >> PAGE_SHIFT] & 1:
+            self.check(address, 4, Access.READ)
+        return int(_U32.unpack_from(self.buffer, address)[0])
+
+    def read_u64(self, address: int) -> int:
+        """A little-endian 64-bit word; raises MemoryFault."""
+        self.check(address, 8, Access.READ)
+        return int(_U64.unpack_from(self.buffer, address)[0])
+
+    def write_u8(self, address: int, value: int) -> None:
+        """Store the low byte of ``value``; raises MemoryFault."""
+        if address < self.limit and self.permissions[address >> PAGE_SHIFT] & (2 | WATCHED) == 2:
+            self.buffer[address] = value & 0xFF
+        else:
+            self.write(address, bytes([value & 0xFF]))
+
+    def write_u16(self, address: int, value: int) -> None:
+        """Store the low 16 bits of ``value``; raises MemoryFault."""
+        self.write(address, _U16.pack(value & 0xFFFF))
+
+    def write_u32(self, address: int, value: int) -> None:
+        """Store the low 32 bits of ``value``; raises MemoryFault."""
+        if (
+            address & (PAGE - 1) <= PAGE - 4
+            and address < self.limit
+            and self.permissions[address >> PAGE_SHIFT] & (2 | WATCHED) == 2
+        ):
+            _U32.pack_into(self.buffer, address, value & 0xFFFF_FFFF)
+        else:
+            self.write(address, _U32.pack(value & 0xFFFF_FFFF))
+
+    def write_u64(self, address: int, value: int) -> None:
+        """Store the low 64 bits of ``value``; raises MemoryFault."""
+        self.write(address, _U64.pack(value & 0xFFFF_FFFF_FFFF_FFFF))
+
+    def fetch(self, address: int, most: int) -> bytes:
+        """Up to ``most`` bytes of code from ``address`` on, ending where execute permission ends (perhaps empty)."""
+        end = min(address + most, self.limit)
+        here = address
+        while here < end and self.permissions[here >> PAGE_SHIFT] & Access.EXECUTE:
+            here = page_floor(here) + PAGE
+        stop = min(here, end)
+        return self._host_read(address, stop - address) if stop > address else b""
+
+    # -- code that depends on content ----------------------------------------------------------------------------
+
+    def add_watcher(self, watcher: Callable[[int, int], None]) -> None:
+        """Call ``watcher(first_page, last_page)`` (half-open) before watched pages among them change or lose rights.
+
+        By the time of the call the pages are no longer watched.
+        """
+        self._watchers.append(watcher)
+
+    def remove_watcher(self, watcher: Callable[[int, int], None]) -> None:
+        """Undo :meth:`add_watcher`."""
+        self._watchers.remove(watcher)
+
+    def watch(self, first_page: int, last_page: int) -> None:
+        """Mark pages as having derived code (half-open range of page numbers)."""
+        changed = False
+        for page in range(first_page, last_page):
+            if not self.permissions[page] & WATCHED:
+                self.permissions[page] |= WATCHED
+                changed = True
+        if changed:
+            self._apply(first_page, last_page)
+
+    def touch(self, first_page: int, last_page: int) -> None:
+        """Drop all code derived from these pages, as if they were about to change."""
+        self._before_change(first_page, last_page)
+
+    def _before_change(self, first: int, last: int) -> None:
+        if not any(state & WATCHED for state in self.permissions[first:last]):
+            return
+        for page in range(first, last):
+            self.permissions[page] &= ~WATCHED
+        self._apply(first, last)
+        for watcher in tuple(self._watchers):
+            watcher(first, last)
+
+    # -- what an engine's own space overrides --------------------------------------------------------------------
+
+    def _apply(self, first: int, last: int) -> None:
+        """Make the permissions of these pages effective outside this object (the native engine: mprotect)."""
+
+    def _clear(self, first: int, last: int) -> None:
+        """Make pages read as zeros."""
+        for page in range(first, last):
+            if self.permissions[page] & USED:
+                self.buffer[page << PAGE_SHIFT : (page + 1) << PAGE_SHIFT] = bytes(PAGE)
+
+    def _host_read(self, address: int, length: int) -> bytes:
+        return bytes(self.buffer[address : address + length])
+
+    def _host_write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        self.buffer[address : address + len(data)] = data
+
+    def close(self) -> None:
+        """Give the memory back. The space must not be used afterwards."""
+        self.permissions = bytearray()
+        self._watchers.clear()
+
+    def _check_mapped(self, address: int, length: int, access: Access) -> None:
+        """Raise MemoryFault, naming ``access``, at the first byte of the range that is not mapped."""
+        if length == 0:
+            return
+        if address < 0 or length < 0:
+            raise MemoryFault(address, access)
+        for page in range(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1):
+            if page << PAGE_SHIFT >= self.limit or not self.permissions[page] & MAPPED:
+                raise MemoryFault(max(address, page << PAGE_SHIFT), access)
+
+    def _pages(self, start: int, length: int) -> tuple[int, int]:
+        if start % PAGE or length % PAGE or start < 0 or length < 0 or start + length > self.limit:
+            raise ValueError(f"pages [{start:#x}, {start + length:#x}) are not within [0, {self.limit:#x})")
+        return start >> PAGE_SHIFT, (start + length) >> PAGE_SHIFT

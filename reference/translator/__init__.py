@@ -1,0 +1,44 @@
+"""The translator: guest code to fragments, in the four passes of the paper, one file each.
+
+    scan -> simplify -> place -> emit
+
+:func:`translate` is a function: equal arguments give equal bytes. The native translator must give the same.
+"""
+
+from __future__ import annotations
+
+from reference.policy import Policy
+from reference.translator.emit import emit, emit_single
+from reference.translator.fragment import Exit, Fragment, Landing, Span
+from reference.translator.place import place
+from reference.translator.scan import FETCH_BYTES, Item, Shape, classify, scan
+from reference.translator.simplify import simplify
+
+__all__ = [
+    "FETCH_BYTES",
+    "Exit",
+    "Fragment",
+    "Item",
+    "Landing",
+    "Shape",
+    "Span",
+    "classify",
+    "emit_single",
+    "scan",
+    "translate",
+]
+
+
+def translate(
+    code: bytes, eip: int, policy: Policy, *, offset: int, gs_base: int | None = None, origin: int = 0
+) -> Fragment:
+    """Translate the guest code at ``eip`` into a fragment for code offset ``offset``.
+
+    ``code`` is a copy of the guest's bytes from ``eip`` on, :data:`FETCH_BYTES` long or up to where execute permission
+    ends. ``gs_base`` is the guest's thread pointer, ``origin`` the EIP of code offset 0 (see layout.py). Raises InvalidOpcode or TruncatedCode when
+    there is no instruction at ``eip``.
+    """
+    items = scan(code, eip, policy, gs_base)
+    simplify(items)
+    placement = place(items, offset)
+    return emit(items, placement, eip, offset, gs_base, origin)

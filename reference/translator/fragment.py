@@ -1,0 +1,76 @@
+"""Fragments: a stretch of guest code, translated, and the tables that make its traps precise."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from reference.registers import MASK32
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The code of one guest instruction: ``offset`` in the code segment, ``eip`` in the guest.
+
+    ``borrowed`` is the code offset from which on, within this span, the guest's ECX is in its spill word (only an
+    indirect call can fault there, on its push); 0 where no fault can find a register borrowed.
+    """
+
+    offset: int
+    eip: int
+    borrowed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A direct branch that leaves the fragment: the 32-bit displacement at code offset ``field`` leads to
+    ``trampoline`` until a fragment for guest EIP ``target`` exists."""
+
+    field: int
+    target: int
+    trampoline: int
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where indirect branches to guest EIP ``eip`` arrive: ``offset`` checks ECX, ``body`` is the code itself."""
+
+    eip: int
+    offset: int
+    body: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """``length`` bytes of guest code from ``eip`` on as ``code``, to stand at ``offset`` in the code segment.
+
+    ``spans`` are in order of both offsets and EIPs; behind the last one stand jump and trampolines, from ``tail`` on,
+    which belong to no instruction. ``landings`` has the fragment's own entry first, then one for each call's return.
+    """
+
+    eip: int
+    length: int
+    offset: int
+    code: bytes
+    spans: tuple[Span, ...]
+    tail: int
+    exits: tuple[Exit, ...]
+    landings: tuple[Landing, ...]
+    _starts: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def end(self) -> int:
+        """The code offset behind the last byte."""
+        return self.offset + len(self.code)
+
+    @property
+    def next_eip(self) -> int:
+        """The guest EIP behind the last instruction."""
+        return (self.eip + self.length) & MASK32
+
+    def span_at(self, offset: int) -> Span | None:
+        """The span that covers a code offset; None in the entry landing and in the tail."""
+        if not self._starts:
+            self._starts.extend(span.offset for span in self.spans)
+        index = bisect_right(self._starts, offset) - 1
+        return self.spans[index] if index >= 0 and offset < self.tail else None
