@@ -1,0 +1,1 @@
+"""The accelerator: guests at native speed, under LDT segments, on x86-64 Linux."""

@@ -1,0 +1,104 @@
+"""A cache on disk for what is dear to make and follows from its key: assembled stubs, compiled translators.
+
+An entry is a file named after the SHA-256 of its key; it holds a magic number, the SHA-256 of key and payload, and the
+payload. Code from here is executed, so an entry counts only if it is a regular file in a directory of this user's own
+that nobody else may write to, and if the digest is right. Whatever else is found is ignored, never an error: a cache
+that cannot be used makes things slower, nothing more.
+
+The directory is ``$VX32PY_CACHE``, else ``$XDG_CACHE_HOME/vx32py``, else ``~/.cache/vx32py``; an empty ``VX32PY_CACHE``
+turns the cache off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from typing import Final
+
+_MAGIC: Final = b"vx32py\x01\n"
+_DIGEST_BYTES: Final = 32
+
+
+def directory() -> str | None:
+    """The cache directory (it may not exist yet), or None where caching is turned off."""
+    chosen = os.environ.get("VX32PY_CACHE")
+    if chosen is not None:
+        return chosen or None
+    parent = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(parent):  # the XDG specification: a relative path is invalid and must be ignored
+        parent = os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(parent, "vx32py")
+
+
+def key_of(*parts: str | bytes) -> str:
+    """A key from everything the payload depends on. Parts are delimited, so ``("ab", "c")`` is not ``("a", "bc")``."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        digest.update(len(raw).to_bytes(8, "little"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def load(key: str) -> bytes | None:
+    """The payload stored under ``key`` (from :func:`key_of`), or None where there is none that can be trusted."""
+    place = directory()
+    if place is None or not _is_ours_alone(place):
+        return None
+    try:
+        handle = os.open(os.path.join(place, key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with open(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+            return None
+        try:
+            content = file.read()
+        except OSError:
+            return None
+    start = len(_MAGIC) + _DIGEST_BYTES
+    payload = content[start:]
+    if not content.startswith(_MAGIC) or content[len(_MAGIC) : start] != _digest(key, payload):
+        return None
+    return payload
+
+
+def save(key: str, payload: bytes) -> bool:
+    """Store ``payload`` under ``key``, all of it or nothing. Whether that was possible."""
+    place = directory()
+    if place is None:
+        return False
+    temporary = os.path.join(place, f".{key}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        if not _is_ours_alone(place):
+            return False
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb") as file:
+            file.write(_MAGIC + _digest(key, payload) + payload)
+        os.replace(temporary, os.path.join(place, key))
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        return False
+    return True
+
+
+def _digest(key: str, payload: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + payload).digest()
+
+
+def _is_ours_alone(place: str) -> bool:
+    try:
+        status = os.stat(place)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and _is_private(status)
+
+
+def _is_private(status: os.stat_result) -> bool:
+    """Whether only this user (or root on the user's behalf) can have written it."""
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

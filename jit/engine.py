@@ -1,0 +1,123 @@
+"""The native engine: fragments on the real processor, under LDT segments.
+
+The dispatcher and all that it decides are the specification's (:mod:`reference.dispatch`); here are only its two native
+parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from jit import compiled, environment, native
+from jit.translate import NumbaTranslator
+from reference import layout as at
+from reference.dispatch import TranslatingEngine
+from reference.errors import EngineUnavailable, NotModelled
+from reference.isa.decode import MAX_LENGTH, decode
+from reference.policy import Policy
+from reference.registers import CPU, FP_IMAGE_BYTES, REGISTER_WORDS
+from reference.stop import Stop
+from reference.translator import Fragment
+from reference.traps import Trap
+
+#: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
+Translator: TypeAlias = Literal["auto", "numba", "reference"]
+
+
+def available() -> str | None:
+    """None where this host can run the engine, else the reason why not."""
+    return native.available()
+
+
+def facts() -> dict[str, Any]:
+    """What this host offers to the engine, for ``vx32py doctor``."""
+    return native.facts()
+
+
+class JitEngine(TranslatingEngine):
+    """One guest on the real processor. It makes its own address space, :attr:`space`, of ``limit`` addresses, of which
+    ``budget`` bytes may be mapped.
+
+    Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for.
+    """
+
+    name = "jit"
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        budget: int | None = None,
+        policy: Policy | None = None,
+        translator: Translator = "auto",
+    ) -> None:
+        reason = available()
+        if reason is not None:
+            raise EngineUnavailable(reason)
+        self._wait_for_translator = translator == "auto"
+        self._translator: NumbaTranslator | None = None
+        if translator == "numba":
+            try:
+                self._translator = NumbaTranslator(compiled.build())
+            except compiled.BuildError as error:
+                raise EngineUnavailable(f"no compiled translator: {error}") from error
+        self.processor = native.NativeProcessor(limit=limit, budget=budget)
+        control = self.processor.control
+        words = control[: 4 * REGISTER_WORDS].cast("I")
+        cpu = CPU(words, control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES])
+        super().__init__(
+            self.processor.space,
+            policy or Policy.default(),
+            cpu=cpu,
+            code=self.processor.code,
+            control=control,
+            origin=self.processor.origin,
+        )
+
+    def run(self) -> Trap:
+        """Run from ``cpu.eip`` until a trap."""
+        self.processor.prepare()
+        return super().run()
+
+    def step(self) -> Trap:
+        """Run exactly one instruction."""
+        self.processor.prepare()
+        return super().step()
+
+    def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
+        if self._translator is None and self._wait_for_translator:
+            ready = compiled.ready()
+            self._translator = None if ready is None else NumbaTranslator(ready)
+        if self._translator is None:
+            return super()._translate(code, eip, offset)
+        return self._translator.translate(
+            code, eip, self.policy, offset=offset, gs_base=self.cpu.gs_base, origin=self._origin
+        )
+
+    def _enter(self, offset: int, single: bool) -> Stop:
+        return self.processor.enter(offset, single)
+
+    def _last_stop(self) -> Stop:
+        return self.processor.last_stop()
+
+    def _assist(self) -> Trap | None:
+        try:
+            return super()._assist()
+        except NotModelled:
+            eip = self.cpu.eip
+            instruction = decode(self.space.fetch(eip, MAX_LENGTH), eip, self.policy)
+            if not environment.runs_alone(instruction):
+                raise
+        address = environment.operand_address(self.cpu, instruction)
+        trap = self._alone(instruction)
+        if trap is None:
+            environment.hide_pointers(self.space, instruction, address)
+        return trap
+
+    def _kick(self) -> None:
+        self.processor.interrupt()
+
+    def close(self) -> None:
+        """Give memory and descriptors back."""
+        super().close()
+        self.processor.close()

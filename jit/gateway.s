@@ -1,0 +1,268 @@
+# The way into 32-bit mode and back. 64-bit code, mapped below 4 GiB because 32-bit code must be able to jump here.
+#
+#   enter      load the guest's state from the control block, and go
+#   leave      from the exit stub of translated code: the guest's general registers are in the control block
+#   stopped    from the signal handler: registers and flags are in the control block
+#   interrupt  ask a guest to stop
+#   adopt      prepare the segment registers of a thread that is going to run guests
+#   facts      what only the processor itself can say
+#   thunks     entry points of one control block, which spare the caller passing its address
+#
+# Between range_begin and range_end an interruption cannot simply be noted down, because the test for it has perhaps been
+# passed already: the signal handler sends whoever is in there to `stopped`. Nothing in the range changes the guest's
+# saved state, so it can be entered again as if nothing had happened. From range_begin on GS is the control segment.
+#
+# The range and everything after `leave` may run with the guest's AC flag, so every access must be aligned.
+
+.set TF, 0x100
+.set NT, 0x4000
+.set RF, 0x10000
+.set AC, 0x40000
+.set USER_FLAGS, 0x244CD5        # CF PF AF ZF SF DF OF NT AC ID: what the guest owns
+.set FIXED_FLAGS, 0x202          # bit 1, and IF
+
+# int enter(control: rdi, code offset: esi, single: edx) -> KIND
+        .p2align 6
+enter:
+        push    rbp
+        push    rbx
+        push    r12
+        push    r13
+        push    r14
+        push    r15
+        pushfq
+        mov     [rdi + HOST_RSP], rsp
+        stmxcsr [rdi + HOST_MXCSR]
+        fnstcw  [rdi + HOST_X87]
+        mov     eax, ds
+        mov     [rdi + HOST_DS], eax
+        mov     eax, es
+        mov     [rdi + HOST_ES], eax
+        mov     eax, ss
+        mov     [rdi + HOST_SS], eax
+        mov     eax, gs
+        mov     [rdi + HOST_GS], eax
+        cmp     dword ptr [rdi + FSGSBASE], 0
+        je      .Lno_gs_base
+        rdgsbase rax
+        mov     [rdi + HOST_GS_BASE], rax
+.Lno_gs_base:
+        mov     dword ptr [rdi + KIND], KIND_LEFT
+        mov     [rdi + SINGLE], edx
+        mov     [rdi + ENTER_POINTER], esi      # the selector stands behind it already
+        mov     [rdi + RAW_EIP], esi
+
+        # The image is the host application's to write, but XRSTOR faults on a header or MXCSR with reserved bits.
+        and     dword ptr [rdi + FP_IMAGE + 24], 0xFFFF
+        mov     eax, [rdi + XRSTOR_MASK]
+        test    eax, eax
+        jz      .Lload_legacy
+        xor     edx, edx
+        mov     qword ptr [rdi + FP_IMAGE + 512], 7
+        mov     [rdi + FP_IMAGE + 520], rdx
+        mov     [rdi + FP_IMAGE + 528], rdx
+        # Components beyond AVX are in the mask but not in the header: they get their initial state.
+        xrstor  [rdi + FP_IMAGE]
+        jmp     .Lloaded
+.Lload_legacy:
+        fxrstor [rdi + FP_IMAGE]
+.Lloaded:
+        # Announce the thread, then look for requests; interrupt() posts a request, then looks for the thread. XCHG is the
+        # fence without which both could miss each other.
+        mov     eax, [rdi + THREAD]
+        xchg    eax, [rdi + INSIDE]
+        mov     eax, [rdi + CONTROL_SELECTOR]
+        mov     gs, eax
+        mov     eax, [rdi + DATA_SELECTOR]
+        mov     ds, eax                         # in 64-bit mode neither base nor limit of DS and ES count
+        mov     es, eax
+range_begin:
+        cmp     dword ptr gs:[PENDING], 0
+        jne     .Labort
+        mov     eax, gs:[MAIN_MASK]
+        and     eax, [rip + attention]
+        jnz     .Lattend
+        mov     rax, gs:[THREAD_RECORD]
+        cmp     dword ptr [rax + THREAD_EXPIRED], 0
+        jne     .Labort
+        mov     eax, gs:[EFLAGS_SAVED]
+        and     eax, USER_FLAGS
+        or      eax, FIXED_FLAGS
+        cmp     dword ptr gs:[SINGLE], 0
+        jne     .Lsingle
+        push    rax
+        popfq
+        mov     ss, word ptr gs:[DATA_SELECTOR]
+        mov     esp, gs:[ESP_SAVED]
+        mov     eax, gs:[EAX_SAVED]
+        mov     ecx, gs:[ECX_SAVED]
+        mov     edx, gs:[EDX_SAVED]
+        mov     ebx, gs:[EBX_SAVED]
+        mov     ebp, gs:[EBP_SAVED]
+        mov     esi, gs:[ESI_SAVED]
+        mov     edi, gs:[EDI_SAVED]
+        jmp     fword ptr gs:[ENTER_POINTER]
+.Lsingle:
+        # Only IRET can set TF so that it takes effect behind the first guest instruction. It must not find NT set.
+        mov     ecx, gs:[DATA_SELECTOR]
+        push    rcx
+        mov     ecx, gs:[ESP_SAVED]
+        push    rcx
+        or      eax, TF
+        push    rax
+        mov     ecx, gs:[CODE_SELECTOR]
+        push    rcx
+        mov     ecx, gs:[RAW_EIP]
+        push    rcx
+        mov     eax, gs:[EAX_SAVED]
+        mov     ecx, gs:[ECX_SAVED]
+        mov     edx, gs:[EDX_SAVED]
+        mov     ebx, gs:[EBX_SAVED]
+        mov     ebp, gs:[EBP_SAVED]
+        mov     esi, gs:[ESI_SAVED]
+        mov     edi, gs:[EDI_SAVED]
+        iretq
+range_end:
+
+.Lattend:
+        mov     dword ptr [rip + attention], 0
+.Labort:
+        mov     dword ptr gs:[KIND], KIND_INTERRUPTED
+        jmp     stopped
+
+        .p2align 4
+leave:
+        mov     rsp, gs:[HOST_RSP]
+        pushfq
+        pop     rax
+        and     eax, ~(TF | RF)
+        mov     gs:[EFLAGS_SAVED], eax
+stopped:
+        mov     rsp, gs:[HOST_RSP]
+        mov     rbx, gs:[SELF]
+        mov     eax, [rbx + XSAVE_MASK]
+        test    eax, eax
+        jz      .Lsave_legacy
+        xor     edx, edx
+        xsave   [rbx + FP_IMAGE]
+        test    eax, 4
+        jz      .Lsaved
+        vzeroupper                              # else every SSE instruction of the host would pay for it
+        jmp     .Lsaved
+.Lsave_legacy:
+        fxsave  [rbx + FP_IMAGE]
+.Lsaved:
+        fninit                                  # also drops an exception that the guest left pending
+        fldcw   [rbx + HOST_X87]
+        ldmxcsr [rbx + HOST_MXCSR]
+        mov     ss, word ptr [rbx + HOST_SS]
+        mov     ds, word ptr [rbx + HOST_DS]
+        mov     es, word ptr [rbx + HOST_ES]
+        mov     gs, word ptr [rbx + HOST_GS]
+        cmp     dword ptr [rbx + FSGSBASE], 0
+        je      .Lgs_restored
+        mov     rax, [rbx + HOST_GS_BASE]
+        wrgsbase rax
+.Lgs_restored:
+        mov     dword ptr [rbx + INSIDE], 0
+        mov     eax, [rbx + KIND]
+        popfq
+        pop     r15
+        pop     r14
+        pop     r13
+        pop     r12
+        pop     rbx
+        pop     rbp
+        ret
+leave_end:
+
+# int interrupt(control: rdi)
+        .p2align 4
+interrupt:
+        mov     eax, 1
+        xchg    eax, [rdi + PENDING]            # a fence: see enter
+        mov     r8d, [rdi + INSIDE]
+        test    r8d, r8d
+        jnz     kick_thread
+        ret
+
+# Send the kick signal to thread r8d of this process. Changes rax, rcx, rdx, rsi, rdi, r11.
+kick_thread:
+        mov     eax, SYS_GETPID                 # asked each time: it changes with fork
+        syscall
+        mov     edi, eax
+        mov     esi, r8d
+        mov     edx, [rip + kick_signal]
+        mov     eax, SYS_TGKILL
+        syscall
+        ret
+
+# int adopt(user data selector: edi)
+# A 64-bit process runs with null selectors in DS, ES and GS, and means nothing by them. AMD's processors take 100 cycles to
+# load a null selector and 20 for any other; giving the thread the ordinary data selector makes leaving a guest cheaper.
+        .p2align 4
+adopt:
+        mov     eax, ds
+        test    eax, eax
+        jnz     .Lds_in_use
+        mov     ds, edi
+.Lds_in_use:
+        mov     eax, es
+        test    eax, eax
+        jnz     .Les_in_use
+        mov     es, edi
+.Les_in_use:
+        xor     eax, eax
+        ret
+
+# int facts(result: rdi): stores CPUID.1:ECX, and XCR0 or 0 where the system has not enabled XSAVE
+        .p2align 4
+facts:
+        push    rbx
+        mov     eax, 1
+        xor     ecx, ecx
+        cpuid
+        mov     [rdi], ecx
+        xor     eax, eax
+        bt      dword ptr [rdi], 27             # OSXSAVE
+        jnc     .Lno_xcr0
+        xor     ecx, ecx
+        xgetbv
+.Lno_xcr0:
+        mov     [rdi + 4], eax
+        mov     eax, cs
+        mov     [rdi + 8], eax
+        mov     eax, ss
+        mov     [rdi + 12], eax
+        xor     eax, eax
+        pop     rbx
+        ret
+
+# Copied to a page of its own for each control block, with the words at the end filled in.
+        .p2align 4
+thunks:
+thunk_enter:                                    # int enter(code offset: edi)
+        mov     esi, edi
+        xor     edx, edx
+        mov     edi, [rip + thunk_control]
+        jmp     [rip + thunk_to_enter]
+        .p2align 4
+thunk_step:                                     # int step(code offset: edi)
+        mov     esi, edi
+        mov     edx, 1
+        mov     edi, [rip + thunk_control]
+        jmp     [rip + thunk_to_enter]
+        .p2align 4
+thunk_interrupt:                                # int interrupt()
+        mov     edi, [rip + thunk_control]
+        jmp     [rip + thunk_to_interrupt]
+        .p2align 4
+thunk_verify:                                   # int verify()
+        mov     edi, [rip + thunk_control]
+        jmp     [rip + thunk_to_verify]
+        .p2align 4
+thunk_control:          .quad 0
+thunk_to_enter:         .quad 0
+thunk_to_interrupt:     .quad 0
+thunk_to_verify:        .quad 0
+thunks_end:

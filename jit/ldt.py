@@ -1,0 +1,139 @@
+"""The local descriptor table of this process: modify_ldt, and who has which entry.
+
+Threads share the table and fork copies it, so entries are handed out under one lock a process. What an entry may say is
+:class:`reference.segmentation.Descriptor`; the kernel checks that nobody gets more than user data and user code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+import threading
+from typing import Final
+
+from jit import system
+from reference.segmentation import LDT_ENTRIES, USER_LDT, Descriptor
+
+_READ: Final = 0
+_WRITE: Final = 0x11  # the later form, which can also clear an entry and set "usable"
+
+_DATA, _EXPAND_DOWN, _CODE = 0, 1, 2  # user_desc.contents
+
+class LdtError(OSError):
+    """The kernel refused an entry, or there is none left."""
+
+
+def _user_desc(index: int, descriptor: Descriptor | None) -> bytes:
+    """``struct user_desc`` of asm/ldt.h; None gives the one that clears the entry."""
+    if descriptor is None:
+        return struct.pack("<IIII", index, 0, 0, 1 << 3 | 1 << 5)  # read_exec_only and seg_not_present
+    if descriptor.dpl != 3 or not descriptor.big:
+        raise ValueError("the kernel makes 32-bit descriptors for ring 3 only")
+    contents = _CODE if descriptor.code else _EXPAND_DOWN if descriptor.expand_down else _DATA
+    read_or_execute_only = not (descriptor.readable if descriptor.code else descriptor.writable)
+    flags = (
+        1  # seg_32bit
+        | contents << 1
+        | read_or_execute_only << 3
+        | descriptor.page_granular << 4
+        | (not descriptor.present) << 5
+        | 1 << 6  # usable
+    )
+    return struct.pack("<IIII", index, descriptor.base, descriptor.limit, flags)
+
+
+def _modify_ldt(function: int, buffer: ctypes.Array[ctypes.c_char] | bytes, length: int) -> int:
+    try:
+        result = system.call("SYS_MODIFY_LDT", function, buffer, length)
+    except OSError as error:
+        raise LdtError(error.errno, error.strerror) from error
+    # The call returns errors as 32 bits without sign extension (a quirk that the kernel keeps for compatibility), which
+    # the C library takes for success.
+    code = -ctypes.c_int32(result).value
+    if code > 0:
+        raise LdtError(code, f"modify_ldt: {os.strerror(code)}")
+    return result
+
+
+def write_entry(index: int, descriptor: Descriptor | None) -> None:
+    """Set entry ``index``, or clear it with None. Raises LdtError, ValueError."""
+    if not 0 <= index < LDT_ENTRIES:
+        raise ValueError(f"LDT index {index} is not below {LDT_ENTRIES}")
+    raw = _user_desc(index, descriptor)
+    _modify_ldt(_WRITE, raw, len(raw))
+
+
+def read_entries() -> list[bytes]:
+    """The table as it stands: eight bytes an entry, as far as the kernel has allocated it. Raises LdtError."""
+    buffer = ctypes.create_string_buffer(8 * LDT_ENTRIES)
+    length = _modify_ldt(_READ, buffer, len(buffer))
+    return [buffer.raw[at : at + 8] for at in range(0, length, 8)]
+
+
+def selector(index: int) -> int:
+    """The selector that names entry ``index`` from ring 3."""
+    return index << 3 | USER_LDT
+
+
+class Allocator:
+    """Hands out entries, the lowest first (the kernel copies the table up to the highest one at each change).
+
+    Entries that somebody else has set are found at the start and left alone.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: list[int] = []
+        self._next = 0
+        self._foreign: set[int] | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+
+    def allocate(self, descriptor: Descriptor) -> int:
+        """Set a free entry to ``descriptor``; its index. Raises LdtError."""
+        with self._lock:
+            if self._foreign is None:
+                self._foreign = {i for i, raw in enumerate(read_entries()) if any(raw)}
+            if self._free:
+                index = self._free.pop()
+            else:
+                while self._next in self._foreign:
+                    self._next += 1
+                if self._next >= LDT_ENTRIES:
+                    raise LdtError(errno.ENOSPC, f"all {LDT_ENTRIES} descriptors of the process are in use")
+                index = self._next
+                self._next += 1
+            try:
+                write_entry(index, descriptor)
+            except BaseException:
+                self._free.append(index)
+                raise
+            return index
+
+    def free(self, index: int) -> None:
+        """Clear an entry and take it back."""
+        with self._lock:
+            write_entry(index, None)
+            self._free.append(index)
+            self._free.sort(reverse=True)
+
+
+allocator: Final = Allocator()
+
+
+def probe() -> str | None:
+    """None if this host lets us set descriptors, else the reason why not."""
+    try:
+        allocator.free(allocator.allocate(Descriptor.data(0, 1)))
+    except OSError as error:
+        if error.errno == errno.ENOSYS:
+            return "the kernel has no modify_ldt (CONFIG_MODIFY_LDT_SYSCALL is off, or a container forbids the call)"
+        if error.errno in (errno.EPERM, errno.EACCES):
+            return "modify_ldt is forbidden here (a seccomp filter, as container runtimes install it)"
+        return str(error)
+    return None

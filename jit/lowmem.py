@@ -1,0 +1,192 @@
+"""Linear memory below 4 GiB, the only part of a process that 32-bit segments reach.
+
+Two kinds of places. *Based*: a range anywhere below 4 GiB, taken from the top down. *Zero base*: guest addresses equal
+linear addresses; everything from the lowest address that the system lets a process map up to the guest's limit is
+reserved, so that nothing but the guest can live there. One guest at a time can have it; on a host whose executable is
+not position-independent nobody can.
+
+A reservation is private, anonymous, without access rights and without swap behind it: it costs address space only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from dataclasses import dataclass
+from typing import Final
+
+from jit import system
+from jit.system import NONE, PAGE
+
+END: Final = 1 << 32
+
+#: Nothing is placed below this unless it must be: there are the guests at linear address zero.
+_BASED_FLOOR: Final = 0x1000_0000
+
+
+class LowMemoryError(MemoryError):
+    """There is no room below 4 GiB, or the system refused; the message says which."""
+
+
+def _claim(address: int, size: int) -> None:
+    """Reserve exactly there. Raises OSError; EEXIST if something is there."""
+    found = system.mmap(address, size, NONE, system.MAP_NORESERVE | system.MAP_FIXED_NOREPLACE)
+    if found != address:  # a kernel before 4.17 takes the unknown flag for a hint
+        system.munmap(found, size)
+        raise OSError(errno.EEXIST, f"{size:#x} bytes at {address:#x}: the place is taken")
+
+
+def renew(address: int, size: int, protection: int = NONE) -> None:
+    """Replace what is mapped there by fresh pages of zeros. Raises OSError."""
+    system.mmap(address, size, protection, system.MAP_NORESERVE | system.MAP_FIXED)
+
+
+def anywhere(size: int) -> int:
+    """Readable and writable pages above 4 GiB. Raises OSError."""
+    address = system.mmap(0, size, system.READ | system.WRITE, 0)
+    if address < END:
+        system.munmap(address, size)
+        raise OSError(errno.ENOMEM, "the system has no memory above 4 GiB to give")
+    return address
+
+
+def mappings() -> list[tuple[int, int]]:
+    """(start, end) of everything that is mapped below 4 GiB, in order."""
+    found = []
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as file:
+        for line in file:
+            start, _, end = line.split(" ", 1)[0].partition("-")
+            if int(start, 16) >= END:
+                break
+            found.append((int(start, 16), int(end, 16)))
+    return found
+
+
+def lowest() -> int:
+    """The lowest address that an unprivileged process may map (vm.mmap_min_addr)."""
+    try:
+        with open("/proc/sys/vm/mmap_min_addr", encoding="ascii") as file:
+            return max(PAGE, -(-int(file.read()) // PAGE) * PAGE)
+    except (OSError, ValueError):
+        return 0x1_0000
+
+
+class _Process:
+    """What this process has reserved. A fork copies it with the memory."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        #: Where the next based reservation is tried first: right below the last one.
+        self.cursor = END
+        #: Whether a guest is at linear address zero, and how far the reservation there reaches: it is never given up.
+        self.zero_taken = False
+        self.zero_end = 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self.lock = threading.RLock()  # another thread of the parent may have held it
+
+
+_process: Final = _Process()
+
+
+def reserve(size: int) -> int:
+    """Reserve ``size`` bytes (rounded up to pages) below 4 GiB without access rights; their address.
+
+    Raises LowMemoryError.
+    """
+    size = -(-size // PAGE) * PAGE
+    with _process.lock:
+        if _process.cursor - size >= _BASED_FLOOR:
+            try:
+                _claim(_process.cursor - size, size)
+                _process.cursor -= size
+                return _process.cursor
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.EINVAL):
+                    raise LowMemoryError(str(error)) from error
+        end = END
+        for start, stop in [*reversed(mappings()), (0, lowest())]:
+            if end - stop >= size:
+                try:
+                    _claim(end - size, size)
+                except OSError as error:
+                    if error.errno != errno.EEXIST:
+                        raise LowMemoryError(str(error)) from error
+                else:
+                    _process.cursor = end - size
+                    return end - size
+            end = min(end, start)
+    raise LowMemoryError(f"no {size:#x} free bytes of linear memory below 4 GiB")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a guest's memory is: linear address ``base`` and ``limit`` bytes. ``reason`` says why not at zero, if not."""
+
+    base: int
+    limit: int
+    reason: str = ""
+
+    @property
+    def lowest(self) -> int:
+        """The lowest guest address that can be mapped: in zero base the system keeps the first pages to itself."""
+        return lowest() if self.base == 0 else 0
+
+    def __str__(self) -> str:
+        if self.base == 0:
+            return f"linear address zero, limit {self.limit:#x}"
+        return f"base {self.base:#x}, limit {self.limit:#x}: {self.reason}"
+
+
+def place(limit: int, *, needs_page_zero: bool = False, prefer_zero: bool = True) -> Placement:
+    """Reserve ``limit`` bytes for a guest, at linear address zero where that is possible. Raises LowMemoryError."""
+    if not prefer_zero:
+        reason = "asked for"
+    elif needs_page_zero:
+        reason = "the guest needs page 0"
+    else:
+        with _process.lock:
+            reason = "another guest has it" if _process.zero_taken else _extend_zero(limit)
+            if not reason:
+                _process.zero_taken = True
+                return Placement(0, limit)
+    return Placement(reserve(limit), limit, reason)
+
+
+def give_back(placement: Placement) -> None:
+    """Undo :func:`place`; the memory is wiped."""
+    if placement.base:
+        system.munmap(placement.base, placement.limit)
+        return
+    with _process.lock:
+        floor = lowest()
+        renew(floor, placement.limit - floor)
+        _process.zero_taken = False
+
+
+def why_no_zero(limit: int) -> str:
+    """Why no guest with this limit could be at linear address zero; empty if one could."""
+    with _process.lock:
+        return _extend_zero(limit)
+
+
+def _extend_zero(limit: int) -> str:
+    """Make the reservation at zero reach ``limit``; why not, or an empty string."""
+    if limit <= _process.zero_end:
+        return ""
+    floor = lowest()
+    start = max(floor, _process.zero_end)
+    if limit <= floor:
+        return f"the system keeps the first {floor:#x} bytes to itself"
+    taken = next(((first, end) for first, end in mappings() if first < limit and end > start), None)
+    if taken is not None:
+        return f"something else is at {taken[0]:#x} (an executable that is not position-independent, perhaps)"
+    try:
+        _claim(start, limit - start)
+    except OSError as error:
+        return str(error)
+    _process.zero_end = limit
+    return ""

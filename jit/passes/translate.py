@@ -1,0 +1,30 @@
+"""The entry point: one guest address in, one fragment out (reference.translator.translate)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jit.passes.emit import emit
+from jit.passes.native import compiled
+from jit.passes.place import place
+from jit.passes.records import Context, Status
+from jit.passes.scan import scan
+from jit.passes.simplify import simplify
+
+_DONE: Final = int(Status.DONE)
+
+
+@compiled
+def translate(context: Context, code: int, available: int, eip: int, offset: int) -> int:
+    """Translate the guest code at ``eip``, of which ``available`` bytes are at address ``code``, for code offset ``offset``.
+
+    Returns a :class:`Status`; the fragment is in ``context.output`` and ``context.result``.
+    """
+    context.code = code
+    count = scan(context, available, eip)
+    if count < 0:
+        return -count
+    simplify(context, count)
+    tail = place(context, count, offset)
+    emit(context, count, eip, offset, tail)
+    return _DONE

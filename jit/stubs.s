@@ -1,0 +1,65 @@
+# The runtime: the few stubs of 32-bit code at the start of every code segment that all fragments share, for LLVM's
+# assembler. The specification has the same bytes, by hand, in reference/runtime.py, which also says what each is for.
+#
+# Names in capitals are the layout of the control segment (reference/layout.py), defined by whoever assembles this.
+
+# An indirect branch missed the first-level table: target in ECX, the guest's EDX and ECX spilled. Unused entries of that
+# table lead here as well. LAHF and SETO keep the guest's flags in EAX.
+lookup:
+        mov     gs:[SPILL_EAX], eax
+        lahf
+        seto    al
+        imul    edx, ecx, HASH_MULTIPLIER
+        shr     edx, 32 - HASH_BITS
+        cmp     gs:[HASH_TABLE + edx * 8], ecx
+        je      5f
+        .rept   HASH_PROBES - 1
+        inc     edx
+        cmp     gs:[HASH_TABLE + edx * 8], ecx
+        je      5f
+        .endr
+        jmp     miss
+5:      mov     edx, gs:[HASH_TABLE + 4 + edx * 8]
+        test    edx, edx
+        je      miss
+        mov     gs:[SCRATCH], edx
+        mov     gs:[TARGET], ecx
+        movzx   ecx, cx
+        mov     gs:[ENTRY_TABLE + ecx * 4], edx         # the first level knows it from now on
+        mov     ecx, gs:[TARGET]
+        add     al, 0x7f                                # overflows just if SETO said 1
+        sahf
+        mov     eax, gs:[SPILL_EAX]
+        jmp     gs:[SCRATCH]
+
+# Neither table knows the target: the host must translate it.
+miss:
+        add     al, 0x7f
+        sahf
+        mov     eax, gs:[SPILL_EAX]
+        mov     gs:[EIP_SAVED], ecx
+        mov     edx, gs:[SPILL_EDX]
+        mov     ecx, gs:[SPILL_ECX]
+        mov     dword ptr gs:[REASON], LOOKUP
+        jmp     exit
+
+# The single instruction in the scratch area is done.
+stepped:
+        mov     dword ptr gs:[REASON], STEPPED
+        jmp     exit
+
+# From a trampoline.
+chain:
+        mov     dword ptr gs:[REASON], CHAIN
+
+# The guest's registers to the control block, and back to the host.
+exit:
+        mov     gs:[EAX_SAVED], eax
+        mov     gs:[ECX_SAVED], ecx
+        mov     gs:[EDX_SAVED], edx
+        mov     gs:[EBX_SAVED], ebx
+        mov     gs:[ESP_SAVED], esp
+        mov     gs:[EBP_SAVED], ebp
+        mov     gs:[ESI_SAVED], esi
+        mov     gs:[EDI_SAVED], edi
+        jmp     fword ptr gs:[LEAVE_POINTER]
