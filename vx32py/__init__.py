@@ -1,0 +1,86 @@
+"""vx32py: run untrusted 32-bit x86 programs inside this process, at native speed and without privileges.
+
+>>> import vx32py
+>>> result = vx32py.run("sha256.elf", ["-"], stdin=b"data")        # doctest: +SKIP
+>>> result.exit_code, result.stdout                                 # doctest: +SKIP
+
+A guest reaches nothing but its own memory and what its :class:`Sandbox` grants. Everything here is loaded when it is
+first used: importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reference.policy import Group as Group
+    from reference.policy import Policy as Policy
+    from reference.registers import CPU as CPU
+    from reference.traps import Access as Access
+    from reference.traps import Trap as Trap
+    from reference.traps import Vector as Vector
+    from vx32py._calls import Call as Call
+    from vx32py._calls import Observer as Observer
+    from vx32py._calls import SystemCalls as SystemCalls
+    from vx32py._convenience import run as run
+    from vx32py._doctor import doctor as doctor
+    from vx32py._engines import engines as engines
+    from vx32py._errors import BadImage as BadImage
+    from vx32py._errors import CallError as CallError
+    from vx32py._errors import GuestFailed as GuestFailed
+    from vx32py._errors import GuestTrapped as GuestTrapped
+    from vx32py._errors import LimitExceeded as LimitExceeded
+    from vx32py._errors import MemoryFault as MemoryFault
+    from vx32py._errors import NotModelled as NotModelled
+    from vx32py._errors import Timeout as Timeout
+    from vx32py._errors import UnsupportedHost as UnsupportedHost
+    from vx32py._errors import Vx32Error as Vx32Error
+    from vx32py._files import Grant as Grant
+    from vx32py._memory import GuestMemory as GuestMemory
+    from vx32py._module import Module as Module
+    from vx32py._process import Process as Process
+    from vx32py._result import Result as Result
+    from vx32py._result import RunStats as RunStats
+    from vx32py._sandbox import Sandbox as Sandbox
+    from vx32py._snapshot import Snapshot as Snapshot
+    from vx32py._streams import DEVNULL as DEVNULL
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "reference.policy": ("Group", "Policy"),
+    "reference.registers": ("CPU",),
+    "reference.traps": ("Access", "Trap", "Vector"),
+    "vx32py._calls": ("Call", "Observer", "SystemCalls"),
+    "vx32py._convenience": ("run",),
+    "vx32py._doctor": ("doctor",),
+    "vx32py._engines": ("engines",),
+    "vx32py._errors": (
+        "BadImage", "CallError", "GuestFailed", "GuestTrapped", "LimitExceeded", "MemoryFault", "NotModelled", "Timeout",
+        "UnsupportedHost", "Vx32Error",
+    ),
+    "vx32py._files": ("Grant",),
+    "vx32py._memory": ("GuestMemory",),
+    "vx32py._module": ("Module",),
+    "vx32py._process": ("Process",),
+    "vx32py._result": ("Result", "RunStats"),
+    "vx32py._sandbox": ("Sandbox",),
+    "vx32py._snapshot": ("Snapshot",),
+    "vx32py._streams": ("DEVNULL",),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted((*_HOME_OF, "__version__"))  # noqa: PLE0605 - a list of str, made from the one table above
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME_OF]

@@ -1,0 +1,224 @@
+"""SystemCalls: a table of what a guest may ask of its host.
+
+A table belongs to one trap (``SYSCALL`` for the VX ABI, ``INT 0x80`` for Linux) and says in which registers number and
+arguments are. The number is in EAX, and so is the result; a negative result is ``-errno``. A guest reaches nothing but
+what is in the tables of its sandbox: everything else is ``-ENOSYS``.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from reference.errors import MemoryFault, OutOfMemory
+from reference.registers import EAX, EBP, EBX, ECX, EDI, EDX, ESI, MASK32
+from reference.traps import SOFTWARE_INTERRUPT, Vector
+from vx32py._errors import CallError
+
+if TYPE_CHECKING:
+    from vx32py._task import Task
+
+#: ``handler(process, *arguments) -> result``: arguments are unsigned 32-bit numbers, a result of None counts as 0.
+Handler = Callable[..., int | None]
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
+
+#: The VX ABI: DESIGN, section 8.
+VX_TRAP: Final = int(Vector.SYSCALL)
+VX_REGISTERS: Final = (EDX, ECX, EBX, EDI, ESI)
+#: Linux on i386: entry_INT80_32 and the man page syscall(2).
+LINUX_TRAP: Final = SOFTWARE_INTERRUPT + 0x80
+LINUX_REGISTERS: Final = (EBX, ECX, EDX, ESI, EDI, EBP)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One call of a table. ``parameters`` are the handler's own names for its arguments, which ``fetch`` takes from the
+    registers."""
+
+    number: int
+    name: str
+    handler: Handler
+    parameters: tuple[str, ...]
+    fetch: Callable[[memoryview], tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that a guest makes. For an unknown number ``entry`` is None and ``arguments`` are all the registers."""
+
+    process: Task
+    table: SystemCalls
+    number: int
+    entry: Entry | None
+    arguments: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        return self.entry.name if self.entry is not None else f"call_{self.number}"
+
+
+class Observer(Protocol):
+    """Sees every system call of a process, and cannot change it (``process.observers``)."""
+
+    def entered(self, call: Call) -> None:
+        """Before the handler runs."""
+
+    def returned(self, call: Call, result: int | None) -> None:
+        """After it, with the result as the guest gets it (signed), or None where the call does not return."""
+
+
+class SystemCalls:
+    """A table of system calls: number → handler.
+
+    >>> table = SystemCalls.vx()
+    >>> @table.define(100, "add")
+    ... def add(process, a, b):
+    ...     return a + b
+
+    A handler gets the process and as many arguments as it has parameters, unsigned. It returns the result, or None for
+    0, or raises CallError for a negative one. A MemoryFault (the guest passed a bad pointer) becomes ``-EFAULT`` and an
+    OutOfMemory ``-ENOMEM``. Any other exception leaves ``Process.run()`` with its traceback.
+    """
+
+    def __init__(self, name: str, trap: int, registers: tuple[int, ...]) -> None:
+        """An empty table. ``registers`` are the numbers of the registers that hold the arguments, in order."""
+        self.name = name
+        self.trap = trap
+        self.registers = registers
+        self._entries: dict[int, Entry] = {}
+
+    @classmethod
+    def vx(cls) -> SystemCalls:
+        """A fresh table with the calls of the VX ABI."""
+        from vx32py.personality import vx
+
+        return vx.TABLE.copy()
+
+    @classmethod
+    def linux(cls) -> SystemCalls:
+        """A fresh table with the Linux i386 calls that a program needs to compute on its standard streams."""
+        from vx32py.personality import linux
+
+        return linux.TABLE.copy()
+
+    def copy(self) -> SystemCalls:
+        """A table with the same calls, that can be changed by itself."""
+        other = SystemCalls(self.name, self.trap, self.registers)
+        other._entries.update(self._entries)
+        return other
+
+    def define(self, number: int, name: str | None = None) -> Callable[[AnyHandler], AnyHandler]:
+        """A decorator that makes a function the handler of call ``number``, in place of what was there."""
+
+        def decorate(handler: AnyHandler) -> AnyHandler:
+            parameters = tuple(inspect.signature(handler).parameters.values())
+            kinds = {parameter.kind for parameter in parameters}
+            if not kinds <= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+                raise TypeError("a handler takes positional parameters only: the process, then one for each argument")
+            if not 1 <= len(parameters) <= len(self.registers) + 1:
+                raise TypeError(f"a handler takes the process and at most {len(self.registers)} arguments")
+            names = tuple(parameter.name for parameter in parameters[1:])
+            fetch = _fetcher(self.registers[: len(names)])
+            self._entries[number] = Entry(number, name or _name_of(handler), handler, names, fetch)
+            return handler
+
+        return decorate
+
+    def remove(self, *names: str) -> SystemCalls:
+        """Take calls out of the table, by name; they answer -ENOSYS from now on. Raises KeyError; returns the table."""
+        for name in names:
+            numbers = [entry.number for entry in self if entry.name == name]
+            if not numbers:
+                raise KeyError(name)
+            for number in numbers:
+                del self._entries[number]
+        return self
+
+    def get(self, number: int) -> Entry | None:
+        """The entry of a call, or None."""
+        return self._entries.get(number)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(sorted(self._entries.values(), key=lambda entry: entry.number))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"<SystemCalls {self.name}: {len(self)} calls on trap {self.trap:#x}>"
+
+    def dispatch(self, process: Task) -> None:
+        """Carry out the call that the registers of ``process`` describe. For the process alone."""
+        words = process.engine.cpu.words
+        entry = self._entries.get(words[EAX])
+        if entry is None:
+            process.unknown_calls[self.name, words[EAX]] += 1
+        else:
+            process.calls[entry.name] += 1
+        result = self._observed(process, entry) if process.observers else _answer(process, entry)
+        # Exec has replaced the registers by the time its handler returns: there is nobody left to tell.
+        if process.replaced:
+            process.replaced = False
+        else:
+            words[EAX] = result & MASK32
+
+    def _observed(self, process: Task, entry: Entry | None) -> int:
+        words = process.engine.cpu.words
+        arguments = tuple(words[r] for r in self.registers) if entry is None else entry.fetch(words)
+        call = Call(process, self, words[EAX], entry, arguments)
+        for observer in process.observers:
+            observer.entered(call)
+        result: int | None = None
+        try:
+            result = _answer(process, entry)
+        finally:
+            for observer in process.observers:
+                observer.returned(call, None if result is None else signed(result & MASK32))
+        return result
+
+
+def _answer(process: Task, entry: Entry | None) -> int:
+    if entry is None:
+        return -errno.ENOSYS
+    try:
+        return entry.handler(process, *entry.fetch(process.engine.cpu.words)) or 0
+    except MemoryFault:
+        return -errno.EFAULT
+    except OutOfMemory:
+        return -errno.ENOMEM
+    except CallError as error:
+        return -error.errno
+
+
+def _fetcher(registers: tuple[int, ...]) -> Callable[[memoryview], tuple[int, ...]]:
+    """A function that takes these registers out of a register file, as fast as can be."""
+    if not registers:
+        return lambda words: ()
+    if len(registers) == 1:
+        register = registers[0]
+        return lambda words: (words[register],)
+    return itemgetter(*registers)
+
+
+def _name_of(handler: Any) -> str:
+    return str(getattr(handler, "__name__", "call")).strip("_")
+
+
+def signed(word: int) -> int:
+    """A 32-bit register as a signed number.
+
+    >>> signed(0xFFFFFFFF)
+    -1
+    """
+    return word - (1 << 32) if word & 0x8000_0000 else word
+
+
+def signed64(low: int, high: int) -> int:
+    """Two 32-bit registers as a signed 64-bit number."""
+    value = high << 32 | low
+    return value - (1 << 64) if high & 0x8000_0000 else value

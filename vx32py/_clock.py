@@ -1,0 +1,84 @@
+"""Time and randomness as a guest gets them: the host's, or made-up ones that are equal in every run."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final, Protocol
+
+#: Where made-up time begins: 2001-09-09 01:46:40 UTC, in nanoseconds since the epoch.
+VIRTUAL_EPOCH: Final = 1_000_000_000 * 10**9
+#: How far a look at the made-up clock moves it, so that loops which wait for it come to an end: one microsecond.
+VIRTUAL_TICK: Final = 1000
+
+
+class Clock(Protocol):
+    """What system calls ask. All times in nanoseconds."""
+
+    virtual: bool
+
+    def realtime(self) -> int:
+        """Since the epoch."""
+
+    def monotonic(self) -> int:
+        """Since some point in the past; never goes back."""
+
+    def cpu(self) -> int:
+        """Processor time that the guest has used."""
+
+    def random(self, count: int) -> bytes:
+        """Random bytes."""
+
+
+class HostClock:
+    """The host's clocks and random numbers. Monotonic time starts with the sandbox, not with the host's boot."""
+
+    virtual = False
+
+    def __init__(self) -> None:
+        self._start = time.monotonic_ns()
+        self._cpu_start = time.process_time_ns()
+
+    def realtime(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> int:
+        return time.monotonic_ns() - self._start
+
+    def cpu(self) -> int:
+        return time.process_time_ns() - self._cpu_start
+
+    def random(self, count: int) -> bytes:
+        return os.urandom(count)
+
+
+class VirtualClock:
+    """The same time and the same numbers in every run. Time passes when it is looked at, or slept through."""
+
+    virtual = True
+
+    def __init__(self) -> None:
+        self.elapsed = 0
+        self._state = 0x9E37_79B9_7F4A_7C15
+
+    def realtime(self) -> int:
+        return VIRTUAL_EPOCH + self.monotonic()
+
+    def monotonic(self) -> int:
+        self.elapsed += VIRTUAL_TICK
+        return self.elapsed
+
+    def cpu(self) -> int:
+        return self.monotonic()
+
+    def random(self, count: int) -> bytes:
+        """From SplitMix64 with a fixed seed: reproducible, and no secret."""
+        mask = (1 << 64) - 1
+        out = bytearray()
+        while len(out) < count:
+            self._state = (self._state + 0x9E37_79B9_7F4A_7C15) & mask
+            mixed = self._state
+            mixed = (mixed ^ mixed >> 30) * 0xBF58_476D_1CE4_E5B9 & mask
+            mixed = (mixed ^ mixed >> 27) * 0x94D0_49BB_1331_11EB & mask
+            out += (mixed ^ mixed >> 31).to_bytes(8, "little")
+        return bytes(out[:count])

@@ -1,0 +1,153 @@
+"""What this host can do for guests, which engine runs, and why. For ``vx32py doctor`` and bug reports."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from reference.policy import Group
+from vx32py import _engines
+from vx32py._loader import LOWEST
+
+#: modify_ldt(2) on x86-64; function 0 reads the table.
+_SYS_MODIFY_LDT: Final = 154
+_READ_LDT: Final = 0
+#: What /proc/cpuinfo calls the instruction groups.
+_CPU_FLAGS: Final = {
+    Group.CMOV: "cmov", Group.X87: "fpu", Group.MMX: "mmx", Group.FXSR: "fxsr", Group.SSE: "sse", Group.SSE2: "sse2",
+    Group.SSE3: "pni", Group.SSSE3: "ssse3", Group.SSE41: "sse4_1", Group.SSE42: "sse4_2", Group.POPCNT: "popcnt",
+    Group.LZCNT: "abm", Group.AES: "aes", Group.PCLMUL: "pclmulqdq", Group.SHA: "sha_ni", Group.MOVBE: "movbe",
+    Group.BMI1: "bmi1", Group.BMI2: "bmi2", Group.ADX: "adx", Group.F16C: "f16c", Group.FMA: "fma", Group.AVX: "avx",
+    Group.AVX2: "avx2", Group.XSAVE: "xsave", Group.RANDOM: "rdrand", Group.TIME: "tsc",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing about the host. ``good`` is None where it is neither good nor bad; ``why`` says what follows from it."""
+
+    name: str
+    value: str
+    good: bool | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The whole examination. ``chosen`` is the engine that "auto" stands for; ``engines`` maps each to the reason why
+    it cannot run, or None; ``jit`` is what the jit engine itself tells."""
+
+    chosen: str
+    reason: str
+    engines: dict[str, str | None]
+    facts: list[Fact]
+    jit: dict[str, Any] = field(default_factory=dict)
+
+
+def doctor() -> Diagnosis:
+    """Examine this host. Changes nothing, and never raises for what it finds."""
+    reasons = {name: _engines.unavailable(name) for name in _engines.NAMES}
+    chosen = _engines.resolve("auto")
+    reason = "the fastest, and this host can run it" if chosen == "jit" else f"jit cannot run here: {reasons['jit']}"
+    facts = [_system(), _python(), _processor(), _ldt(), _zero_base(), _pie(), *_caches(), *_packages()]
+    return Diagnosis(chosen, reason, reasons, facts, _jit_facts())
+
+
+def _system() -> Fact:
+    good = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
+    value = f"{platform.system()} {platform.release()} on {platform.machine()}"
+    return Fact("system", value, good, "" if good else "jit needs Linux on x86-64")
+
+
+def _python() -> Fact:
+    return Fact("python", f"{platform.python_implementation()} {platform.python_version()}")
+
+
+def _processor() -> Fact:
+    name, flags = "unknown", set[str]()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                name = value.strip()
+            elif key.strip() == "flags":
+                flags = set(value.split())
+                break
+    except OSError:
+        return Fact("processor", platform.processor() or name)
+    present = [group.value for group, flag in _CPU_FLAGS.items() if flag in flags]
+    return Fact("processor", name, None, "groups: " + " ".join(present))
+
+
+def _ldt() -> Fact:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return Fact("modify_ldt", "no", False, "there is no LDT to put segments into")
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        buffer = ctypes.create_string_buffer(8)
+        result = libc.syscall(_SYS_MODIFY_LDT, _READ_LDT, buffer, ctypes.c_ulong(8))
+    except OSError as error:
+        return Fact("modify_ldt", "unknown", None, str(error))
+    if result >= 0:
+        return Fact("modify_ldt", "yes", True)
+    why = f"{os.strerror(ctypes.get_errno())}: the kernel was built without it, or a container's filter forbids it"
+    return Fact("modify_ldt", "no", False, why)
+
+
+def _zero_base() -> Fact:
+    try:
+        lowest = int(Path("/proc/sys/vm/mmap_min_addr").read_text())
+    except (OSError, ValueError):
+        return Fact("lowest mapping", "unknown")
+    good = lowest <= LOWEST
+    why = "guest memory can be at linear address 0" if good else "guests get a based segment, which is slower"
+    return Fact("lowest mapping", f"{lowest:#x}", good, why)
+
+
+def _pie() -> Fact:
+    try:
+        with open(os.path.realpath(sys.executable), "rb") as file:
+            header = file.read(18)
+    except OSError:
+        return Fact("interpreter", "unknown")
+    if header[:4] != b"\x7fELF":
+        return Fact("interpreter", "not ELF")
+    if int.from_bytes(header[16:18], "little") == 3:
+        return Fact("interpreter", "position-independent", True)
+    return Fact("interpreter", "at a fixed low address", False, "it is in the way of guest memory at address 0")
+
+
+def _caches() -> list[Fact]:
+    try:
+        from jit import diskcache
+
+        directory = diskcache.directory()
+    except ImportError:
+        return []
+    return [Fact("cache", directory or "none", directory is not None, "" if directory else "nothing is kept on disk")]
+
+
+def _packages() -> list[Fact]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = []
+    for name in ("llvmlite", "numba", "capstone", "ziglang"):
+        try:
+            found.append(Fact(name, version(name), True))
+        except PackageNotFoundError:
+            found.append(Fact(name, "not installed", None))
+    return found
+
+
+def _jit_facts() -> dict[str, Any]:
+    try:
+        from jit import engine
+
+        return dict(engine.facts())
+    except Exception as error:  # noqa: BLE001 - a doctor reports what is wrong instead of catching it
+        return {"error": f"{type(error).__name__}: {error}"}

@@ -1,0 +1,87 @@
+"""The one place where engines are made. Nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from reference.errors import EngineUnavailable
+from vx32py._errors import UnsupportedHost
+
+if TYPE_CHECKING:
+    from reference.engine import Engine
+    from reference.policy import Policy
+
+#: Fastest first.
+NAMES: Final = ("jit", "translated", "reference")
+
+
+def create(name: str, *, limit: int, budget: int, policy: Policy) -> Engine:
+    """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped.
+
+    ``name`` is auto, jit, translated or reference. Raises ValueError for another name, UnsupportedHost where the engine
+    cannot run.
+    """
+    chosen = resolve(name)
+    reason = unavailable(chosen)
+    if reason is not None:
+        raise UnsupportedHost(f"the {chosen} engine cannot run here: {reason}")
+    try:
+        return _make(chosen, limit, budget, policy)
+    except EngineUnavailable as error:
+        if name != "auto" or chosen == "reference":
+            raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
+        return _make("reference", limit, budget, policy)
+
+
+def resolve(name: str) -> str:
+    """The engine that ``name`` stands for: "auto" is the jit where it can run, else the reference."""
+    if name == "auto":
+        return "jit" if unavailable("jit") is None else "reference"
+    if name not in NAMES:
+        raise ValueError(f"engine must be one of auto, {', '.join(NAMES)}, not {name!r}")
+    return name
+
+
+def engines() -> list[str]:
+    """The engines that this host can run, fastest first."""
+    return [name for name in NAMES if unavailable(name) is None]
+
+
+@cache
+def unavailable(name: str) -> str | None:
+    """Why an engine cannot run here, or None if it can."""
+    try:
+        if name == "jit":
+            from jit.engine import available
+
+            return available()
+        if name == "translated":
+            import reference.model
+        else:
+            import reference.engines  # noqa: F401
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def counts_instructions(name: str) -> bool:
+    """Whether an engine can stop after an exact number of instructions, as fuel needs it."""
+    return resolve(name) in ("reference", "translated")
+
+
+def _make(name: str, limit: int, budget: int, policy: Policy) -> Engine:
+    if name == "jit":
+        from jit.engine import JitEngine
+
+        return JitEngine(limit=limit, budget=budget, policy=policy)
+    from reference.memory import AddressSpace
+
+    space = AddressSpace(limit, budget=budget)
+    if name == "translated":
+        from reference.model import TranslatedEngine
+
+        return TranslatedEngine(space, policy=policy)
+    from reference.engines import ReferenceEngine
+
+    return ReferenceEngine(space, policy=policy)

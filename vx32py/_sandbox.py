@@ -1,0 +1,203 @@
+"""Sandbox: what a guest may use, and the ways to run one in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from reference.memory import page_ceil
+from reference.policy import Group, Policy
+from vx32py import _engines, _loader
+from vx32py._calls import LINUX_TRAP, Observer, SystemCalls
+from vx32py._clock import HostClock, VirtualClock
+from vx32py._descriptors import Descriptors
+from vx32py._errors import LimitExceeded
+from vx32py._family import Family
+from vx32py._files import Files, Granted
+from vx32py._module import Module
+from vx32py._process import Process
+from vx32py._result import Result
+from vx32py._streams import Input, Output
+
+if TYPE_CHECKING:
+    from reference.traps import Trap
+
+#: What runs: a module, the bytes of one, or the path of one.
+Program = Module | bytes | bytearray | memoryview | str | os.PathLike[str]
+Text = str | bytes | os.PathLike[str]
+
+_UNITS: Final = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes from a number, or from text such as "64M", "512K", "1G", "1 GiB". Raises ValueError.
+
+    >>> parse_size("64M")
+    67108864
+    """
+    if isinstance(size, int):
+        return size
+    text = size.strip().upper()
+    digits = text.rstrip("BIKMG ")
+    unit = text[len(digits) :].strip().removesuffix("IB") if text.endswith("IB") else text[len(digits) :].strip()
+    unit = unit.removesuffix("B") if len(unit) == 2 else unit
+    if not digits.isascii() or not digits.isdigit() or unit not in _UNITS:
+        raise ValueError(f"not a size: {size!r} (a number of bytes, or such as 64M)")
+    return int(digits) * _UNITS[unit]
+
+
+class Sandbox:
+    """What guests may use. A sandbox holds no guest: every spawn gets an engine and memory of its own.
+
+    All arguments are keywords:
+
+    * ``engine``: auto, jit, translated or reference; see :func:`vx32py.engines`.
+    * ``memory``: how many bytes may be mapped: image, heap, stack. A number, or such as "64M".
+    * ``timeout``: seconds of wall time that ``run()`` may take, all calls of it together; None for no limit.
+    * ``fuel``: how many instructions may be executed, all processes together. Exact and reproducible, and slower; not
+      on the jit engine.
+    * ``policy``: which instructions there are. A policy without the TIME group, such as ``Policy.deterministic()``, also
+      gives the guest a made-up clock and made-up random numbers.
+    * ``calls``: the tables of system calls. By default both ``SystemCalls.vx()`` and ``SystemCalls.linux()``.
+    * ``files``: guest path → host path (read-only), :class:`Grant`, or bytes. Nothing by default.
+    * ``env``: the environment. Empty by default: the host's is not passed on.
+    * ``output_limit``: bytes of stdout, and of stderr, that are captured before the guest is stopped.
+    * ``open_files``, ``processes``: how many descriptors a process, and how many processes a fork family may have.
+
+    Raises ValueError and TypeError for arguments that make no sense, UnsupportedHost for an engine that cannot run.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: str = "auto",
+        memory: int | str = "64M",
+        timeout: float | None = None,
+        fuel: int | None = None,
+        policy: Policy | None = None,
+        calls: SystemCalls | Iterable[SystemCalls] | None = None,
+        files: Mapping[str, Granted] | None = None,
+        env: Mapping[str, str] | None = None,
+        output_limit: int | str = "64M",
+        open_files: int = 64,
+        processes: int = 16,
+    ) -> None:
+        _engines.resolve(engine)
+        self.engine = engine
+        self.memory = page_ceil(parse_size(memory))
+        if not 0 < self.memory <= 1 << 32:
+            raise ValueError(f"memory must be 1 byte to 4 GiB, not {memory!r}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
+        if fuel is not None:
+            if fuel <= 0:
+                raise ValueError(f"fuel must be a positive number of instructions, not {fuel!r}")
+            if not _engines.counts_instructions(self.engine):
+                if engine != "auto":
+                    raise ValueError(f"the {engine} engine cannot count fuel; use the reference or translated engine")
+                self.engine = "reference"
+        if open_files < 3 or processes < 1:
+            raise ValueError("open_files must be at least 3 and processes at least 1")
+        self.timeout = timeout
+        self.fuel = fuel
+        self.policy = policy if policy is not None else Policy.default()
+        tables = [SystemCalls.vx(), SystemCalls.linux()] if calls is None else calls
+        self.tables = {t.trap: t for t in ([tables] if isinstance(tables, SystemCalls) else tables)}
+        self.files = Files(files)
+        self.env = dict(env or {})
+        self.output_limit = parse_size(output_limit)
+        self.open_files = open_files
+        self.processes = processes
+
+    def spawn(
+        self,
+        program: Program,
+        args: Iterable[Text] = (),
+        *,
+        stdin: Input = None,
+        stdout: Output = None,
+        stderr: Output = None,
+        env: Mapping[str, str] | None = None,
+        name: Text | None = None,
+    ) -> Process:
+        """Load a program; nothing of it runs yet.
+
+        ``args`` follow argv[0], which is ``name`` or the module's name. ``stdin`` is bytes, a binary file or a
+        descriptor; ``stdout`` and ``stderr`` are None (captured), a binary file or a descriptor. ``env`` replaces the
+        sandbox's. Raises BadImage, LimitExceeded("memory"), UnsupportedHost, and OSError for a path that cannot be read.
+        """
+        module = load_program(program)
+        layout = _loader.plan(module, self.memory)
+        policy = self.policy
+        if module.abi == "linux" and LINUX_TRAP in self.tables:
+            policy = replace(policy, thread_pointer=True)  # its C library keeps errno behind GS
+        descriptors = Descriptors(self.open_files)
+        clock = HostClock() if Group.TIME in policy.groups else VirtualClock()
+        family = Family(clock, timeout=self.timeout, fuel=self.fuel, most=self.processes)
+        arguments = [os.fsencode(name if name is not None else module.name), *(os.fsencode(a) for a in args)]
+        environment = [os.fsencode(f"{k}={v}") for k, v in (self.env if env is None else env).items()]
+        for text in (*arguments, *environment):
+            if 0 in text:
+                raise ValueError(f"{text!r} contains a NUL, which ends a C string")
+        engine = _engines.create(self.engine, limit=layout.limit, budget=self.memory, policy=policy)
+        try:
+            process = Process(
+                self, module, engine, family, descriptors, self.files.clone(), self.tables, layout
+            )  # fmt: skip
+            process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
+            process.start(arguments, environment)
+        except BaseException:
+            engine.close()
+            raise
+        return process
+
+    def run(
+        self,
+        program: Program,
+        args: Iterable[Text] = (),
+        *,
+        stdin: Input = None,
+        stdout: Output = None,
+        stderr: Output = None,
+        env: Mapping[str, str] | None = None,
+        name: Text | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> Result:
+        """Run a program to its end. A trap or a limit that ends it is in the result, not raised: see ``Result.check``.
+
+        Raises what :meth:`spawn` raises, NotModelled, and whatever a handler of the host raises.
+        """
+        process = self.spawn(program, args, stdin=stdin, stdout=stdout, stderr=stderr, env=env, name=name)
+        with process:
+            process.observers.extend(observers)
+            trap: Trap | None = None
+            limit: LimitExceeded | None = None
+            try:
+                trap = process.run()
+            except LimitExceeded as error:
+                limit = error
+            ended = process.exit_code is not None
+            return Result(
+                exit_code=process.exit_code,
+                stdout=process.stdout,
+                stderr=process.stderr,
+                trap=None if ended else trap,
+                stats=process.stats,
+                location=None if ended or trap is None else process.module.symbol_at(trap.eip),
+                limit=limit.limit if limit is not None else None,
+                message=str(limit) if limit is not None else "",
+            )
+
+    def __repr__(self) -> str:
+        return f"Sandbox(engine={self.engine!r}, memory={self.memory:#x}, timeout={self.timeout}, fuel={self.fuel})"
+
+
+def load_program(program: Program) -> Module:
+    """A module from whatever names one. Raises BadImage, OSError, TypeError."""
+    if isinstance(program, Module):
+        return program
+    if isinstance(program, (bytes, bytearray, memoryview)):
+        return Module.from_bytes(program)
+    return Module.from_file(program)

@@ -1,0 +1,124 @@
+"""Standard streams: what a caller passes as stdin, stdout or stderr, turned into open files.
+
+stdin is bytes, a binary file object, a host descriptor, or None (nothing to read). stdout and stderr are None (captured),
+a binary file object, or a host descriptor, which is written to unbuffered.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import Any, BinaryIO, Final
+
+from vx32py._descriptors import BytesFile, HostFile, OpenFile, Status
+from vx32py._errors import CallError, LimitExceeded
+from vx32py._wait import Waiter
+
+Input = bytes | bytearray | memoryview | BinaryIO | int | None
+Output = BinaryIO | int | None
+
+#: Pass it as stdout or stderr to throw away what the guest writes.
+DEVNULL: Final = -3
+
+
+class Capture(OpenFile):
+    """Collects what is written to it, up to ``limit`` bytes; one more raises LimitExceeded("output")."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(os.O_WRONLY)
+        self.name = name
+        self.limit = limit
+        self.data = bytearray()
+
+    def write(self, view: memoryview, waiter: Waiter) -> int:
+        room = self.limit - len(self.data)
+        self.data += view[:room]
+        if len(view) > room:
+            raise LimitExceeded("output", f"the guest wrote more than {self.limit} bytes to {self.name}")
+        return len(view)
+
+
+class Discard(OpenFile):
+    """Takes what is written to it and keeps nothing; reading is at the end at once."""
+
+    def __init__(self) -> None:
+        super().__init__(os.O_RDWR)
+
+    def read(self, view: memoryview, waiter: Waiter) -> int:
+        return 0
+
+    def write(self, view: memoryview, waiter: Waiter) -> int:
+        return len(view)
+
+    def status(self) -> Status:
+        return Status(stat.S_IFCHR | 0o666, rdev=0x103)
+
+
+class FileObject(OpenFile):
+    """A Python file object. It is read and written as the guest asks, flushed after each write, and never closed."""
+
+    def __init__(self, file: Any, flags: int) -> None:
+        super().__init__(flags)
+        self.file = file
+
+    def read(self, view: memoryview, waiter: Waiter) -> int:
+        # readinto1 returns what one read of the host gives; readinto of a buffered reader waits until the view is full.
+        read = getattr(self.file, "readinto1", None) or getattr(self.file, "readinto", None)
+        if read is not None:
+            count = read(view)
+            if count is None:
+                raise CallError(errno.EAGAIN)
+            return int(count)
+        data = self.file.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def write(self, view: memoryview, waiter: Waiter) -> int:
+        try:
+            # A copy: the file may keep what it is given, and guest memory goes on changing.
+            count = self.file.write(bytes(view))
+            flush = getattr(self.file, "flush", None)
+            if flush is not None:
+                flush()
+        except BrokenPipeError:
+            raise CallError(errno.EPIPE) from None
+        return len(view) if count is None else int(count)
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            if not self.file.seekable():
+                raise CallError(errno.ESPIPE)
+            return int(self.file.seek(offset, whence))
+        except (ValueError, OSError, AttributeError) as error:
+            raise CallError(errno.EINVAL) from error
+
+
+def open_input(source: Input) -> OpenFile:
+    """The open file for a caller's stdin. Raises TypeError."""
+    if source is None or (isinstance(source, int) and source == DEVNULL):
+        return BytesFile(b"")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return BytesFile(source)
+    if isinstance(source, int):
+        return HostFile(source, os.O_RDONLY, owned=False)
+    if _is_text(source) or not hasattr(source, "read"):
+        raise TypeError(f"stdin must be bytes, a binary file or a descriptor, not {type(source).__name__}")
+    return FileObject(source, os.O_RDONLY)
+
+
+def open_output(target: Output, name: str, limit: int) -> OpenFile:
+    """The open file for a caller's stdout or stderr; with None a :class:`Capture`. Raises TypeError."""
+    if target is None:
+        return Capture(name, limit)
+    if isinstance(target, int):
+        return Discard() if target == DEVNULL else HostFile(target, os.O_WRONLY, owned=False)
+    if _is_text(target) or not hasattr(target, "write"):
+        raise TypeError(f"{name} must be a binary file, a descriptor or None, not {type(target).__name__}")
+    return FileObject(target, os.O_WRONLY)
+
+
+def _is_text(stream: object) -> bool:
+    """Whether a caller passed text, or a file opened in text mode, in spite of the types."""
+    return isinstance(stream, (str, io.TextIOBase))

@@ -1,0 +1,377 @@
+"""Task: what one process of a guest is to the system calls and to the scheduler.
+
+:class:`vx32py.Process` is a task with a host around it. Everything here is for handlers of system calls and for
+:class:`vx32py._family.Family`.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+
+from reference.registers import CPU, EAX, MASK32
+from reference.traps import Trap, Vector
+from vx32py import _engines, _loader
+from vx32py._calls import Observer, SystemCalls
+from vx32py._clock import Clock, VirtualClock
+from vx32py._descriptors import Descriptors, OpenFile
+from vx32py._errors import CallError, UnsupportedHost
+from vx32py._family import Family
+from vx32py._files import Files
+from vx32py._memory import GuestMemory
+from vx32py._result import RunStats, signal_of
+from vx32py._snapshot import copy_memory
+from vx32py._wait import WouldBlock
+
+if TYPE_CHECKING:
+    from reference.engine import Engine
+    from vx32py._module import Module
+    from vx32py._sandbox import Sandbox
+
+
+class PersonalityState(Protocol):
+    """What a personality keeps for each process. Made without arguments when it is first asked for."""
+
+    def fork(self) -> Self:
+        """The state of a forked child."""
+
+
+#: The number itself: comparing plain integers is quicker, and this is done at every trap.
+IRQ: Final = int(Vector.IRQ)
+#: With fuel, an engine runs this many instructions at a time.
+_FUEL_SLICE: Final = 1 << 16
+
+State = TypeVar("State", bound=PersonalityState)
+
+
+class _Exited(Exception):
+    """Ends a handler whose process has ended."""
+
+
+class Task:
+    """A guest's registers, memory, descriptors and files, its system calls, its children.
+
+    ``registers`` is live: a :class:`reference.registers.CPU`. ``memory`` is checked access to guest memory. ``exit_code``
+    is 0 to 255 once the guest has exited (128 + n when a signal n ended it), else None. ``observers`` see every system
+    call; ``calls`` and ``unknown_calls`` count them, for the whole family.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        module: Module,
+        engine: Engine,
+        family: Family,
+        descriptors: Descriptors,
+        files: Files,
+        tables: dict[int, SystemCalls],
+        layout: _loader.Layout,
+        parent: Task | None = None,
+    ) -> None:
+        self.sandbox = sandbox
+        self.module = module
+        self.engine = engine
+        self.memory = GuestMemory(engine.space)
+        self.descriptors = descriptors
+        self.files = files
+        self.layout = layout
+        self.tables = tables
+        self.parent: Task | None = parent
+        self.exit_code: int | None = None
+        self.signal: int | None = None
+        self.trap: Trap | None = None
+        self.waiting: WouldBlock | None = None
+        self.observers: list[Observer] = parent.observers if parent is not None else []
+        self.calls: Counter[str] = parent.calls if parent is not None else Counter()
+        self.unknown_calls: Counter[tuple[str, int]] = parent.unknown_calls if parent is not None else Counter()
+        self.replaced = False
+        self._outputs: tuple[OpenFile, ...] = ()
+        self.heap_end = layout.heap
+        self.arguments: list[bytes] = []
+        self.environment: list[bytes] = []
+        self.states: dict[type[PersonalityState], PersonalityState] = {}
+        # Of the call that is being made, kept while it is made again and again until it need not wait any more:
+        self._pending: Trap | None = None
+        self._waited_until: float | None = None
+        self._yielded = False
+        self._gave_up = False
+        self._closed = False
+        self._stats: RunStats | None = None
+        self.family = family
+        self.pid = family.add(self)
+
+    @property
+    def registers(self) -> CPU:
+        """The guest's registers, live."""
+        return self.engine.cpu
+
+    @property
+    def alive(self) -> bool:
+        """Whether the guest can still run: it has neither exited nor been killed or closed."""
+        return self.exit_code is None and not self._closed
+
+    @property
+    def stats(self) -> RunStats:
+        """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
+        if self._stats is not None:
+            return self._stats
+        return RunStats(
+            self.engine.name,
+            self.engine.stats,
+            self.family.seconds,
+            self.engine.space.mapped,
+            self.calls,
+            self.unknown_calls,
+        )
+
+    def close(self) -> None:
+        """Give back memory and descriptors, also those of its children. Views of its memory must be gone by then."""
+        if self._closed:
+            return
+        if self.parent is None:
+            for process in tuple(self.family.processes.values()):
+                if process is not self:
+                    process.close()
+        if self.family.current is self:
+            self.family.set_current(None)
+        self._stats = self.stats
+        self._closed = True
+        self.descriptors.close_all()
+        self.engine.close()
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"<Process {self.pid} {self.module.name} closed>"
+        state = f"exited {self.exit_code}" if self.exit_code is not None else f"eip={self.registers.eip:#010x}"
+        return f"<Process {self.pid} {self.module.name} {state}>"
+
+    # -- for system-call handlers --------------------------------------------------------------------------------
+
+    def state(self, kind: type[State]) -> State:
+        """The state that a personality keeps for this process."""
+        found = self.states.get(kind)
+        if found is None:
+            found = self.states[kind] = kind()
+        assert isinstance(found, kind)
+        return found
+
+    def exit(self, code: int) -> int:
+        """End the process with an exit code (its low 8 bits). Does not return."""
+        self.end(code & 0xFF)
+        raise _Exited
+
+    def exit_by_signal(self, number: int) -> int:
+        """End the process as signal ``number`` does: the exit code is 128 + number. Does not return."""
+        self.signal = number
+        self.end(128 + number)
+        raise _Exited
+
+    def terminate(self, number: int) -> None:
+        """Let signal ``number`` end this process, at the request of another one of its family."""
+        self.signal = number
+        self.end(128 + number)
+        self.close()
+
+    @property
+    def wait_status(self) -> int:
+        """What waitpid tells of a process that has ended: the signal, or the exit code in the second byte."""
+        assert self.exit_code is not None
+        return self.signal if self.signal is not None else self.exit_code << 8
+
+    def checkpoint(self) -> None:
+        """Raise if the process has to stop now; for handlers that take long. See :class:`vx32py._wait.Waiter`."""
+        self.family.checkpoint()
+
+    def wait_for_descriptor(self, fd: int, *, write: bool) -> None:
+        """Wait until a host descriptor is ready."""
+        self.family.wait_for_descriptor(fd, write=write)
+
+    @property
+    def limited(self) -> bool:
+        """Whether a time limit is running."""
+        return self.family.deadline is not None
+
+    @property
+    def clock(self) -> Clock:
+        """Time and randomness as this guest gets them."""
+        return self.family.clock
+
+    def wait(self, seconds: float) -> float:
+        """Seconds that are left of a wait of the call that is being made, which began when it was first made."""
+        if self._waited_until is None:
+            self._waited_until = time.monotonic() + seconds
+        return self._waited_until - time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Sleep; other processes of the family run meanwhile. Made-up time passes at once."""
+        if isinstance(self.clock, VirtualClock):
+            if not self._yielded:
+                self.clock.elapsed += int(seconds * 1e9)
+            self.give_way()
+            return
+        left = self.wait(seconds)
+        if left > 0:
+            if self.has_others():
+                raise WouldBlock(lambda: False, time.monotonic() + left)
+            self.family.sleep_until(time.monotonic() + left)
+
+    def give_way(self) -> None:
+        """Let the other processes run once before this one goes on."""
+        if self.has_others() and not self._yielded:
+            self._yielded = True
+            raise WouldBlock(lambda: True)
+
+    def has_others(self) -> bool:
+        """Whether another process of the family is alive."""
+        return any(p is not self and p.alive for p in self.family.processes.values())
+
+    def children(self) -> list[Task]:
+        """The children that have not been waited for."""
+        return [p for p in self.family.processes.values() if p.parent is self]
+
+    def fork(self) -> Self:
+        """A child that is this process all over: memory, registers, descriptors. Raises CallError(EAGAIN)."""
+        if len(self.family.processes) >= self.family.most:  # children that nobody has waited for count, too
+            raise CallError(errno.EAGAIN)
+        space = self.engine.space
+        try:
+            engine = _engines.create(
+                self.engine.name, limit=space.limit, budget=space.budget, policy=self.engine.policy
+            )
+        except UnsupportedHost as error:  # no room for another guest of this size
+            raise CallError(errno.EAGAIN) from error
+        for start, end, access in space.regions():
+            engine.space.map(start, end - start, access)
+        for here, piece in copy_memory(space).items():
+            engine.space.store(here, piece)
+        engine.cpu.copy_from(self.engine.cpu)
+        if self.engine.cpu.gs_selector is not None:
+            engine.set_thread_pointer(self.engine.cpu.gs_selector, self.engine.cpu.gs_base)
+        child = type(self)(
+            self.sandbox, self.module, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables,
+            self.layout, self,
+        )  # fmt: skip
+        child.heap_end = self.heap_end
+        child.arguments, child.environment = self.arguments, self.environment
+        child.states = {kind: state.fork() for kind, state in self.states.items()}
+        child.engine.cpu.words[EAX] = 0
+        return child
+
+    def execute(self, module: Module, arguments: list[bytes], environment: list[bytes]) -> None:
+        """Replace the program. Raises LimitExceeded and BadImage while the old one is still whole."""
+        space = self.engine.space
+        layout = _loader.plan(module, space.budget, limit=space.limit)
+        _loader.clear(space)
+        self.descriptors.close_for_exec()
+        self.module, self.layout, self.heap_end = module, layout, layout.heap
+        self.states = {}
+        self.start(arguments, environment)
+        self.replaced = True
+
+    def start(self, arguments: list[bytes], environment: list[bytes]) -> None:
+        """Load the module into the empty address space and set the registers to its beginning."""
+        space = self.engine.space
+        self.arguments, self.environment = arguments, environment
+        _loader.load(self.module, space, self.layout)
+        esp = _loader.build_stack(
+            self.module, space, self.layout, arguments, environment, self.engine.policy, self.clock.random(16)
+        )
+        cpu = self.engine.cpu
+        cpu.reset()
+        self.engine.set_thread_pointer(None, None)
+        cpu.esp, cpu.eip = esp, self.module.entry
+
+    def reap(self) -> None:
+        """The parent has been told; forget the process."""
+        self.family.processes.pop(self.pid, None)
+        self.close()
+
+    # -- for the family ------------------------------------------------------------------------------------------
+
+    def can_run(self) -> bool:
+        """Whether it has nothing to wait for (any more)."""
+        wait = self.waiting
+        if wait is None or wait.ready():
+            return True
+        return wait.deadline is not None and time.monotonic() >= wait.deadline
+
+    def give_up_waiting(self) -> None:
+        """Make the call that waits fail with EDEADLK: what it waits for cannot happen."""
+        self._gave_up = True
+
+    def advance(self, *, single: bool = False) -> Trap | None:
+        """Run until it ends or traps (the trap), or has to wait or give way (None).
+
+        With ``single`` one instruction only. Raises Interrupted for an interrupt or kill.
+        """
+        engine = self.engine
+        words = engine.cpu.words
+        plain = not single and self.family.fuel is None
+        self.waiting = None
+        while True:
+            trap, self._pending = self._pending, None
+            if trap is None:
+                trap = engine.run() if plain else self._run_limited(single)
+            if trap.number == IRQ:
+                self.family.checkpoint()
+                continue
+            table = self.tables.get(trap.number)
+            if table is None:
+                return trap
+            if self._gave_up:
+                self._gave_up = False
+                words[EAX] = -errno.EDEADLK & MASK32
+            else:
+                try:
+                    table.dispatch(self)
+                except _Exited:
+                    return trap
+                except WouldBlock as wait:
+                    self._pending, self.waiting = trap, wait
+                    return None
+                except BaseException:
+                    # Interrupted: the call is made again. An exception of the host's: it may repair and run again, too.
+                    self._pending = trap
+                    raise
+            self._waited_until, self._yielded = None, False
+            if single:
+                return trap
+
+    def die_of(self, trap: Trap) -> None:
+        """The end of a child: of a trap it dies as of a signal. Its memory goes now, its exit code when it is asked for."""
+        self.trap = trap
+        if self.exit_code is None:
+            self.signal = signal_of(trap)
+            self.end(128 + self.signal)
+        self.close()
+        for child in self.children():
+            if not child.alive:
+                child.reap()
+
+    def _run_limited(self, single: bool) -> Trap:
+        """Run one instruction, or as many as there is fuel for."""
+        engine, family = self.engine, self.family
+        if family.fuel is None:
+            return engine.step()
+        run_for = getattr(engine, "run_for", None)
+        while True:
+            trap: Trap | None
+            if single or run_for is None:
+                family.use_fuel(1)
+                trap = engine.step()
+                if not single and trap.number == Vector.SINGLE_STEP:
+                    trap = None
+            else:
+                before = engine.stats.instructions
+                trap = run_for(min(family.fuel_left(), _FUEL_SLICE))
+                family.use_fuel(engine.stats.instructions - before)
+            if trap is not None:
+                return trap
+            family.checkpoint()
+
+    def end(self, code: int) -> None:
+        """Set the exit code and close descriptors; memory and registers can still be looked at."""
+        self.exit_code = code
+        self.descriptors.close_all()

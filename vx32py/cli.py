@@ -1,0 +1,98 @@
+"""The command line: ``vx32py COMMAND``. Commands are loaded when they are used; this file imports click and no more.
+
+Exit codes: the guest's own; 2 for wrong usage; 124 when a limit of time or fuel ended the guest; 125 for an image that
+cannot run or a host that cannot run it; 128 + n where a native program would have died of signal n.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from vx32py import __version__
+
+if TYPE_CHECKING:
+    from vx32py._module import Module
+
+EXIT_USAGE: Final = 2
+EXIT_LIMIT: Final = 124
+EXIT_CANNOT_RUN: Final = 125
+EXIT_SIGNAL: Final = 128
+
+#: Name of a command → the module that has it, under a name without dashes, and what ``--help`` says of it.
+_COMMANDS: Final = {
+    "run": ("vx32py.commands.run", "Run a guest program; its exit code passes through."),
+    "cc": ("vx32py.commands.cc", "Compile C to a guest program."),
+    "trace": ("vx32py.commands.trace", "Run a guest and show its system calls, or every instruction."),
+    "explain": ("vx32py.commands.explain", "Show guest code and the fragments it is translated to, side by side."),
+    "doctor": ("vx32py.commands.doctor", "Show what this host supports, which engine runs, and why."),
+}
+
+_EPILOG: Final = """\b
+Examples:
+  vx32py cc hello.c -o hello.elf          compile C for the sandbox
+  vx32py run hello.elf one two            run it; stdin and stdout pass through
+  vx32py run --dir .:/data sort.elf /data/list.txt
+  vx32py trace hello.elf                  what it asks of its host
+  vx32py COMMAND --help                   more about one command
+
+A guest reaches its own memory, stdin, stdout and stderr, and nothing else unless an option grants it.
+"""
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = _COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command = getattr(import_module(entry[0]), cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "-V", "--version", prog_name="vx32py")
+def vx32py() -> None:
+    """Run untrusted 32-bit x86 programs in a sandbox, at native speed and without privileges."""
+
+
+def main() -> None:
+    """The entry point of the ``vx32py`` command."""
+    try:
+        vx32py(prog_name="vx32py")
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain again when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(EXIT_SIGNAL + 13)
+
+
+def fail(program: str, message: object, code: int = EXIT_CANNOT_RUN) -> NoReturn:
+    """End with one line on stderr that says what and where."""
+    click.echo(f"vx32py: {program}: {message}", err=True)
+    sys.exit(code)
+
+
+def open_program(path: str) -> Module:
+    """The module in a file; ends the command where there is none."""
+    from vx32py._errors import BadImage
+    from vx32py._module import Module
+
+    try:
+        return Module.from_file(path)
+    except BadImage as error:
+        fail(path, error)
+    except OSError as error:
+        fail(path, error.strerror or error)

@@ -1,0 +1,1 @@
+"""The commands of ``vx32py``, one module each."""

@@ -1,0 +1,45 @@
+"""``vx32py cc``: compile C to a guest program."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from vx32py.cli import fail
+
+_EPILOG = """\b
+Examples:
+  vx32py cc hello.c -o hello.elf
+  vx32py cc -O3 main.c hash.c -o hash.elf -- -DFAST -mno-sse
+  vx32py cc --libc musl tool.c -o tool.elf    a static Linux program instead
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("-o", "--output", required=True, metavar="OUT", help="Where the program goes.")
+@click.option(
+    "-O", "level", default="2", show_default=True, metavar="LEVEL", help="How much to optimise: 0, 1, 2, 3, s."
+)
+@click.option("--compiler", default="auto", show_default=True, type=click.Choice(["auto", "zig", "gcc"]))
+@click.option("--libc", default="vx", show_default=True, type=click.Choice(["vx", "musl"]),
+              help="The guest library of this package, or musl for a static Linux program.")  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
+@click.argument("sources", metavar="FILES...", nargs=-1, required=True)
+def cc(output: str, level: str, sources: tuple[str, ...], verbose: bool, **options: Any) -> None:
+    """Compile C (or assembly) to a guest program. Options for the compiler follow the files, after "--"."""
+    from vx32py._compile import CompileError, compile_guest
+
+    files = [source for source in sources if not source.startswith("-")]
+    flags = [source for source in sources if source.startswith("-")]
+    progress = (lambda line: click.echo(line, err=True)) if verbose else None
+    try:
+        compile_guest(files, output, optimise=f"-O{level}", flags=flags, progress=progress, **options)
+    except CompileError as error:
+        if error.stderr:
+            click.echo(error.stderr.rstrip(), err=True)
+        fail("cc", error, 1)
+    except (ValueError, OSError) as error:
+        fail("cc", error, 1)
+    sys.exit(0)

@@ -1,0 +1,2 @@
+/* strings.h - an old name for a part of string.h. */
+#include <string.h>

@@ -1,0 +1,13 @@
+/* libvx.c - the whole library as one translation unit; the linker drops what a guest does not use. */
+#include "start.c"
+#include "ctype.c"
+#include "decimal.c"
+#include "format.c"
+#include "int64.c"
+#include "malloc.c"
+#include "setjmp.c"
+#include "sort.c"
+#include "stdio.c"
+#include "stdlib.c"
+#include "string.c"
+#include "unistd.c"

@@ -1,0 +1,1 @@
+"""Personalities: the system calls that guests of one convention make."""

@@ -1,0 +1,281 @@
+"""What the personalities share: checked reads and writes, paths, waiting for children and for descriptors.
+
+Every pointer is checked before anything happens: a buffer for exactly its bytes, and a read before it takes anything from
+its source. Structures are copied out once and used from the copy.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import struct
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from reference.memory import MAPPED, PAGE_SHIFT, page_ceil
+from reference.traps import Access
+from vx32py._clock import VirtualClock
+from vx32py._descriptors import OpenFile, Pipe, PipeReader, PipeWriter
+from vx32py._errors import BadImage, CallError, LimitExceeded
+from vx32py._family import SLICE
+from vx32py._files import MAX_PATH
+from vx32py._module import MAX_FILE, Module
+from vx32py._wait import WouldBlock
+
+if TYPE_CHECKING:
+    from vx32py._process import Process
+    from vx32py._task import Task
+
+#: The most strings and bytes that exec takes.
+MAX_STRINGS: Final = 4096
+MAX_STRING_BYTES: Final = 1 << 20
+#: FD_SETSIZE.
+MAX_SELECT: Final = 1024
+#: IOV_MAX.
+MAX_VECTOR: Final = 1024
+#: What all buffers of one call may hold together: the result must not look like an error.
+MAX_VECTOR_BYTES: Final = 0x7FFF_FFFF
+
+
+def read_descriptor(process: Process, fd: int, buffer: int, count: int) -> int:
+    """read(2), straight into guest memory."""
+    file = process.descriptors.get(fd)
+    if not file.readable:
+        raise CallError(errno.EBADF)
+    with process.memory.view(buffer, count, writable=True) as view:
+        return file.read(view, process) if count else 0
+
+
+def write_descriptor(process: Process, fd: int, data: int, count: int) -> int:
+    """write(2), straight from guest memory."""
+    file = process.descriptors.get(fd)
+    if not file.writable:
+        raise CallError(errno.EBADF)
+    with process.memory.view(data, count) as view:
+        return file.write(view, process) if count else 0
+
+
+def vector_argument(process: Process, vector: int, count: int) -> list[tuple[int, int]]:
+    """An array of struct iovec, copied out: (address, length) of each buffer. Raises CallError(EINVAL)."""
+    if count > MAX_VECTOR:
+        raise CallError(errno.EINVAL)
+    words = struct.unpack(f"<{2 * count}I", process.memory.read(vector, 8 * count))
+    return list(zip(words[::2], words[1::2], strict=True))
+
+
+def read_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> int:
+    """readv(2). Every buffer is checked before the first one is filled."""
+    file = process.descriptors.get(fd)
+    if not file.readable:
+        raise CallError(errno.EBADF)
+    _check_vector(process, buffers, writable=True)
+    total = 0
+    for address, length in buffers:
+        if total and not file.ready(write=False):
+            break  # something has been read: the call returns it rather than wait for more
+        with process.memory.view(address, length, writable=True) as view:
+            count = file.read(view, process) if length else 0
+        total += count
+        if count < length:
+            break
+    return total
+
+
+def write_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> int:
+    """writev(2). Every buffer is checked before the first one is written."""
+    file = process.descriptors.get(fd)
+    if not file.writable:
+        raise CallError(errno.EBADF)
+    _check_vector(process, buffers, writable=False)
+    views = [process.memory.view(address, length) for address, length in buffers if length]
+    try:
+        return file.write_vector(views, process) if views else 0
+    finally:
+        for view in views:
+            view.release()
+
+
+def _check_vector(process: Process, buffers: list[tuple[int, int]], *, writable: bool) -> None:
+    total = 0
+    for address, length in buffers:
+        process.memory.check(address, length, writable=writable)
+        total += length
+        if total > MAX_VECTOR_BYTES:
+            raise CallError(errno.EINVAL)
+
+
+def set_heap_end(process: Process, wanted: int) -> None:
+    """Map or unmap pages between the old and the new end of the heap. Raises CallError(ENOMEM) and OutOfMemory."""
+    layout, space = process.layout, process.engine.space
+    old, new = page_ceil(process.heap_end), page_ceil(wanted)
+    if new > layout.heap_limit:
+        raise CallError(errno.ENOMEM)
+    if new > old:
+        if any(state & MAPPED for state in space.permissions[old >> PAGE_SHIFT : new >> PAGE_SHIFT]):
+            raise CallError(errno.ENOMEM)
+        space.map(old, new - old, Access.RW)
+    elif new < old:
+        space.unmap(new, old - new)
+    process.heap_end = wanted
+
+
+def path_argument(process: Process, address: int) -> str:
+    """A path, copied out of guest memory. Raises CallError(ENAMETOOLONG)."""
+    try:
+        return os.fsdecode(process.memory.read_string(address, most=MAX_PATH))
+    except ValueError:
+        raise CallError(errno.ENAMETOOLONG) from None
+
+
+def string_array(process: Process, address: int) -> list[bytes]:
+    """A zero-terminated array of pointers to strings, copied out. Raises CallError(E2BIG)."""
+    found: list[bytes] = []
+    room = MAX_STRING_BYTES
+    while pointer := process.memory.read_u32(address + 4 * len(found)):
+        try:
+            found.append(process.memory.read_string(pointer, most=room))
+        except ValueError:
+            raise CallError(errno.E2BIG) from None
+        room -= len(found[-1]) + 1
+        if len(found) > MAX_STRINGS or room <= 0:
+            raise CallError(errno.E2BIG)
+    return found
+
+
+def make_pipe(process: Process, fds: int, flags: int = 0) -> int:
+    """pipe2(2): two descriptors, stored at ``fds``."""
+    process.memory.check(fds, 8, writable=True)
+    pipe = Pipe()
+    reader, writer = PipeReader(pipe, flags & os.O_NONBLOCK), PipeWriter(pipe, flags & os.O_NONBLOCK)
+    close_on_exec = bool(flags & os.O_CLOEXEC)
+    first = process.descriptors.install(reader, close_on_exec=close_on_exec)
+    try:
+        second = process.descriptors.install(writer, close_on_exec=close_on_exec)
+    except CallError:
+        process.descriptors.close(first)
+        raise
+    process.memory.write_u32(fds, first)
+    process.memory.write_u32(fds + 4, second)
+    return 0
+
+
+def wait_for_child(process: Process, pid: int, status: int, *, no_hang: bool) -> int:
+    """waitpid(2); ``pid`` signed: a child's number, or -1 (0, or any other negative number) for any child."""
+    if status:
+        process.memory.check(status, 4, writable=True)
+
+    def candidates() -> list[Task]:
+        return [child for child in process.children() if pid <= 0 or child.pid == pid]
+
+    def ended() -> list[Task]:
+        return [child for child in candidates() if not child.alive]
+
+    if not candidates():
+        raise CallError(errno.ECHILD)
+    gone = ended()
+    if not gone:
+        if no_hang:
+            process.give_way()  # or a parent that polls would keep its children from running
+            gone = ended()
+            if not gone:
+                return 0
+        else:
+            raise WouldBlock(lambda: bool(ended()))
+    child = gone[0]
+    if status:
+        process.memory.write_u32(status, child.wait_status)
+    child.reap()
+    return child.pid
+
+
+def execute(process: Process, path: int, argv: int, envp: int | None) -> int:
+    """execve(2) from a granted file; an ``envp`` of None keeps the environment. Returns in the new program."""
+    name = path_argument(process, path)
+    arguments = string_array(process, argv) if argv else []
+    environment = string_array(process, envp) if envp else [] if envp is not None else process.environment
+    file = process.files.open(name, os.O_RDONLY)
+    try:
+        status = file.status()
+        if not stat.S_ISREG(status.mode):
+            raise CallError(errno.EACCES)
+        if status.size > MAX_FILE:
+            raise CallError(errno.ENOMEM)
+        image = bytearray(status.size)
+        count = file.read_at(memoryview(image), 0) if image else 0
+    finally:
+        file.close()
+    try:
+        module = Module.from_bytes(image[:count], name.rsplit("/", 1)[-1])
+        process.execute(module, arguments, environment)
+    except BadImage:
+        raise CallError(errno.ENOEXEC) from None
+    except LimitExceeded as error:
+        raise CallError(errno.E2BIG if error.limit == "arguments" else errno.ENOMEM) from None
+    return 0
+
+
+def wait_for_files(
+    process: Process, wanted: Sequence[tuple[OpenFile, bool, bool]], timeout: float | None
+) -> list[tuple[bool, bool]]:
+    """Wait until one of the files can be read or written as wanted: (file, read, write) → for each (readable, writable).
+
+    ``timeout`` in seconds, None for ever, 0 for a look. Everything False when the time is up.
+    """
+
+    def look() -> list[tuple[bool, bool]]:
+        return [(r and f.ready(write=False), w and f.ready(write=True)) for f, r, w in wanted]
+
+    def any_ready() -> bool:
+        return any(r or w for r, w in look())
+
+    while True:
+        found = look()
+        if any(r or w for r, w in found):
+            return found
+        clock = process.clock
+        if timeout is not None and isinstance(clock, VirtualClock):
+            process.give_way()
+            clock.elapsed += int(timeout * 1e9)
+            return look()
+        left = None if timeout is None else process.wait(timeout)
+        if left is not None and left <= 0:
+            return found
+        host = [(f.host_descriptor(), r, w) for f, r, w in wanted]
+        slice_ = SLICE if left is None else min(left, SLICE)
+        if process.has_others() or (timeout is None and not any(fd is not None for fd, _, _ in host)):
+            on_host = any(fd is not None for fd, _, _ in host)
+            deadline = None if left is None and not on_host else time.monotonic() + (slice_ if on_host else left or 0)
+            raise WouldBlock(any_ready, deadline)
+        process.checkpoint()
+        poll = select.poll()
+        for fd, r, w in host:
+            if fd is not None:
+                poll.register(fd, (select.POLLIN if r else 0) | (select.POLLOUT if w else 0))
+        poll.poll(slice_ * 1000)
+
+
+def select_descriptors(process: Process, count: int, addresses: tuple[int, int, int], seconds: float | None) -> int:
+    """select(2): three bit maps of 32-bit words at ``addresses`` (0: none), for descriptors below ``count``."""
+    if count > MAX_SELECT:
+        raise CallError(errno.EINVAL)
+    size = (count + 31) // 32 * 4
+    sets = []
+    for address in addresses:
+        if address:
+            process.memory.check(address, size, writable=True)
+        sets.append(int.from_bytes(process.memory.read(address, size), "little") if address else 0)
+    fds = [fd for fd in range(count) if (sets[0] | sets[1] | sets[2]) >> fd & 1]
+    files = [process.descriptors.get(fd) for fd in fds]
+    wanted = [(file, bool(sets[0] >> fd & 1), bool(sets[1] >> fd & 1)) for fd, file in zip(fds, files, strict=True)]
+    found = wait_for_files(process, wanted, seconds)
+    results = [0, 0, 0]
+    for fd, (can_read, can_write) in zip(fds, found, strict=True):
+        results[0] |= can_read << fd
+        results[1] |= can_write << fd
+    for address, bits in zip(addresses, results, strict=True):
+        if address:
+            process.memory.write(address, bits.to_bytes(size, "little"))
+    return results[0].bit_count() + results[1].bit_count()

@@ -1,0 +1,27 @@
+"""Linux on i386: the system calls that a static program needs to compute on its standard streams.
+
+``INT 0x80`` with the number in EAX and arguments in EBX, ECX, EDX, ESI, EDI, EBP. What a call does to files, descriptors
+and processes it does to the guest's own, never to the host's: paths lead into grants, process numbers and users are made
+up, memory is the sandbox's. Calls that are not in the table answer -ENOSYS, as a kernel without them would, and C
+libraries and programs cope.
+
+Not here: threads, signal handlers (they are recorded and never run), sockets, shared memory between processes.
+"""
+
+from __future__ import annotations
+
+from vx32py.personality.linux import files, memory, paths, polling, processes, signals, system, threads, times
+from vx32py.personality.linux.table import TABLE
+
+__all__ = [
+    "TABLE",
+    "files",
+    "memory",
+    "paths",
+    "polling",
+    "processes",
+    "signals",
+    "system",
+    "threads",
+    "times",
+]

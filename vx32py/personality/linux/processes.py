@@ -1,0 +1,153 @@
+"""Processes: ends, children, new programs, and who one is. Numbers are the sandbox's own."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from vx32py._calls import signed
+from vx32py._descriptors import GUEST_ID
+from vx32py._errors import CallError
+from vx32py.personality import common
+from vx32py.personality.linux.table import MASK32, call
+from vx32py.personality.linux.threads import set_thread_area
+
+if TYPE_CHECKING:
+    from vx32py._process import Process
+
+CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
+CLONE_SETTLS, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID = 0x80000, 0x100000, 0x1000000
+WNOHANG: Final = 1
+
+
+@call(1, "exit")
+@call(252, "exit_group")
+def exit_(process: Process, code: int) -> int:
+    """End the process."""
+    return process.exit(code)
+
+
+@call(2, "fork")
+@call(190, "vfork")
+def fork(process: Process) -> int:
+    """A copy of the process, which runs when this one waits. vfork's child has memory of its own, too."""
+    return process.fork().pid
+
+
+@call(120, "clone")
+def clone(process: Process, flags: int, stack: int, parent_tid_out: int, descriptor: int, child_tid_out: int) -> int:
+    """A process; not a thread. CLONE_VM is taken as vfork takes it, together with CLONE_VFORK."""
+    if flags & CLONE_THREAD or (flags & CLONE_VM and not flags & CLONE_VFORK):
+        raise CallError(errno.ENOSYS)
+    if flags & CLONE_PARENT_SETTID:
+        process.memory.check(parent_tid_out, 4, writable=True)
+    child = process.fork()
+    if stack:
+        child.registers.esp = stack
+    if flags & CLONE_SETTLS:
+        set_thread_area(child, descriptor)
+    if flags & CLONE_CHILD_SETTID:
+        child.memory.write_u32(child_tid_out, child.pid)
+    if flags & CLONE_PARENT_SETTID:
+        process.memory.write_u32(parent_tid_out, child.pid)
+    return child.pid
+
+
+@call(11, "execve")
+def execve(process: Process, path: int, argv: int, envp: int) -> int:
+    """Run another program, from a granted file."""
+    return common.execute(process, path, argv, envp)
+
+
+@call(7, "waitpid")
+def waitpid(process: Process, pid: int, status_out: int, options: int) -> int:
+    """Wait for a child."""
+    return common.wait_for_child(process, signed(pid), status_out, no_hang=bool(options & WNOHANG))
+
+
+@call(114, "wait4")
+def wait4(process: Process, pid: int, status_out: int, options: int, usage_out: int) -> int:
+    """The same; what the child used is not known."""
+    if usage_out:
+        process.memory.write(usage_out, bytes(72))
+    return waitpid(process, pid, status_out, options)
+
+
+@call(20, "getpid")
+@call(224, "gettid")
+@call(65, "getpgrp")
+@call(66, "setsid")
+def getpid(process: Process) -> int:
+    """The process's number, which is its thread's, group's and session's, too."""
+    return process.pid
+
+
+@call(132, "getpgid")
+@call(147, "getsid")
+def getpgid(process: Process, pid: int) -> int:
+    """A process's group is the process."""
+    if pid and pid not in process.family.processes:
+        raise CallError(errno.ESRCH)
+    return pid or process.pid
+
+
+@call(57, "setpgid")
+def setpgid(process: Process, pid: int, group: int) -> None:
+    """Accepted."""
+
+
+@call(64, "getppid")
+def getppid(process: Process) -> int:
+    """The parent's number; 1 where the host is the parent."""
+    return process.parent.pid if process.parent is not None and process.parent.alive else 1
+
+
+@call(24, "getuid")
+@call(47, "getgid")
+@call(49, "geteuid")
+@call(50, "getegid")
+@call(199, "getuid32")
+@call(200, "getgid32")
+@call(201, "geteuid32")
+@call(202, "getegid32")
+def getuid(process: Process) -> int:
+    """A made-up user, who is nobody special."""
+    return GUEST_ID
+
+
+@call(209, "getresuid32")
+@call(211, "getresgid32")
+def getresuid(process: Process, real_out: int, effective_out: int, saved_out: int) -> None:
+    """The same user three times."""
+    for address in (real_out, effective_out, saved_out):
+        process.memory.write_u32(address, GUEST_ID)
+
+
+@call(213, "setuid32")
+@call(214, "setgid32")
+def setuid(process: Process, wanted: int) -> None:
+    """Nobody can become somebody else."""
+    if wanted != GUEST_ID:
+        raise CallError(errno.EPERM)
+
+
+@call(203, "setreuid32")
+@call(204, "setregid32")
+def setreuid(process: Process, real: int, effective: int) -> None:
+    """Nobody can become somebody else."""
+    if not {real, effective} <= {GUEST_ID, MASK32}:
+        raise CallError(errno.EPERM)
+
+
+@call(208, "setresuid32")
+@call(210, "setresgid32")
+def setresuid(process: Process, real: int, effective: int, saved: int) -> None:
+    """Nobody can become somebody else."""
+    if not {real, effective, saved} <= {GUEST_ID, MASK32}:
+        raise CallError(errno.EPERM)
+
+
+@call(205, "getgroups32")
+def getgroups(process: Process, count: int, groups_out: int) -> int:
+    """No other groups."""
+    return 0
