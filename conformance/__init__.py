@@ -1,0 +1,1 @@
+"""Agreement: oracles, generators, campaigns and demonstrations that hold the engines to one behaviour."""
