@@ -89,14 +89,16 @@ def work() -> int:
 def main() -> int:
     """What people call (``python -m jit.build``): have it built, and wait."""
     try:
-        compiled.build(
-            lambda seconds: print(f"\rbuilding the compiled translator: {seconds:.0f} s ", end="", flush=True)
-        )
+        compiled.build(_show if sys.stderr.isatty() else None)
     except compiled.BuildError as error:
         print(f"no compiled translator: {error}", file=sys.stderr)
         return 1
     print(f"compiled translator: {compiled.status()}")
     return 0
+
+
+def _show(seconds: float) -> None:
+    print(f"\rbuilding the compiled translator: {seconds:.0f} s ", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

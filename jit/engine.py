@@ -38,6 +38,9 @@ class JitEngine(TranslatingEngine):
     """One guest on the real processor. It makes its own address space, :attr:`space`, of ``limit`` addresses, of which
     ``budget`` bytes may be mapped.
 
+    ``prefer_zero`` and ``based_code`` overrule where the data and the code segment are put (see NativeProcessor): what is
+    chosen otherwise is the fastest that this process and this processor offer.
+
     Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for.
     """
 
@@ -50,6 +53,8 @@ class JitEngine(TranslatingEngine):
         budget: int | None = None,
         policy: Policy | None = None,
         translator: Translator = "auto",
+        prefer_zero: bool = True,
+        based_code: bool | None = None,
     ) -> None:
         reason = available()
         if reason is not None:
@@ -61,7 +66,9 @@ class JitEngine(TranslatingEngine):
                 self._translator = NumbaTranslator(compiled.build())
             except compiled.BuildError as error:
                 raise EngineUnavailable(f"no compiled translator: {error}") from error
-        self.processor = native.NativeProcessor(limit=limit, budget=budget)
+        self.processor = native.NativeProcessor(
+            limit=limit, budget=budget, prefer_zero=prefer_zero, based_code=based_code
+        )
         control = self.processor.control
         words = control[: 4 * REGISTER_WORDS].cast("I")
         cpu = CPU(words, control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES])

@@ -108,9 +108,7 @@ def parse_encoding(text: str) -> Encoding:
             fixed, any_rm = _parse_byte(word, "+i")
     if words or (fixed is not None and fixed < 0xC0):
         raise ValueError(f"opcode notation {text!r}")
-    return Encoding(
-        space, classes, mandatory, lengths, widths, opcode, plus_register, has_modrm, digit, fixed, any_rm
-    )
+    return Encoding(space, classes, mandatory, lengths, widths, opcode, plus_register, has_modrm, digit, fixed, any_rm)
 
 
 def _parse_byte(word: str, suffix: str) -> tuple[int, bool]:

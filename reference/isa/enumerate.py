@@ -45,7 +45,11 @@ ADDRESSES_VSIB: Final = (
     (0x04, b"\xd5" + FILLER[:4]),  # [v2*8 + disp32]
 )
 
-_PREFIX_BYTES: Final = {(PREFIX_66,): b"\x66", (PREFIX_F3,): b"\xf3", (PREFIX_F2,): b"\xf2"}
+_PREFIX_BYTES: Final[dict[tuple[int, ...], bytes]] = {
+    (PREFIX_66,): b"\x66",
+    (PREFIX_F3,): b"\xf3",
+    (PREFIX_F2,): b"\xf2",
+}
 _ESCAPES: Final = {
     Space.ONE_BYTE: b"",
     Space.MAP_0F: b"\x0f",
@@ -96,9 +100,7 @@ def _has_two_sizes(form: Form) -> bool:
         return False
     as_a_size = PREFIX_66 in encoding.classes and encoding.classes != (PREFIX_66,)
     beside = encoding.classes in ((PREFIX_F3,), (PREFIX_F2,))
-    return (as_a_size or beside) and any(
-        code.size in _SIZED_BY_PREFIX or code.text == "eAX" for code in form.operands
-    )
+    return (as_a_size or beside) and any(code.size in _SIZED_BY_PREFIX or code.text == "eAX" for code in form.operands)
 
 
 def _heads(encoding: Encoding, third: int) -> Iterator[bytes]:
