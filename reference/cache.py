@@ -156,7 +156,11 @@ class CodeCache:
         for page in _pages(fragment):
             self._pages[page].remove(fragment)
         for branch in fragment.exits:
-            self._sites[branch.target] = [s for s in self._sites[branch.target] if s.fragment is not fragment]
+            others = [site for site in self._sites.get(branch.target, ()) if site.fragment is not fragment]
+            if others:
+                self._sites[branch.target] = others
+            else:
+                self._sites.pop(branch.target, None)
         for entry in fragment.landings:
             self._forget_tables(entry)
             if self._landings.get(entry.eip) == entry:

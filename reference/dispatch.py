@@ -31,6 +31,7 @@ from reference.translator import FETCH_BYTES, Fragment, emit_single, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
+_VECTORS: Final = frozenset(int(vector) for vector in Vector)
 #: No template and no stub is longer than this many instructions.
 _MOST_CARRIED: Final = 200
 #: Room that a fragment may need in the code segment, whatever it contains.
@@ -83,7 +84,9 @@ class TranslatingEngine:
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
-        trap = self._single()
+        trap, self._held = self._held, None
+        if trap is None:
+            trap = self._single()
         self.stats.traps += 1
         return trap if trap is not None else Trap(Vector.SINGLE_STEP, self.cpu.eip)
 
@@ -190,6 +193,8 @@ class TranslatingEngine:
             return page_fault(eip, stop.address, stop.access)
         if stop.vector in _MEMORY_VECTORS:
             return protection_fault(eip, vector=Vector(stop.vector))
+        if stop.vector not in _VECTORS:
+            return Trap(stop.vector, eip, detail="an exception that guests do not have")
         return processor_trap(Vector(stop.vector), eip, self._describe(eip))
 
     def _is_code_store(self, stop: Stop) -> bool:
