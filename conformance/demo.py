@@ -128,7 +128,9 @@ class Demo:
         """Compile what is not there yet. Raises CompileError."""
         with self.status("compiling") as say:
             for name in ("sha256", "lz", "lisp"):
-                self.modules[name] = vx32py.Module.from_file(guests.example(name, using=self.compiler, flags=INTEGER_ONLY, progress=say))
+                self.modules[name] = vx32py.Module.from_file(
+                    guests.example(name, using=self.compiler, flags=INTEGER_ONLY, progress=say)
+                )
                 if self.has_native:
                     self.natives[name] = guests.example(
                         name, "native", using=self.compiler, flags=INTEGER_ONLY, progress=say

@@ -124,9 +124,10 @@ class _Maker:
             regs[register] = rng.randrange(LOW + 0x800, LOW + 0x880) if low else DATA + 0x800 + rng.randrange(0x80)
             if low:
                 regs[register] |= rng.getrandbits(16) << 16
-            elif rng.randrange(12) == 0:
-                edge = rng.choice((DATA_END - rng.randrange(40), DATA + rng.randrange(40), READ_ONLY + 0x20))
-                regs[register] = edge
+        if not low and rng.randrange(6) == 0:
+            # One of them at an edge, not both: which of two faults CMPS reports is the processor's affair.
+            edge = rng.choice((DATA_END - rng.randrange(40), DATA + rng.randrange(40), READ_ONLY + 0x20))
+            regs[rng.choice((ESI, EDI))] = edge
         if shape.repeat:
             regs[ECX] = rng.choice((0, 1, 2, 3, rng.randrange(12), rng.randrange(24)))
             if low:
@@ -141,11 +142,13 @@ class _Maker:
         half = 1 << bits
         divisor = value(rng) & half - 1 or 1
         quotient = value(rng) & half - 1
-        remainder = rng.randrange(divisor)
         if self.mnemonic == "div":
-            dividend = quotient * divisor + remainder
+            quotient += half * (rng.randrange(8) == 0)
+            dividend = quotient * divisor + rng.choice((0, divisor - 1, rng.randrange(divisor)))
         else:
-            dividend = (quotient - half // 2) * ((divisor ^ half // 2) - half // 2) + rng.randrange(2)
+            quotient = rng.choice((quotient - half // 2,) * 6 + (half // 2, -half // 2 - 1))
+            signed_divisor = (divisor ^ half // 2) - half // 2
+            dividend = quotient * signed_divisor + rng.choice((0, 1, -1)) * rng.randrange(abs(signed_divisor))
         dividend &= half * half - 1
         if self.width == 1:
             regs[EAX] = regs[EAX] & ~0xFFFF | dividend

@@ -1,8 +1,8 @@
 """Building the compiled translator: the passes through numba, tables and stencils beside them, one image.
 
-Takes some ten seconds, and happens in a process of its own, in the background where nobody waits
-for it. What is built is for any x86-64 processor: the passes are branches and byte moves, to which no extension of the
-instruction set has anything to add, and so a home directory that several hosts share needs one image.
+Takes some ten seconds, and happens in a process of its own, in the background where nobody waits for it. What is built is
+for any x86-64 processor: the passes are branches and byte moves, to which no extension of the instruction set has anything
+to add, and so a home directory that several hosts share needs one image.
 """
 
 from __future__ import annotations
@@ -22,17 +22,6 @@ _ENVIRONMENT: Final = {
 }
 _TRIPLE: Final = "x86_64-unknown-linux-gnu"
 _ENTRY: Final = "vx32py_translate"
-#: numba's functions return a status that is always 0 here, and their value through a pointer: this is the C function.
-_WRAPPER: Final = """
-declare i32 @"{core}"(ptr, ptr, ptr, i64, i64, i64, i64)
-define i64 @"{entry}"(ptr %context, i64 %code, i64 %available, i64 %eip, i64 %offset) {{
-    %result = alloca i64
-    %error = alloca ptr
-    %status = call i32 @"{core}"(ptr %result, ptr %error, ptr %context, i64 %code, i64 %available, i64 %eip, i64 %offset)
-    %value = load i64, ptr %result
-    ret i64 %value
-}}
-"""
 
 
 def compile_image() -> link.Image:
@@ -65,7 +54,7 @@ def _emit_object(core: str, assembly: str) -> bytes:
     llvm.initialize_all_asmprinters()
     module = llvm.parse_assembly(assembly)
     module.triple = _TRIPLE
-    wrapper = llvm.parse_assembly(_WRAPPER.format(core=core, entry=_ENTRY))
+    wrapper = llvm.parse_assembly(_wrapper(core))
     wrapper.triple, wrapper.data_layout = module.triple, module.data_layout
     module.link_in(wrapper)
     for function in module.functions:
@@ -79,6 +68,22 @@ def _emit_object(core: str, assembly: str) -> bytes:
     passes = builder.getModulePassManager()
     passes.run(module, builder)
     return bytes(machine.emit_object(module))
+
+
+def _wrapper(core: str) -> str:
+    """The C function. numba's own returns a status, which is always 0 here, and its value through a pointer."""
+    from llvmlite import ir
+
+    word, pointer = ir.IntType(64), ir.IntType(8).as_pointer()
+    module = ir.Module()
+    arguments = [pointer, *[word] * 4]
+    callee = ir.Function(module, ir.FunctionType(ir.IntType(32), [pointer, pointer, *arguments]), core)
+    entry = ir.Function(module, ir.FunctionType(word, arguments), _ENTRY)
+    builder = ir.IRBuilder(entry.append_basic_block())
+    value, error = builder.alloca(word), builder.alloca(word)
+    builder.call(callee, [builder.bitcast(value, pointer), builder.bitcast(error, pointer), *entry.args])
+    builder.ret(builder.load(value))
+    return str(module)
 
 
 def work() -> int:

@@ -31,7 +31,7 @@ def available() -> str | None:
 
 def facts() -> dict[str, Any]:
     """What this host offers to the engine, for ``vx32py doctor``."""
-    return native.facts()
+    return native.facts() | {"compiled translator": compiled.status()}
 
 
 class JitEngine(TranslatingEngine):

@@ -47,6 +47,7 @@ release:
         .globl  push_return
 push_return:
         push    0x7fffffff                      # LLVM pushes 16 bits of a symbol: the hole is made by hand
+        .globl  return_eip
         .reloc  . - 4, R_386_32, return_eip
         mov     dword ptr gs:[entry_slot], offset return_landing
 

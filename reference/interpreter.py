@@ -57,7 +57,7 @@ class Interpreter:
         #: Instructions begun so far, including those that trapped.
         self.executed = 0
         self._decode: Decoder = decode if decode is not None else _decoder(policy)
-        self._semantics = {**SEMANTICS, **(extra or {})}
+        self._semantics: Mapping[str, Semantics] = {**SEMANTICS, **extra} if extra else SEMANTICS
         self._operations: dict[int, Operation] = {}
         self._pages: dict[int, list[int]] = {}
         self._watching = False

@@ -44,6 +44,11 @@ def page_ceil(address: int) -> int:
     return (address + PAGE - 1) & -PAGE
 
 
+def _effective(access: Access) -> Access:
+    """What a page really permits: the processor has no pages that can be written but not read."""
+    return access | Access.READ if access & Access.WRITE else access
+
+
 class AddressSpace:
     """Guest memory of ``limit`` bytes of addresses (a multiple of 4096), of which at most ``budget`` bytes are mapped.
 
@@ -77,7 +82,7 @@ class AddressSpace:
         self._before_change(first, last)
         self._clear(first, last)
         self.mapped += fresh
-        self.permissions[first:last] = bytes([access | MAPPED | USED]) * (last - first)
+        self.permissions[first:last] = bytes([_effective(access) | MAPPED | USED]) * (last - first)
         self._apply(first, last)
 
     def protect(self, start: int, length: int, access: Access) -> None:
@@ -87,7 +92,7 @@ class AddressSpace:
             if not self.permissions[page] & MAPPED:
                 raise MemoryFault(page << PAGE_SHIFT, access)
         self._before_change(first, last)
-        self.permissions[first:last] = bytes([access | MAPPED | USED]) * (last - first)
+        self.permissions[first:last] = bytes([_effective(access) | MAPPED | USED]) * (last - first)
         self._apply(first, last)
 
     def unmap(self, start: int, length: int) -> None:

@@ -95,6 +95,7 @@ TEMPLATES = [
     ("string copy, destination", "rep movsb", {"esi": DATA, "edi": DATA + 2 * PAGE - 3, "ecx": 50}, 0),
     ("string store backwards", "std; rep stosd", {"edi": DATA + 8, "ecx": 50, "eax": 7}, 1),
     ("pusha", "pusha", {"esp": STACK_TOP - 2 * PAGE + 12}, 0),
+    ("popa, half-way", "popa", {"esp": DATA + 2 * PAGE - 12}, 0),
     ("enter", "enter 16, 0", {"esp": BAD + 4}, 0),
     ("leave", "leave", {"ebp": BAD}, 0),
     ("xchg", f"xchg [{BAD}], eax", {}, 0),

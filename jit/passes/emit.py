@@ -51,8 +51,11 @@ from jit.passes.scan import (
     OVERFLOW,
     RETURN,
 )
+from jit.stencils import MOST_ARGUMENTS
 from reference.layout import ENTRY_COUNT, ENTRY_TABLE
 from reference.registers import ECX, MASK32
+
+assert MOST_ARGUMENTS <= 3  # what _stamp takes
 
 _GS_PREFIX: Final = 0x65
 _CS_PREFIX, _DS_PREFIX = 0x2E, 0x3E

@@ -1,7 +1,7 @@
 """The decoder: bytes to an :class:`~reference.isa.instruction.Instruction`, or the reason why not.
 
-It accepts what the table has and the policy admits, and nothing else. What it is stricter about than a processor, because
-no compiler emits it and each is a way for two decoders to disagree:
+It accepts what the table has and the policy admits, and nothing else. What it is stricter about than a processor,
+because no compiler emits it and each is a way for two decoders to disagree:
 
 * FS overrides, and CS and GS overrides where they are not a hint or the thread pointer;
 * a 16-bit operand size on near transfers, which would cut EIP to 16 bits;
@@ -10,8 +10,8 @@ no compiler emits it and each is a way for two decoders to disagree:
 What it is more lenient about: F2 and F3 where they mean nothing are accepted, and left out of ``copy``.
 
 A byte is needed, and its absence reported as :class:`TruncatedCode`, in this order: prefixes, opcode, ModRM where the
-opcode has one; then the instruction is admitted or refused; then the rest. So a refused instruction is refused even where
-its last bytes are missing.
+opcode has one; then the instruction is admitted or refused; then the rest. So a refused instruction is refused even
+where its last bytes are missing.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _readers: Final[list[tuple[Reader, ...] | None]] = [None] * len(FORMS)
 def decode(code: bytes, eip: int, policy: Policy) -> Instruction:
     """The instruction at ``eip``, whose bytes, and up to fifteen of those behind them, are ``code``.
 
-    ``code`` may be shorter where the guest's executable memory ends. Raises :class:`TruncatedCode` only if a byte that is
-    not there is needed, and :class:`InvalidOpcode` for everything that the table or the policy does not admit.
+    ``code`` may be shorter where the guest's executable memory ends. Raises :class:`TruncatedCode` only if a byte that
+    is not there is needed, and :class:`InvalidOpcode` for everything that the table or the policy does not admit.
 
     >>> decode(bytes.fromhex("8b4508"), 0x1000, Policy.default()).operands[1].displacement
     8
@@ -120,7 +120,7 @@ def _read_opcode(f: Fields, policy: Policy) -> Form:
     if f.repeat and form.encoding.mandatory and not form.groups <= policy.groups:
         # TZCNT is BSF, LZCNT is BSR and so on where F3 means nothing, as on a processor without them.
         index = find(root_of(space, plain), f.opcode, f.modrm)
-        if index >= 0 and not FORMS[index].encoding.mandatory:
+        if index >= 0 and not FORMS[index].encoding.mandatory and FORMS[index].groups <= policy.groups:
             form = FORMS[index]
     if f.operand_prefix and form.encoding.classes != (PREFIX_66,):
         f.operand_size = 2

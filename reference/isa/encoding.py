@@ -12,8 +12,8 @@ SDM volume 2, section 3.1.1.1 (legacy) and 3.1.1.2 (VEX), of which the table use
     D8 C0+i       the same, the low three bits (ModRM.rm) being free: a register of the x87 stack, or ignored
     VEX.256.66.0F38.W1 98 /r   length (128, 256, LIG = ignored, none = both), prefix, map, W (W0, W1, WIG = ignored)
 
-A row that names no prefix takes all of them: 66 is the operand size, and F2 and F3 are REP on string instructions or mean
-nothing. Where a row with a mandatory prefix claims the same opcode, that one counts.
+A row that names no prefix takes all of them: 66 is the operand size, and F2 and F3 are REP on string instructions or
+mean nothing. Where a row with a mandatory prefix claims the same opcode, that one counts.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def examples(row: Row) -> Iterator[bytes]:
     VEX prefixes.
 
     >>> [code.hex() for code in examples(ROWS[0])][:3]
-    ['00ca', '000b', '004d12']
+    ['00ca', '000b', 'f0000b']
     """
     form = FORMS[row.index]
     for head in _heads(form.encoding, third=THIRD if form.third else 0):

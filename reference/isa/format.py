@@ -1,7 +1,7 @@
 """An Intel-syntax listing of instructions, for people: ``mov eax, dword ptr [ebp + 8]``.
 
-The names are those of the table, with two exceptions that the operand size decides: CWDE is CBW and CDQ is CWD in 16 bits.
-Effective prefixes are shown (``lock``, ``rep``), prefixes that mean nothing are not.
+The names are those of the table, with two exceptions that the operand size decides: CWDE is CBW and CDQ is CWD in 16
+bits. Effective prefixes are shown (``lock``, ``rep``), prefixes that mean nothing are not.
 """
 
 from __future__ import annotations

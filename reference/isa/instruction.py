@@ -69,10 +69,10 @@ class Memory:
     """A memory operand: ``segment:[base + index * scale + displacement]``, sums modulo 2^32 (or 2^16).
 
     ``base`` and ``index`` are numbers of general registers or None. ``displacement`` is unsigned, of the address size.
-    ``segment`` is the effective one: the override or the default (SS for ESP and EBP bases, ES for string destinations).
-    ``size`` is the operand's size in bytes, 0 where the instruction has no definite one (LEA, NOP, INVLPG …).
-    ``address_size`` is 4 or 2. In a gather ``index`` is a vector register of the file ``index_file``, and ``size`` is that
-    of one element.
+    ``segment`` is the effective one: the override or the default (SS for ESP and EBP bases, ES for string
+    destinations). ``size`` is the operand's size in bytes, 0 where the instruction has no definite one (LEA, NOP, INVLPG
+    …). ``address_size`` is 4 or 2. In a gather ``index`` is a vector register of the file ``index_file``, and ``size`` is
+    that of one element.
     """
 
     segment: Segment
@@ -110,9 +110,9 @@ class Instruction:
     ``operand_size`` and ``address_size`` are in bytes (2 or 4). ``rep`` is the effective repeat prefix, 0xF2, 0xF3 or 0
     (0 where the byte was a mandatory prefix or has no meaning here). ``segment`` is an override, effective or not.
 
-    Offsets count from the first byte, -1 where there is no such field: ``opcode_offset`` is that of the first byte after
-    the legacy prefixes (an 0F escape or VEX byte counts as opcode), ``modrm_offset``, ``displacement_offset`` with
-    ``displacement_size`` and ``immediate_offset`` with ``immediate_size`` (all immediates together) as they say.
+    Offsets count from the first byte, -1 where there is no such field: ``opcode_offset`` is that of the first byte
+    after the legacy prefixes (an 0F escape or VEX byte counts as opcode), ``modrm_offset``, ``displacement_offset``
+    with ``displacement_size`` and ``immediate_offset`` with ``immediate_size`` (all immediates together) as they say.
 
     ``vector_length`` is 16 or 32 with a VEX prefix, 0 without.
 

@@ -89,9 +89,10 @@ class Form:
     """What a decoder needs to know about a row.
 
     ``groups``: all of them must be admitted. ``near``: a near transfer, for which a 16-bit operand size is refused.
-    ``hint``: a no-operation, whose segment override means nothing. ``conditional``: Jcc, on which CS and DS overrides are
-    branch hints. ``addressable``: it accesses memory through ModRM or an offset, so that a GS override can be honoured.
-    ``thread``: it moves to or from GS. ``third``: VEX.vvvv is an operand. ``vsib``: its memory operand is one of a gather.
+    ``hint``: a no-operation, whose segment override means nothing. ``conditional``: Jcc, on which CS and DS overrides
+    are branch hints. ``addressable``: it accesses memory through ModRM or an offset, so that a GS override can be
+    honoured. ``thread``: it moves to or from GS. ``third``: VEX.vvvv is an operand. ``vsib``: its memory operand is
+    that of a gather. ``string``: its memory operands are implied (string instructions, XLAT).
     """
 
     row: Row

@@ -14,9 +14,9 @@ The lines stand in :mod:`reference.isa.tables`, in the columns of Intel's manual
 
 ``-`` means nothing; a line may end after the group, and is then a plain ``copy`` that touches no flag.
 
-A write that depends on data stands under *reads* and under *writes*: a shift whose count may be zero, a string comparison
-that REP may run zero times. Nobody who looks for dead flags then takes it for a full write. *Undefined* are the flags
-that are undefined for some operands at least: OF after a shift by more than one, for instance.
+A write that depends on data stands under *reads* and under *writes*: a shift whose count may be zero, a string
+comparison that REP may run zero times. Nobody who looks for dead flags then takes it for a full write. *Undefined* are the
+flags that are undefined for some operands at least: OF after a shift by more than one, for instance.
 """
 
 from __future__ import annotations

@@ -15,16 +15,16 @@ SDM volume 2, appendix A.2. The first letter is the addressing method:
                                                   X  memory at DS:ESI        Y  memory at ES:EDI
 
 and ours: ``Z`` a general register by the low three bits of the opcode; ``BB`` memory at DS:EBX, to which XLAT adds AL;
-``VM32xd`` … ``VM64yq`` memory by VSIB, Intel's vm32x with the size of an element: indices of 32 or 64 bits in an XMM (x)
-or YMM (y) register, elements of 4 (d) or 8 (q) bytes.
+``VM32xd`` … ``VM64yq`` memory by VSIB, Intel's vm32x with the size of an element: indices of 32 or 64 bits in an XMM
+(x) or YMM (y) register, elements of 4 (d) or 8 (q) bytes.
 
 The rest is the size: ``b w d q dq qq`` of 1 to 32 bytes; ``v z`` the operand size; ``y`` 4; ``x ps pd`` the vector
-length; ``ss sd`` scalars of 4 and 8; ``a p s t`` bounds, far pointer, descriptor register, 80-bit real; and ours: ``bs`` a
-byte sign-extended to the operand size, ``en sv`` x87 environment and state, ``fx`` 512 bytes. None: no definite size.
+length; ``ss sd`` scalars of 4 and 8; ``a p s t`` bounds, far pointer, descriptor register, 80-bit real; and ours: ``bs``
+a byte sign-extended to the operand size, ``en sv`` x87 environment and state, ``fx`` 512 bytes. None: no definite size.
 A vector register is YMM where its size is 32, otherwise XMM.
 
-``Rv/Mw`` gives the register form and the memory form different sizes. Registers that an encoding implies stand under their
-names: ``AL CL AX DX eAX`` (EAX or AX), ``ES`` … ``GS``, ``ST0``, ``STi`` (x87 by ModRM.rm), ``XMM0``, and ``1``.
+``Rv/Mw`` gives the register form and the memory form different sizes. Registers that an encoding implies stand under
+their names: ``AL CL AX DX eAX`` (EAX or AX), ``ES`` … ``GS``, ``ST0``, ``STi`` (x87 by ModRM.rm), ``XMM0``, and ``1``.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ EITHER: Final = frozenset({"E", "Q", "W"})
 @dataclass(frozen=True, slots=True)
 class OperandCode:
     """A parsed operand code: ``method`` (a letter, ``BB``, ``VM32``, ``VM64``, or "" for an implied operand, whose name
-    is ``text``), ``size`` of the operand, of its register form or of the index of a gather, ``memory_size`` of its memory
-    form."""
+    is ``text``), ``size`` of the operand, of its register form or of the index of a gather, ``memory_size`` of its
+    memory form."""
 
     text: str
     method: str

@@ -88,7 +88,8 @@ def _precision(encoding: Encoding) -> int:
 def build(rows: tuple[Row, ...]) -> tuple[list[list[int]], list[tuple[int, ...]]]:
     """Roots and selectors. Raises ValueError where two equally precise rows claim the same encoding."""
     places: dict[tuple[int, int], list[Row]] = {}
-    for row, encoding in zip(rows, ENCODINGS, strict=True):
+    for row in rows:
+        encoding = ENCODINGS[row.index]
         for root in _roots(encoding.space, encoding.classes, encoding.widths, encoding.lengths):
             for opcode in range(encoding.opcode, encoding.opcode + (8 if encoding.plus_register else 1)):
                 places.setdefault((root, opcode), []).append(row)
@@ -137,7 +138,7 @@ def needs_modrm(root: int, opcode: int) -> bool:
 
 
 def find(root: int, opcode: int, modrm: int) -> int:
-    """The index of the row that stands at an opcode and ModRM byte (0 where there is none); -1 where there is no row."""
+    """The index of the row at an opcode and ModRM byte (0 where there is none), or -1 where no row stands."""
     entry = ROOTS[root][opcode]
     if entry < 0:
         entry = SELECTORS[-1 - entry][slot_of(modrm)]

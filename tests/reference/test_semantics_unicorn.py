@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from conformance.integer_cases import Shape, cases, shapes
 from conformance.run_case import EngineBench, Outcome, differences, report
 from conformance.unicorn_oracle import UnicornBench, reconcile
 from reference.engines import ReferenceEngine
-from reference.flags import CF, STATUS
+from reference.flags import AF, CF, STATUS
 
 #: Cases of each shape: each row of the table, by operand size, register or memory, prefixes.
 PER_SHAPE = 200
@@ -73,6 +74,20 @@ def test_integer_instruction_agrees_with_unicorn(mnemonic: str, benches: tuple[E
             if found:
                 failures.append(report(case, found))
     assert not failures, f"{len(failures)} cases differ (ours second):\n" + "\n".join(failures[:5])
+
+
+@pytest.mark.parametrize("mnemonic", ["daa", "das", "aaa", "aas", "aam", "aad"])
+def test_decimal_adjustment_agrees_for_every_value(mnemonic: str, benches: tuple[EngineBench, UnicornBench]) -> None:
+    """All values of AL with all values of AF and CF: the rules have too many corners to meet by chance."""
+    ours, oracle = benches
+    template = next(cases(SHAPES[mnemonic][0], 1))
+    for al in range(256):
+        for flags in (0, CF, AF, AF | CF):
+            eax = 0x1234_0000 | (al * 0x53 & 0xFF) << 8 | al
+            case = replace(template, words=(eax, *template.words[1:9], 0x202 | flags))
+            actual = ours.run(case)
+            found = differences(case, reconcile(oracle.run(case), actual), actual)
+            assert not found, report(case, found)
 
 
 def test_every_integer_row_has_a_shape() -> None:

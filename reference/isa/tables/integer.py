@@ -275,7 +275,8 @@ D7                  xlat         BBb          base    copy    -     -        -  
 FF /6               push         Ev           base    copy    -     -        -        -
 8F /0               pop          Ev           base    copy    -     -        -        -
 60                  pusha        -            base    copy    -     -        -        -
-61                  popa         -            base    copy    -     -        -        -
+# Processors fault half-way with some registers popped already; the reference semantics pop all or none.
+61                  popa         -            base    assist  -     -        -        -
 9C                  pushf        -            base    copy    -     oszapcd  -        -
 9D                  popf         -            base    rewrite -     -        oszapcd  -
 C8                  enter        Iw,Ib        base    copy    -     -        -        -
