@@ -25,7 +25,7 @@ LOOPS: Final = ("loopne", "loope", "loop", "jecxz")
 
 #: Every stencil, and the values that it takes, in order.
 HOLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "landing": ("minus_target", "target"),
+    "landing": ("edx_spilled", "ecx_spilled"),
     "trampoline": ("site",),
     "spill": (),
     "pop_target": (),

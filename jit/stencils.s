@@ -12,16 +12,12 @@
 
         .text
 
-# Where indirect branches to one guest EIP arrive, their target in ECX. Compare by subtracting with LEA; if the guess was
-# wrong, ask the lookup stub. What follows is the code for that EIP.
+# Where indirect branches to one guest EIP arrive, their target in ECX. Giving back the two spilled registers is the check:
+# for another target the operands are beyond the segment's limit. What follows is the code for that EIP.
         .globl  landing
 landing:
-        lea     ecx, [ecx + minus_target]
-        jecxz   1f
-        lea     ecx, [ecx + target]
-        jmp     lookup
-1:      mov     ecx, gs:[SPILL_ECX]
-        mov     edx, gs:[SPILL_EDX]
+        mov     edx, gs:[ecx * 8 + edx_spilled]
+        mov     ecx, gs:[ecx + ecx_spilled]
 
 # Where a direct branch ends up whose target does not exist yet: tell the host which one, and leave.
         .globl  trampoline

@@ -23,10 +23,6 @@ lookup:
         test    edx, edx
         je      miss
         mov     gs:[SCRATCH], edx
-        mov     gs:[TARGET], ecx
-        movzx   ecx, cx
-        mov     gs:[ENTRY_TABLE + ecx * 4], edx         # the first level knows it from now on
-        mov     ecx, gs:[TARGET]
         add     al, 0x7f                                # overflows just if SETO said 1
         sahf
         mov     eax, gs:[SPILL_EAX]

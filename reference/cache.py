@@ -14,10 +14,12 @@ from typing import Final
 
 from reference import layout as at
 from reference import runtime
+from reference.encode import mov_gs_immediate
 from reference.memory import PAGE_SHIFT
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 
+_LOW_HALF: Final = at.ENTRY_COUNT - 1
 _EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")
 
 
@@ -65,6 +67,9 @@ class CodeCache:
         self._fragments: list[Fragment] = []
         self._pages: dict[int, list[Fragment]] = {}
         self._sites: dict[int, list[_Site]] = {}
+        self._contended: set[int] = set()
+        #: Fragments with a call that stores its return's landing, by the low half of the return address.
+        self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
         self.control[at.HASH_TABLE >> 2 : at.ENTRY_TABLE >> 2] = _EMPTY_HASH
         lookup = self._origin + runtime.LOOKUP
         self.control[at.ENTRY_TABLE >> 2 :] = memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
@@ -96,6 +101,10 @@ class CodeCache:
             # all that jump itself.
             if entry.eip != fragment.next_eip and entry.eip not in self.bodies:
                 self._add_entry(entry)
+        for entry in fragment.landings[1:]:
+            self._callers.setdefault(entry.eip & _LOW_HALF, []).append((fragment, entry))
+            if entry.eip & _LOW_HALF in self._contended:
+                self._disarm(fragment, entry)
         for branch in fragment.exits:
             self._sites.setdefault(branch.target, []).append(_Site(fragment, branch))
             body = self.bodies.get(branch.target)
@@ -103,9 +112,10 @@ class CodeCache:
                 self._point(branch, body)
 
     def learn(self, eip: int) -> None:
-        """An indirect branch went to ``eip``: let both tables lead the next one to its landing."""
+        """An indirect branch went to ``eip``: let the tables lead the next one to its landing."""
         landing = self._origin + self._landings[eip].offset
-        self.control[at.entry_slot(eip) >> 2] = landing
+        if eip & _LOW_HALF not in self._contended:
+            self.control[at.entry_slot(eip) >> 2] = landing
         first = self._hash_word(eip)
         for word in range(first, first + 2 * at.HASH_PROBES, 2):
             if self.control[word + 1] == 0 or self.control[word] == eip:
@@ -114,6 +124,24 @@ class CodeCache:
             word = first
         self.control[word] = eip
         self.control[word + 1] = landing
+
+    def contend(self, eip: int) -> None:
+        """An indirect branch to ``eip`` met the landing of another EIP with the same low half: let the lookup stub decide
+        between them from now on. Calls no longer store the landings of their returns in that entry."""
+        low = eip & _LOW_HALF
+        if low in self._contended:
+            return
+        self._contended.add(low)
+        self.control[at.entry_slot(eip) >> 2] = self._origin + runtime.LOOKUP
+        for fragment, entry in self._callers.get(low, ()):
+            self._disarm(fragment, entry)
+
+    def landing_at(self, offset: int) -> Landing | None:
+        """The landing (not its body) that covers a code offset."""
+        fragment = self.fragment_at(offset)
+        if fragment is None:
+            return None
+        return next((entry for entry in fragment.landings if entry.offset <= offset < entry.body), None)
 
     def fragment_at(self, offset: int) -> Fragment | None:
         """The fragment whose code covers a code offset."""
@@ -161,6 +189,11 @@ class CodeCache:
                 self._sites[branch.target] = others
             else:
                 self._sites.pop(branch.target, None)
+        for entry in fragment.landings[1:]:
+            callers = self._callers[entry.eip & _LOW_HALF]
+            callers.remove((fragment, entry))
+            if not callers:
+                del self._callers[entry.eip & _LOW_HALF]
         for entry in fragment.landings:
             self._forget_tables(entry)
             if self._landings.get(entry.eip) == entry:
@@ -177,6 +210,13 @@ class CodeCache:
         for word in range(first, first + 2 * at.HASH_PROBES, 2):
             if self.control[word + 1] == landing:
                 self.control[word] = self.control[word + 1] = 0
+
+    def _disarm(self, fragment: Fragment, entry: Landing) -> None:
+        """Have the call in front of its return's landing store the lookup stub instead."""
+        slot = at.entry_slot(entry.eip)
+        store = mov_gs_immediate(slot, self._origin + entry.offset)
+        where = fragment.code.rindex(store, 0, entry.offset - fragment.offset)
+        self.write(fragment.offset + where, mov_gs_immediate(slot, self._origin + runtime.LOOKUP))
 
     def _point(self, branch: Exit, destination: int) -> None:
         distance = (destination - (branch.field + 4)) & MASK32

@@ -168,13 +168,7 @@ class TranslatingEngine:
             self.cpu.eip = self._cache.branch_target(self._words[at.SITE >> 2])
             return None
         if reason == Reason.LOOKUP:
-            eip = self.cpu.eip
-            if eip not in self._cache.bodies:
-                found = self._make_fragment(eip)
-                if isinstance(found, Trap):
-                    return found
-            self._cache.learn(eip)
-            return None
+            return self._look_up()
         if reason == Reason.ASSIST:
             return self._assist()
         if reason == Vector.INVALID_OPCODE:
@@ -183,7 +177,27 @@ class TranslatingEngine:
             return processor_trap(Vector(reason), self.cpu.eip)
         return Trap(reason, self.cpu.eip)
 
+    def _look_up(self) -> Trap | None:
+        """An indirect branch went to ``cpu.eip``, which the tables do not know."""
+        eip = self.cpu.eip
+        if eip not in self._cache.bodies:
+            found = self._make_fragment(eip)
+            if isinstance(found, Trap):
+                return found
+        self._cache.learn(eip)
+        return None
+
+    def _wrong_landing(self) -> Trap | None:
+        """The landing that the entry table named was not that of the target, in ECX: segmentation has noticed."""
+        cpu, words = self.cpu, self._words
+        cpu.eip = cpu.ecx
+        cpu.ecx, cpu.edx = words[at.SPILL_ECX >> 2], words[at.SPILL_EDX >> 2]
+        self._cache.contend(cpu.eip)
+        return self._look_up()
+
     def _fault(self, stop: Stop) -> Trap | None:
+        if stop.vector == Vector.GENERAL_PROTECTION and self._cache.landing_at(stop.offset) is not None:
+            return self._wrong_landing()
         eip = self._precise(stop.offset)
         self.cpu.eip = eip
         if stop.vector == Vector.PAGE_FAULT:

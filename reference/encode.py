@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reference.registers import EAX, ECX, ESP, MASK32
+from reference.registers import EAX, ESP, MASK32
 
 GS: Final = b"\x65"
 
@@ -43,14 +43,14 @@ def mov_gs_immediate(offset: int, value: int) -> bytes:
     return GS + b"\xc7\x05" + word(offset) + word(value)
 
 
-def mov_gs_indexed_from(table: int, index: int, register: int) -> bytes:
-    """``mov gs:[table + index * 4], register``"""
-    return GS + bytes([0x89, modrm(0, register, 4), 2 << 6 | index << 3 | 5]) + word(table)
-
-
 def mov_from_gs_indexed8(register: int, table: int, index: int) -> bytes:
     """``mov register, gs:[table + index * 8]``"""
     return GS + bytes([0x8B, modrm(0, register, 4), 3 << 6 | index << 3 | 5]) + word(table)
+
+
+def mov_from_gs_based(register: int, offset: int, base: int) -> bytes:
+    """``mov register, gs:[base + offset]`` with 32 bits of displacement."""
+    return GS + bytes([0x8B, modrm(2, register, base)]) + word(offset)
 
 
 def cmp_gs_indexed8(table: int, index: int, register: int) -> bytes:
@@ -130,11 +130,6 @@ def restore_flags() -> bytes:
     return b"\x04\x7f\x9e"
 
 
-def jecxz(distance: int) -> bytes:
-    """``jecxz`` over ``distance`` bytes."""
-    return bytes([0xE3, distance & 0xFF])
-
-
 def jump_short(opcode: int, distance: int) -> bytes:
     """A two-byte jump (``EB`` or ``7x``, or ``E0`` to ``E3``): ``distance`` counts from its end, -128 to 127."""
     return bytes([opcode, distance & 0xFF])
@@ -148,6 +143,3 @@ def jmp(distance: int) -> bytes:
 def jcc(condition: int, distance: int) -> bytes:
     """``jcc`` with 32 bits for condition 0 to 15 (SDM volume 1, appendix B); ``distance`` counts from its end."""
     return bytes([0x0F, 0x80 + condition]) + word(distance)
-
-
-assert ECX == 1  # JECXZ tests it

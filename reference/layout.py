@@ -40,9 +40,8 @@ SITE: Final = 0x2C
 SPILL_EAX: Final = 0x30
 SPILL_EDX: Final = 0x34
 SPILL_ECX: Final = 0x38
-#: Scratch words of the lookup stub.
+#: Scratch word of the lookup stub.
 SCRATCH: Final = 0x3C
-TARGET: Final = 0x40
 #: Far pointers (offset32, selector16): how the exit stub leaves, how the gateway enters.
 LEAVE_POINTER: Final = 0x48
 ENTER_POINTER: Final = 0x50
@@ -64,6 +63,9 @@ ENTRY_TABLE: Final = 0x1_0000
 ENTRY_COUNT: Final = 1 << 16
 
 CONTROL_SIZE: Final = ENTRY_TABLE + 4 * ENTRY_COUNT
+# Landings rely on it (translator/emit.py): what eight times the distance of two EIPs with equal low halves, or the
+# distance of two that are half a gigabyte apart, adds to a spill word's offset, is beyond the limit of the segment.
+assert max(SPILL_EDX, SPILL_ECX) + 4 <= CONTROL_SIZE <= 8 * ENTRY_COUNT
 
 # -- code segment --------------------------------------------------------------------------------------------------
 

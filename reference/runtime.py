@@ -1,13 +1,13 @@
 """The runtime: the few stubs of 32-bit code at the start of every code segment that all fragments share.
 
-    LOOKUP    an indirect branch missed the first-level table: probe the second level, refill, go on; else leave
+    LOOKUP    an indirect branch missed the first-level table: probe the second level, go on; else leave
     MISS      leave with Reason.LOOKUP
     CHAIN     a direct branch is not linked yet: leave with Reason.CHAIN
     STEPPED   the single instruction in the scratch area is done: leave with Reason.STEPPED
     EXIT      store the guest's registers in the control block and jump to the host
 
-Unused entries of the first-level table lead to the lookup stub, and so do landings that were guessed wrong. ECX then
-holds the target EIP, and the guest's EDX and ECX are spilled. The flags of the guest pass through it unharmed: LAHF and
+Unused entries of the first-level table lead to the lookup stub, and so do those that several targets compete for. ECX
+then holds the target EIP, and the guest's EDX and ECX are spilled. The flags of the guest pass through it unharmed: LAHF and
 SETO keep them in EAX (the original vx32 lost the overflow flag here).
 """
 
@@ -74,10 +74,6 @@ def _build() -> tuple[bytes, dict[str, int]]:
     stub.jump(_JE, "miss")
     stub.add(
         e.mov_gs_from(at.SCRATCH, EDX),
-        e.mov_gs_from(at.TARGET, ECX),
-        e.movzx_word(ECX, ECX),
-        e.mov_gs_indexed_from(at.ENTRY_TABLE, ECX, EDX),
-        e.mov_from_gs(ECX, at.TARGET),
         e.restore_flags(),
         e.mov_from_gs(EAX, at.SPILL_EAX),
         e.jmp_gs(at.SCRATCH),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from asm import assemble
 from machine import CODE, guest
 
-from reference.traps import Vector
+from reference.memory import PAGE
+
+from reference.traps import Access, Vector
 
 
 @pytest.mark.parametrize("fillers", [62, 63, 64])
@@ -16,3 +19,72 @@ def test_call_that_ends_a_full_fragment_jumped_to_itself_for_ever(engine_name: s
         trap = engine.run()
         assert (trap.number, trap.eip) == (Vector.BREAKPOINT, CODE + fillers + 7)
         assert (engine.cpu.eax, engine.cpu.ebx) == (fillers, 1)
+
+
+def test_wrong_guess_of_a_landing_does_not_show(engine_name: str) -> None:
+    """Two functions and two return points whose EIPs share their low halves take turns, with flags in use behind each.
+
+    The first wrong guess shows in the segment's limit, the later ones are the lookup stub's; both keep all state.
+    """
+    far = CODE + 0x10000
+    near_code = f"""
+        mov edi, 50
+    again:
+        mov eax, {CODE + 0x100}
+        stc
+        call eax
+        adc ebx, 0
+        mov eax, {far + 0x100}
+        call eax
+        adc ebx, 0
+        mov eax, {far}
+        call eax
+        dec edi
+        jnz again
+        int3
+    .org 0x100
+        inc esi
+        ret
+    """
+    far_code = f"""
+        mov eax, {CODE + 0x100}
+        mov ecx, 7
+        mov edx, 9
+        stc
+        call eax
+        adc ebx, 0
+        xor ecx, 7
+        xor edx, 9
+        or ecx, edx
+        jnz bad
+        ret
+    bad: ud2
+    .org 0x100
+        inc ebp
+        stc
+        ret
+    """
+    with guest(engine_name, near_code, ebx=0, esi=0, ebp=0, limit=1 << 20) as engine:
+        engine.space.map(far & -PAGE, PAGE, Access.RX)
+        engine.space.store(far, assemble(far_code))
+        assert CODE & 0xFFFF == far & 0xFFFF
+        trap = engine.run()
+        assert trap.number == Vector.BREAKPOINT, trap
+        assert (engine.cpu.esi, engine.cpu.ebp, engine.cpu.ebx) == (100, 50, 150)
+
+
+@pytest.mark.parametrize("distance", [0x10000 * k for k in (1, 2, 3, 4, 5, 7, 8, 255, 8191, 8192, 16384, 57344, 65535)])
+def test_target_that_shares_the_low_half_of_a_landing_is_no_way_in(engine_name: str, distance: int) -> None:
+    """From one entry of the table to every kind of distance, half gigabytes among them: the target decides."""
+    target = CODE + 0x40 & 0xFFFF_FFFF
+    wrong = target + distance & 0xFFFF_FFFF
+    code = f"mov eax, {target}; stc; call eax; mov eax, {wrong}; stc; call eax; int3; .org 0x40; inc edx; ret"
+    with guest(engine_name, code, edx=0, ecx=11, limit=1 << 20) as engine:
+        trap = engine.run()
+        assert (trap.number, trap.eip, trap.address, trap.access) == (
+            Vector.PAGE_FAULT,
+            wrong,
+            wrong,
+            Access.EXECUTE,
+        )
+        assert (engine.cpu.edx, engine.cpu.ecx, engine.cpu.eflags & 1) == (1, 11, 1)

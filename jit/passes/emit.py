@@ -52,7 +52,7 @@ from jit.passes.scan import (
     RETURN,
 )
 from jit.stencils import MOST_ARGUMENTS
-from reference.layout import ENTRY_COUNT, ENTRY_TABLE
+from reference.layout import ENTRY_COUNT, ENTRY_TABLE, SPILL_ECX, SPILL_EDX
 from reference.registers import ECX, MASK32
 
 assert MOST_ARGUMENTS <= 3  # what _stamp takes
@@ -74,7 +74,7 @@ def emit(context: Context, count: int, eip: int, offset: int, tail: int) -> None
     exit_words = landing_words + 4 * TRIPLE * landings
     span_words = exit_words + 4 * TRIPLE * exits
 
-    here = _stamp(context, base, offset, LANDING, -eip, eip, 0)
+    here = _landing(context, base, offset, eip)
     landing_words = _triple(landing_words, eip, offset, here)
     for i in range(count):
         item = item_at(context.items, i)
@@ -157,7 +157,7 @@ def _template(context: Context, base: int, item: Item) -> None:
     elif shape == CALL:
         here = _push_return(context, base, here, item)
         here = _jump(context, base, here, item)
-        _landing(context, base, here, item)
+        _landing(context, base, here, (item.eip + item.length) & MASK32)
     elif shape in (CALL_INDIRECT, JUMP_INDIRECT):
         here = _stamp(context, base, here, SPILL, 0, 0, 0)
         here = _load_target(context, base, here, item)
@@ -165,7 +165,7 @@ def _template(context: Context, base: int, item: Item) -> None:
             here = _push_return(context, base, here, item)
         here = _stamp(context, base, here, DISPATCH, 0, 0, 0)
         if shape == CALL_INDIRECT:
-            _landing(context, base, here, item)
+            _landing(context, base, here, (item.eip + item.length) & MASK32)
     elif shape == RETURN:
         here = _stamp(context, base, here, SPILL, 0, 0, 0)
         here = _stamp(context, base, here, POP_TARGET, 0, 0, 0)
@@ -206,9 +206,8 @@ def _push_return(context: Context, base: int, here: int, item: Item) -> int:
 
 
 @compiled
-def _landing(context: Context, base: int, here: int, item: Item) -> int:
-    back = (item.eip + item.length) & MASK32
-    return _stamp(context, base, here, LANDING, -back, back, 0)
+def _landing(context: Context, base: int, here: int, eip: int) -> int:
+    return _stamp(context, base, here, LANDING, SPILL_EDX - 8 * eip, SPILL_ECX - eip, 0)
 
 
 @compiled

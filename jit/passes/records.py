@@ -218,9 +218,9 @@ class Result(ctypes.Structure):
     span_count: U32
 
 
-#: Room for a fragment's code. The largest templates are indirect calls: 14 + 19 + 16 + 11 + 33 bytes, and a trampoline.
+#: Room for a fragment's code. The largest templates are indirect calls: 14 + 19 + 16 + 11 + 15 bytes, and a trampoline.
 OUTPUT_BYTES: Final = 16 << 10
-assert MOST_ITEMS * (93 + 16) + 33 <= OUTPUT_BYTES
+assert MOST_ITEMS * (75 + 16) + 15 <= OUTPUT_BYTES
 
 RESULT_WORDS: Final = ctypes.sizeof(Result) // 4
 #: Words of a Landing, an Exit and a Span.

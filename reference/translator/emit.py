@@ -9,12 +9,17 @@ The templates, in the order of their frequency; T is the entry table, R the gues
     jmp r/m     spill EDX, ECX; mov ecx, r/m; movzx edx, cx; jmp gs:[T + edx * 4]
     call r/m    spill EDX, ECX; mov ecx, r/m; push R; mov gs:[T + 4 * low16(R)], landing; movzx …; jmp …; landing of R
     int n       store the guest's EIP and the trap number; jmp EXIT
-    landing     lea ecx, [ecx - R]; jecxz ok; lea ecx, [ecx + R]; jmp LOOKUP; ok: reload ECX, EDX
+    landing     mov edx, gs:[spilled EDX + (ecx - R) * 8]; mov ecx, gs:[spilled ECX + (ecx - R)]
 
 An indirect branch arrives at the landing that the entry table names for the low 16 bits of its target, with the target
-in ECX. The landing compares by subtracting: LEA and JECXZ leave the flags alone, so that they survive whether the guess
-was right or not. (The comparison of the original, and any CMP, would spoil flags that the true target may read.)
-A call stores its own landing, so that the return finds it even where two return addresses share their low 16 bits.
+in ECX. The landing gives back the two registers, and *that is also the check*: if the target is R, it reads the spill
+words; if not, the distance is a multiple of 64 KiB, eight times that is beyond the limit of the control segment, and
+segmentation raises a fault. (Distances of half a gigabyte are lost in the first product; the second load catches them.)
+Two loads, no branch, and no flag is touched, so that they survive whether the guess was right or not: a CMP would spoil
+flags that the true target may read.
+
+A call stores its own landing, so that the return finds it. Where two targets compete for an entry, one fault shows it,
+and the entry leads to the lookup stub from then on (reference/cache.py).
 """
 
 from __future__ import annotations
@@ -38,7 +43,7 @@ _JNO: Final = 0x71
 
 def emit(items: list[Item], placement: Placement, eip: int, offset: int, gs_base: int | None, origin: int) -> Fragment:
     """The finished fragment. ``placement`` is what :func:`reference.translator.place.place` said for ``offset``."""
-    code = bytearray(landing(eip, offset))
+    code = bytearray(landing(eip))
     landings = [Landing(eip, offset, placement.body)]
     spans: list[Span] = []
     exits: list[Exit] = []
@@ -61,18 +66,9 @@ def emit(items: list[Item], placement: Placement, eip: int, offset: int, gs_base
     return Fragment(eip, length, offset, bytes(code), tuple(spans), placement.tail, tuple(exits), tuple(landings))
 
 
-def landing(eip: int, offset: int) -> bytes:
-    """Where indirect branches to ``eip`` arrive, for code offset ``offset``; what follows is the code for ``eip``."""
-    mismatch = e.lea(ECX, ECX, eip)
-    mismatch_end = offset + 6 + 2 + len(mismatch) + 5
-    mismatch += e.jmp(runtime.LOOKUP - mismatch_end)
-    return (
-        e.lea(ECX, ECX, -eip)
-        + e.jecxz(len(mismatch))
-        + mismatch
-        + e.mov_from_gs(ECX, at.SPILL_ECX)
-        + e.mov_from_gs(EDX, at.SPILL_EDX)
-    )
+def landing(eip: int) -> bytes:
+    """Where indirect branches to ``eip`` arrive; what follows is the code for ``eip``."""
+    return e.mov_from_gs_indexed8(EDX, at.SPILL_EDX - 8 * eip, ECX) + e.mov_from_gs_based(ECX, at.SPILL_ECX - eip, ECX)
 
 
 def trampoline(offset: int) -> bytes:
@@ -97,9 +93,7 @@ def _template(item: Item, items: list[Item], placement: Placement, gs_base: int 
             return _loop(item, instruction, items, placement)
         case Shape.CALL:
             return (
-                _push_return(item, instruction, origin)
-                + _jump(item, items, placement)
-                + landing(instruction.next_eip, item.offset + item.size - LANDING_SIZE)
+                _push_return(item, instruction, origin) + _jump(item, items, placement) + landing(instruction.next_eip)
             )
         case Shape.CALL_INDIRECT:
             return (
@@ -107,7 +101,7 @@ def _template(item: Item, items: list[Item], placement: Placement, gs_base: int 
                 + _load_target(instruction, gs_base)
                 + _push_return(item, instruction, origin)
                 + _dispatch()
-                + landing(instruction.next_eip, item.offset + item.size - LANDING_SIZE)
+                + landing(instruction.next_eip)
             )
         case Shape.JUMP_INDIRECT:
             return _spill() + _load_target(instruction, gs_base) + _dispatch()

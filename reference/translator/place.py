@@ -14,7 +14,7 @@ from reference.registers import Segment
 from reference.translator.scan import Item, Shape
 
 #: Sizes in bytes of what emit.py writes.
-LANDING_SIZE: Final = 33
+LANDING_SIZE: Final = 15
 TRAMPOLINE_SIZE: Final = 16
 TRAP_SIZE: Final = 27
 JUMP_SIZES: Final = (5, 2)  # near, short

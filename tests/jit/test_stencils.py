@@ -73,7 +73,8 @@ def test_sizes_are_those_that_the_specification_places_with() -> None:
 
 @given(here=OFFSETS, eip=WORDS)
 def test_a_landing_is_the_specification(here: int, eip: int) -> None:
-    assert built()["landing"].stamp(here, -eip, eip) == landing(eip, here)
+    stamped = built()["landing"].stamp(here, at.SPILL_EDX - 8 * eip, at.SPILL_ECX - eip)
+    assert stamped == landing(eip)
 
 
 @given(here=OFFSETS)
