@@ -16,6 +16,8 @@ import click
 from vx32py import __version__
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from vx32py._module import Module
 
 EXIT_USAGE: Final = 2
@@ -48,12 +50,13 @@ class _Commands(click.Group):
     """Loads a command's module when the command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_COMMANDS, *_plugged_in()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = _COMMANDS.get(cmd_name)
         if entry is None:
-            return None
+            plugged_in = _plugged_in().get(cmd_name)
+            return None if plugged_in is None else _pass_on(cmd_name, plugged_in)
         command = getattr(import_module(entry[0]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
@@ -61,6 +64,28 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+        if plugged_in := _plugged_in():
+            with formatter.section("From other packages"):
+                formatter.write_dl([(name, entry.value) for name, entry in plugged_in.items()])
+
+
+def _plugged_in() -> dict[str, EntryPoint]:
+    """Commands that other packages add: entry points of the group ``vx32py.commands``, each a function that takes the
+    arguments and returns the exit code. (``conformance`` comes by this way: nothing here may import it.)"""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group="vx32py.commands")}
+
+
+def _pass_on(name: str, entry: EntryPoint) -> click.Command:
+    """A command that leaves all of its arguments, ``--help`` too, to the function behind an entry point."""
+
+    @click.command(name, add_help_option=False, context_settings={"ignore_unknown_options": True})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def command(arguments: tuple[str, ...]) -> None:
+        sys.exit(entry.load()(list(arguments)))
+
+    return command
 
 
 @click.command(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

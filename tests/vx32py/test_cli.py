@@ -246,3 +246,21 @@ def test_cc(tmp_path: Path) -> None:
     done = vx32py("cc", source, "-o", output)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(b"vx32py: cc: ")
+
+
+def test_commands_of_other_packages_get_their_arguments(tmp_path: Path) -> None:
+    """``vx32py NAME`` runs the entry point NAME of the group vx32py.commands, with everything behind the name."""
+    (tmp_path / "extra.py").write_text("def main(argv):\n    print(argv)\n    return 7\n")
+    info = tmp_path / "extra-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: extra\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[vx32py.commands]\nextra = extra:main\n")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).resolve().parents[2])]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "vx32py", "extra", "--deep", "x", "--help"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (7, "['--deep', 'x', '--help']\n")
