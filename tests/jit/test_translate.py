@@ -21,7 +21,7 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from conformance import guest_code
+from conformance import busybox, guest_code
 from jit import compiled
 from jit.engine import JitEngine, Translator
 from jit.translate import NumbaTranslator, PackedFragment
@@ -207,28 +207,14 @@ def test_compiled_programs_become_the_same_fragments(source: Path, options: str,
     assert_same_in(text, base + 0x0804_8000)
 
 
-@pytest.fixture(scope="session")
-def busybox(request: pytest.FixtureRequest) -> bytes:
-    """Debian's statically linked busybox for i386: megabytes of code by another compiler's choices."""
-    assert request.config.cache is not None
-    folder = request.config.cache.mkdir("busybox-i386")
-    program = folder / "bin/busybox"
-    if not program.exists():
-        if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-            pytest.skip("needs apt-get to download busybox-static:i386")
-        subprocess.run(
-            ["apt-get", "download", "busybox-static:i386"], cwd=folder, capture_output=True, check=False, timeout=60
-        )
-        packages = list(folder.glob("*.deb"))
-        if not packages:
-            pytest.skip("apt-get cannot download busybox-static:i386 (dpkg --add-architecture i386; apt-get update)")
-        subprocess.run(["dpkg-deb", "-x", str(packages[0]), str(folder)], check=True)
-    return program.read_bytes()
-
-
 @pytest.mark.slow
-def test_a_large_program_becomes_the_same_fragments(busybox: bytes) -> None:
-    assert_same_in(*text_of(busybox))
+def test_a_large_program_becomes_the_same_fragments() -> None:
+    """Debian's statically linked busybox: megabytes of code by another compiler's choices."""
+    try:
+        program = busybox.fetch()
+    except busybox.Unavailable as error:
+        pytest.skip(str(error))
+    assert_same_in(*text_of(program.read_bytes()))
 
 
 # -- the engine ------------------------------------------------------------------------------------------------------
