@@ -7,7 +7,6 @@ from asm import assemble
 from machine import CODE, guest
 
 from reference.memory import PAGE
-
 from reference.traps import Access, Vector
 
 
@@ -67,7 +66,7 @@ def test_wrong_guess_of_a_landing_does_not_show(engine_name: str) -> None:
     with guest(engine_name, near_code, ebx=0, esi=0, ebp=0, limit=1 << 20) as engine:
         engine.space.map(far & -PAGE, PAGE, Access.RX)
         engine.space.store(far, assemble(far_code))
-        assert CODE & 0xFFFF == far & 0xFFFF
+        assert far & 0xFFFF == CODE & 0xFFFF
         trap = engine.run()
         assert trap.number == Vector.BREAKPOINT, trap
         assert (engine.cpu.esi, engine.cpu.ebp, engine.cpu.ebx) == (100, 50, 150)

@@ -11,7 +11,7 @@ from machine import CODE, DATA, LIMIT, SENTINELS, STACK_TOP, all_agree, end_of, 
 
 from reference.memory import PAGE
 from reference.policy import Policy
-from reference.registers import ESP
+from reference.registers import ECX, EDX, ESP
 from reference.traps import Access, Vector
 
 ESP0 = STACK_TOP - 64
@@ -124,13 +124,13 @@ def test_fault_in_every_template_leaves_a_precise_state(
 
 
 def test_fault_behind_indirect_transfers_has_the_guests_registers(engine_name: str) -> None:
-    """ECX and EBX are borrowed by calls, jumps and returns; behind each of them a fault must find the guest's own."""
+    """ECX and EDX are borrowed by calls, jumps and returns; behind each of them a fault must find the guest's own."""
     for transfer in ("call eax; nop", "jmp eax", "push eax; ret", "push eax; ret 4"):
         target = CODE + 0x100
-        with guest(engine_name, transfer + f"; .org 0x100; mov edx, [{BAD}]", eax=target) as engine:
+        with guest(engine_name, transfer + f"; .org 0x100; mov esi, [{BAD}]", eax=target) as engine:
             end = end_of(engine)
         assert (end.number, end.eip, end.address) == (Vector.PAGE_FAULT, target, BAD), transfer
-        assert end.words[1] == SENTINELS["ecx"] and end.words[3] == SENTINELS["ebx"], transfer
+        assert (end.words[ECX], end.words[EDX]) == (SENTINELS["ecx"], SENTINELS["edx"]), transfer
 
 
 def test_single_step_executes_exactly_one_instruction(engine_name: str) -> None:

@@ -24,7 +24,7 @@ NAMES = [f"data {'at zero' if zero else 'based'}, code {'based' if based else 'a
 def engine(request: pytest.FixtureRequest) -> Iterator[JitEngine]:
     prefer_zero, based_code = request.param
     made = JitEngine(limit=LIMIT, prefer_zero=prefer_zero, based_code=based_code)
-    assert prefer_zero or made.space.base != 0
+    assert prefer_zero or made.processor.space.base != 0
     made.space.map(CODE, 4 * PAGE, Access.RWX)
     made.space.map(DATA, 2 * PAGE, Access.RW)
     made.space.map(STACK_TOP - 2 * PAGE, 2 * PAGE, Access.RW)
