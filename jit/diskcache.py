@@ -15,10 +15,15 @@ import contextlib
 import hashlib
 import os
 import stat
+import time
 from typing import Final
 
 _MAGIC: Final = b"vx32py\x01\n"
 _DIGEST_BYTES: Final = 32
+#: When there are more entries than this, the least recently used go, until there are half as many.
+_MOST_ENTRIES: Final = 512
+#: Seconds after which use of an entry is noted again.
+_DAY: Final = 86400
 
 
 def directory() -> str | None:
@@ -59,6 +64,9 @@ def load(key: str) -> bytes | None:
             content = file.read()
         except OSError:
             return None
+        if time.time() - status.st_mtime > _DAY:
+            with contextlib.suppress(OSError):
+                os.utime(handle)
     start = len(_MAGIC) + _DIGEST_BYTES
     payload = content[start:]
     if not content.startswith(_MAGIC) or content[len(_MAGIC) : start] != _digest(key, payload):
@@ -80,11 +88,26 @@ def save(key: str, payload: bytes) -> bool:
         with open(handle, "wb") as file:
             file.write(_MAGIC + _digest(key, payload) + payload)
         os.replace(temporary, os.path.join(place, key))
+        _trim(place)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         return False
     return True
+
+
+def _trim(place: str) -> None:
+    names = os.listdir(place)
+    if len(names) <= _MOST_ENTRIES:
+        return
+    entries = []
+    for name in names:
+        path = os.path.join(place, name)
+        with contextlib.suppress(OSError):
+            entries.append((os.stat(path).st_mtime, path))
+    for _, path in sorted(entries)[: len(entries) - _MOST_ENTRIES // 2]:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _digest(key: str, payload: bytes) -> bytes:

@@ -177,6 +177,20 @@ handler:
         jmp     .Lreturn
 .Lhost_asynchronous:
         call    pass_on
+        # If GS is still a guest's, what was interrupted is most likely another library's handler that has itself
+        # interrupted the guest, and would return to it as if nothing had happened: fetch the thread again a little later.
+        mov     eax, gs
+        test    al, LDT_SELECTOR
+        jz      .Lreturn
+        cmp     dword ptr gs:[MAGIC], MAGIC_VALUE
+        jne     .Lreturn
+        mov     rax, gs:[THREAD_RECORD]
+        mov     edi, [rax + THREAD_TIMER]
+        xor     esi, esi
+        lea     rdx, [rip + short_while]
+        xor     r10d, r10d
+        mov     eax, SYS_TIMER_SETTIME
+        syscall
 .Lreturn:
         pop     rbp
         ret
@@ -390,7 +404,8 @@ data:
 attention:      .long 0                 # all ones: a Python handler may be due in the main thread
 kick_signal:    .long 0
 needed_mask:    .quad 0                 # bit n - 1 for signal n, as the kernel has it
-longest_stay:   .quad 0, 0, 0, 20000000 # struct itimerspec: once, after 20 ms
+longest_stay:   .quad 0, 0, 0, 20000000 # struct itimerspec: once, after 20 ms of processor time
+short_while:    .quad 0, 0, 0, 1000000
 exception_signals:
                 .zero 8                 # signal numbers, ending with 0
 other_signals:  .zero 72

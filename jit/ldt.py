@@ -17,9 +17,10 @@ from jit import system
 from reference.segmentation import LDT_ENTRIES, USER_LDT, Descriptor
 
 _READ: Final = 0
-_WRITE: Final = 0x11  # the later form, which can also clear an entry and set "usable"
+_WRITE: Final = 0x11  # the later form, which can also clear an entry
 
 _DATA, _EXPAND_DOWN, _CODE = 0, 1, 2  # user_desc.contents
+
 
 class LdtError(OSError):
     """The kernel refused an entry, or there is none left."""
@@ -39,7 +40,6 @@ def _user_desc(index: int, descriptor: Descriptor | None) -> bytes:
         | read_or_execute_only << 3
         | descriptor.page_granular << 4
         | (not descriptor.present) << 5
-        | 1 << 6  # usable
     )
     return struct.pack("<IIII", index, descriptor.base, descriptor.limit, flags)
 
@@ -84,7 +84,8 @@ class Allocator:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may free entries at any time.
+        self._lock = threading.RLock()
         self._free: list[int] = []
         self._next = 0
         self._foreign: set[int] | None = None
@@ -92,7 +93,7 @@ class Allocator:
             os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._lock = threading.RLock()  # another thread of the parent may have held it
 
     def allocate(self, descriptor: Descriptor) -> int:
         """Set a free entry to ``descriptor``; its index. Raises LdtError."""

@@ -37,6 +37,7 @@ LARGEST_LIMIT: Final = (4 << 30) - (256 << 20)
 #: So many closed guests' segments wait for new guests.
 _MOST_IDLE: Final = 8
 
+_REASON: Final = layout.REASON >> 2
 _KIND: Final = hostarea.KIND >> 2
 _RAW_EIP: Final = hostarea.RAW_EIP >> 2
 _PENDING: Final = hostarea.PENDING >> 2
@@ -115,13 +116,14 @@ class _Pool:
     """Segments that wait for a guest."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may give segments back at any time.
+        self._lock = threading.RLock()
         self._idle: list[_Unit] = []
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._lock = threading.RLock()  # another thread of the parent may have held it
 
     def take(self, code_size: int, based_code: bool) -> _Unit:
         with self._lock:
@@ -149,7 +151,9 @@ class _Pool:
 _pool: Final = _Pool()
 
 
-def _lease(code_size: int, based_code: bool, limit: int, needs_page_zero: bool, prefer_zero: bool) -> tuple[_Unit, Placement]:
+def _lease(
+    code_size: int, based_code: bool, limit: int, needs_page_zero: bool, prefer_zero: bool
+) -> tuple[_Unit, Placement]:
     unit = _pool.take(code_size, based_code)
     try:
         return unit, lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
@@ -189,21 +193,21 @@ class NativeProcessor:
         except lowmem.LowMemoryError:
             _pool.empty()
             unit, placement = _lease(code_size, based_code, limit, needs_page_zero, prefer_zero)
-        self.origin = unit.origin
-        self.space = HostSpace(placement, budget=budget)
-        unit.prepare(placement.base, limit)
-
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * layout.CONTROL_SIZE).from_address(unit.control)
         weakref.finalize(window, _pool.put_back, unit).atexit = False
+        self.space = HostSpace(placement, budget=budget)
+        unit.prepare(placement.base, limit)
+        self.origin = unit.origin
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
         self._words = self.control[: layout.FP_IMAGE].cast("I")
+        self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
         self._enter = unit.thunks.enter
         self._verify = unit.thunks.verify
-        self._thread: signals.Thread | None = None
         self._thread_id = 0
+        self._entered = False
         self._close_space = weakref.finalize(self, self.space.close)
         self._close_space.atexit = False
 
@@ -217,18 +221,31 @@ class NativeProcessor:
         """
         if self._thread_id != threading.get_ident():
             self.prepare()
+        held = self._held  # keeps the segments where they are if another thread closes the processor meanwhile
         call = self._thunks.step if single else self._enter
+        self._entered = True
         kind = call(self.origin + offset)
         if kind == hostarea.KIND_LEFT:
+            self._entered = False
             return _LEFT
         while kind == hostarea.KIND_INTERRUPTED and not self._words[_PENDING]:
             self.prepare()
             kind = call(self._words[_RAW_EIP])
+        if held is not self._held:
+            raise ValueError("the processor was closed while it ran")
         return self.last_stop()
 
     def last_stop(self) -> Stop:
-        """How the guest stopped the last time it ran. Takes note of an interruption, so that there is not another."""
+        """How the guest stopped the last time it ran. Takes note of an interruption, so that there is not another.
+
+        Where the exception of a signal handler came before the guest was entered at all: as if it had left to look up where
+        it stands, so that it goes on there.
+        """
         words = self._words
+        if not self._entered:
+            words[_REASON] = layout.Reason.LOOKUP
+            return _LEFT
+        self._entered = False
         kind = words[_KIND]
         if kind == hostarea.KIND_LEFT:
             return _LEFT
@@ -250,22 +267,34 @@ class NativeProcessor:
         """Make sure that this thread can run guests: signal handlers, alternate stack, signal mask. Call it at the start
         of each run, because other code may have changed them; about a microsecond if nobody has."""
         if self._thread_id != threading.get_ident():
-            self._thread = signals.this_thread()
-            struct.pack_into("<Q", self.control, hostarea.THREAD_RECORD, self._thread.address)
+            thread = signals.this_thread()
+            thread.add_user(self)
+            struct.pack_into("<Q", self.control, hostarea.THREAD_RECORD, thread.address)
             self._thread_id = threading.get_ident()
         while answer := self._verify():
             signals.repair(answer)
+
+    def forget_thread(self) -> None:
+        """The thread that prepared this processor has ended, and another may have its number."""
+        self._thread_id = 0
 
     def interrupt(self) -> None:
         """Make a running or the next :meth:`enter` return INTERRUPTED. From any thread, and from signal handlers."""
         self._thunks.interrupt()
 
     def close(self) -> None:
-        """Give back memory and descriptors. Nothing of this object may be used afterwards. Closing twice is fine."""
-        self._close_space()
-        self._words = self.control = self.code = memoryview(b"")
+        """Give back memory and descriptors. Nothing of this object may be used afterwards. Closing twice is fine, and
+        closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
+        if self._held is None:
+            return
+        self.interrupt()
+        self._held = None
         self._enter = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
+        self.code = memoryview(b"")
+        self.control = memoryview(bytearray(layout.FP_IMAGE))  # for a thread that is just about to use it
+        self._words = self.control.cast("I")
+        self._close_space()
 
 
 def _closed(*_: int) -> int:
@@ -282,7 +311,9 @@ def based_code_is_free() -> bool:
     """Whether this processor runs code segments with a base of their own at full speed.
 
     Intel's do. On AMD's (measured on Zen 4) every taken branch in a code segment whose base is not zero costs about 20
-    cycles, and each change of base 5 µs, so there the code segment starts at zero, and ends with the code cache.
+    cycles, and entering and leaving one takes microseconds, so there the code segment starts at zero and ends with the
+    code cache. What else is executable below that end, other guests' code caches and the text of an executable that is
+    not position-independent, is then kept from the guest by the translator alone.
     """
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:

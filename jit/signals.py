@@ -3,6 +3,10 @@
 The handler itself is in ``handler.s``. Here is what surrounds it, and all that is not needed at the moment of a signal:
 putting it in the place of others and remembering them, and what each thread needs. Other code may change any of this at
 any time; :meth:`NativeProcessor.prepare` has it checked before each run, natively, and calls :func:`repair` if it must.
+(What it cannot help: a handler for processor exceptions that one thread installs while another is in a guest gets the
+faults of that guest, and will take them for the host's, until the next check.)
+
+A guest that runs for long is left every 20 ms of processor time, and entered again: then what was missed is noticed.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import signal
 import struct
 import threading
 import weakref
-from typing import Final
+from typing import Final, Protocol
 
 from jit import gateway, hostarea, lowmem, system
 from jit.gateway import Gateway
@@ -38,6 +42,7 @@ _SIGEVENT: Final = struct.Struct("<QiiI44x")  # value, signal, how, thread
 _EXCEPTIONS: Final = (11, 7, 8, 4, 5)  # SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP
 #: The C library's own signals, the first two of the real-time ones: it would not understand being displaced.
 _C_LIBRARY: Final = (32, 33)
+
 
 def _query(number: int) -> tuple[int, int, int, int]:
     """(handler, flags, restorer, mask) of a signal."""
@@ -106,9 +111,10 @@ class Handlers:
             raise OSError(errno.EBUSY, f"signal {number} has too many handlers on top of each other")
         where = (number << gateway.RECORD_SHIFT) + gateway.RECORD_HANDLERS + 16 * entry
         self._gateway.store("records", struct.pack("<QQ", handler, flags), where)
-        if needed:
-            # Nothing is blocked while ours runs: a fault in a handler that it calls must be able to reach it again.
-            flags, mask = _SA_NODEFER | _SA_RESTART, 0
+        if number == self.kick:
+            flags, mask = _SA_RESTART, 0  # deferred while it is handled: many may be queued
+        elif needed:
+            flags, mask = _SA_NODEFER, 0  # a fault in a handler that ours calls must be able to reach it
         flags = flags & ~_SA_RESETHAND | _SA_SIGINFO | _SA_ONSTACK | _SA_RESTORER
         self._expect(number, self._entries[entry])
         _set(number, self._entries[entry], flags, self._restorer, mask)
@@ -116,6 +122,13 @@ class Handlers:
     def _expect(self, number: int, entry: int) -> None:
         where = (number << gateway.RECORD_SHIFT) + gateway.RECORD_EXPECTED
         self._gateway.store("records", struct.pack("<Q", entry), where)
+
+
+class User(Protocol):
+    """Who knows the address of a thread's record."""
+
+    def forget_thread(self) -> None:
+        """The thread has ended."""
 
 
 class Thread:
@@ -137,6 +150,7 @@ class Thread:
         self.address = ctypes.addressof(self._record)
         gate.adopt_thread()
         self._finalizer: weakref.finalize[..., Thread] | None = None
+        self._users: weakref.WeakSet[User] = weakref.WeakSet()
         self.renew()
 
     def renew(self) -> None:
@@ -147,8 +161,12 @@ class Thread:
         struct.pack_into("<QQIIiI", self._record, 0, self._stack, 0, number, main, timer, 0)
         if self._finalizer is not None:
             self._finalizer.detach()
-        self._finalizer = weakref.finalize(self, _retire_thread, self._stack, self._size, number, timer)
+        self._finalizer = weakref.finalize(self, _retire_thread, self._users, self._stack, self._size, number, timer)
         self._finalizer.atexit = False
+
+    def add_user(self, user: User) -> None:
+        """Tell ``user`` when the thread ends; it must forget the record then."""
+        self._users.add(user)
 
     def set_stack(self) -> None:
         """Make ours the thread's alternate stack."""
@@ -165,9 +183,11 @@ class Thread:
         return int.from_bytes(timer.raw, "little")
 
 
-def _retire_thread(stack: int, size: int, number: int, timer: int) -> None:
+def _retire_thread(users: weakref.WeakSet[User], stack: int, size: int, number: int, timer: int) -> None:
     """Runs in the thread that ends, as its last Python code. Where it does not (in the interpreter's own shutdown, or in
     the child of a fork), the stack stays: unmapping it while a thread may still get signals would kill the process."""
+    for user in users:
+        user.forget_thread()
     if threading.get_native_id() != number:
         return
     if timer >= 0:

@@ -9,6 +9,7 @@ for the rest there is ``/proc/self/mem``.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import weakref
 from itertools import groupby
@@ -37,6 +38,29 @@ def _host_state(state: int) -> int:
 _HOST_STATES: Final = bytes(_host_state(state) for state in range(256))
 
 
+class _Mappings:
+    """How many mappings the host's kernel needs for all guests. It allows a process a limited number, and a process
+    without any left cannot even allocate memory for itself; so guests get at most half of them."""
+
+    def __init__(self) -> None:
+        try:
+            with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
+                self.most = int(file.read()) // 2
+        except (OSError, ValueError):
+            self.most = 1 << 15
+        self.count = 0
+
+
+_mappings: Final = _Mappings()
+
+
+def _boundaries(states: bytes | bytearray) -> int:
+    """The number of changes of protection within consecutive pages."""
+    if states.count(states[0]) == len(states):
+        return 0
+    return sum(1 for _ in groupby(states, key=_PROTECTIONS.__getitem__)) - 1
+
+
 class HostSpace(AddressSpace):
     """An address space at linear address ``base``. ``placement`` says where that is and why; it is given back when the
     space is closed and the last view of its memory has gone."""
@@ -51,6 +75,7 @@ class HostSpace(AddressSpace):
         self._release.atexit = False
         super().__init__(placement.limit, budget=budget, buffer=memoryview(window).cast("B"))
         self._host = bytearray(len(self.permissions))
+        self._mappings = 0
         self._memory_file = -1
         self._memory_file_owner = 0
 
@@ -67,6 +92,8 @@ class HostSpace(AddressSpace):
         if not self.permissions:
             return
         super().close()
+        _mappings.count -= self._mappings
+        self._mappings = 0
         if self._memory_file >= 0 and self._memory_file_owner == os.getpid():
             os.close(self._memory_file)
         self._memory_file = -1
@@ -92,21 +119,31 @@ class HostSpace(AddressSpace):
     def _set_host_state(self, first: int, last: int, state: int) -> None:
         address, size = self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT
         try:
+            self._account(first, last, state)
             if state == _ABSENT:
                 lowmem.renew(address, size)
             else:
                 system.mprotect(address, size, _PROTECTIONS[state])
         except OSError as error:
-            # Too many mappings, or no memory: whatever the pages are now, nobody may touch them.
+            # Whatever the pages are now, nobody may touch them.
             self.mapped -= sum(PAGE for page in self.permissions[first:last] if page & MAPPED)
             self.permissions[first:last] = bytes([USED]) * (last - first)
             raise OutOfMemory(f"the host cannot map {size:#x} bytes at {first << PAGE_SHIFT:#010x}: {error}") from error
+
+    def _account(self, first: int, last: int, state: int) -> None:
+        """Note the state of pages, and what it means for the number of mappings. Raises OSError if they are too many."""
+        low, high = max(first - 1, 0), min(last + 1, len(self._host))
+        before = _boundaries(self._host[low:high])
         self._host[first:last] = bytes([state]) * (last - first)
+        change = _boundaries(self._host[low:high]) - before
+        self._mappings += change
+        _mappings.count += change
+        if change > 0 and _mappings.count > _mappings.most:
+            raise OSError(errno.ENOMEM, f"guests may have {_mappings.most} mappings")
 
     def _clear(self, first: int, last: int) -> None:
         if any(self._host[first:last]):
-            lowmem.renew(self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT)
-            self._host[first:last] = bytes(last - first)
+            self._set_host_state(first, last, _ABSENT)
 
     def _host_read(self, address: int, length: int) -> bytes:
         if min(self._host[address >> PAGE_SHIFT : (address + length - 1 >> PAGE_SHIFT) + 1], default=0) >= _READABLE:

@@ -113,8 +113,7 @@ def test_code_segment_can_only_be_executed_and_ends_at_its_limit(based_code: boo
     for target in (origin + size, origin + size + PAGE, 0xFFFF_FFF0):
         _expect(bare, f"mov eax, {target:#x}; jmp eax", 13, at=5)
     bare.processor.code[size - 1] = 0x90
-    bare.run(f"mov eax, {origin + size - 1:#x}; jmp eax")
-    assert bare.processor.last_stop().vector == 13, "running over the end"
+    assert bare.run(f"mov eax, {origin + size - 1:#x}; jmp eax").vector == 13, "running over the end"
     # Entering beyond the limit is a fault, not the end of the process.
     stop = bare.processor.enter(size)
     assert (stop.kind, stop.vector, stop.offset) == (StopKind.FAULT, 13, size)

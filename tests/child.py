@@ -21,12 +21,12 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def environment() -> dict[str, str]:
     """The environment of a child: it finds the packages of this tree, and the helpers of the tests."""
-    path = os.pathsep.join(str(p) for p in (ROOT, ROOT / "tests", ROOT / "tests" / "jit"))
+    path = os.pathsep.join(str(p) for p in (ROOT, ROOT / "tests"))
     return os.environ | {"PYTHONPATH": path}
 
 
@@ -48,7 +48,6 @@ def run(
 def in_child(test: Callable[..., None]) -> Callable[..., None]:
     """Decorator: run the test in a child process. Its arguments must be what JSON can carry."""
 
-    @pytest.mark.ldt
     @functools.wraps(test)
     def wrapper(**arguments: Any) -> None:
         skip_without_ldt()
@@ -56,21 +55,22 @@ def in_child(test: Callable[..., None]) -> Callable[..., None]:
         if done.returncode != 0:
             pytest.fail(f"{describe(done.returncode)}\n{done.stdout}{done.stderr}", pytrace=False)
 
-    return wrapper
+    marked: Callable[..., None] = pytest.mark.ldt(wrapper)
+    return marked
 
 
-def dies_of(number: int, *, python: str = sys.executable) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def dies_of(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorator: run the test in a child process, which must be killed by that signal."""
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
-        @pytest.mark.ldt
         @functools.wraps(test)
         def wrapper(**arguments: Any) -> None:
             skip_without_ldt()
-            done = run(test, arguments, python)
+            done = run(test, arguments)
             assert describe(done.returncode) == describe(-number), done.stdout + done.stderr
 
-        return wrapper
+        marked: Callable[..., None] = pytest.mark.ldt(wrapper)
+        return marked
 
     return decorate
 

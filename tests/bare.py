@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import struct
 from typing import Any
 
@@ -64,17 +63,12 @@ class Routine:
         size = -(-len(blob.code) // system.PAGE) * system.PAGE
         self.address = lowmem.anywhere(size)
         ctypes.memmove(self.address, blob.code, len(blob.code))
-        system.mprotect(self.address, size, system.READ | system.EXECUTE)
+        self.symbols = blob.symbols
+        system.mprotect(self.address, size, system.READ | system.WRITE | system.EXECUTE)
         self.function = ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p)(self.address)
 
     def __call__(self, first: int = 0, second: int = 0) -> int:
         return int(self.function(first, second))
-
-
-@functools.cache
-def routine(text: str, **constants: int) -> Routine:
-    """A :class:`Routine`, made once."""
-    return Routine(text, **constants)
 
 
 def entry_address(bare: Bare) -> int:
