@@ -143,24 +143,38 @@ def _first_chapter() -> bytes:
 
 def fetch() -> Path:
     """The program: kept from the last time, or downloaded. Raises Unavailable."""
+    found = _fetched()
+    if isinstance(found, str):
+        raise Unavailable(found)
+    return found
+
+
+@cache
+def _fetched() -> Path | str:
+    """The program, or why there is none: what failed once in a process is not tried again."""
     kept = sorted(BUILD.glob(f"{PACKAGE}_*"))
     if kept:
         return kept[-1]
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise Unavailable(f"{tool} is missing: busybox comes from a Debian package")
-    with tempfile.TemporaryDirectory(prefix="vx32py-") as name:
-        package = _download(Path(name))
-        unpacked = Path(name, "unpacked")
-        _run(["dpkg-deb", "--extract", str(package), str(unpacked)], Path(name))
-        program = (unpacked / "bin" / "busybox").read_bytes()
-        BUILD.mkdir(parents=True, exist_ok=True)
-        version = package.name.split("_")[1].replace("%3a", "-")
-        place = BUILD / f"{PACKAGE}_{version}_{hashlib.sha256(program).hexdigest()[:16]}"
-        with tempfile.NamedTemporaryFile(dir=BUILD, prefix=".fresh-", delete=False) as fresh:
-            fresh.write(program)
-            os.fchmod(fresh.fileno(), 0o755)
-        Path(fresh.name).rename(place)
+            return f"{tool} is missing: busybox comes from a Debian package"
+    try:
+        with tempfile.TemporaryDirectory(prefix="vx32py-") as name:
+            package = _download(Path(name))
+            unpacked = Path(name, "unpacked")
+            _run(["dpkg-deb", "--extract", str(package), str(unpacked)], Path(name))
+            return _keep((unpacked / "bin" / "busybox").read_bytes(), package.name.split("_")[1])
+    except Unavailable as error:
+        return str(error)
+
+
+def _keep(program: bytes, version: str) -> Path:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    place = BUILD / f"{PACKAGE}_{version.replace('%3a', '-')}_{hashlib.sha256(program).hexdigest()[:16]}"
+    with tempfile.NamedTemporaryFile(dir=BUILD, prefix=".fresh-", delete=False) as fresh:
+        fresh.write(program)
+        os.fchmod(fresh.fileno(), 0o755)
+    Path(fresh.name).rename(place)
     return place
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -49,6 +50,13 @@ def _effective(access: Access) -> Access:
     return access | Access.READ if access & Access.WRITE else access
 
 
+def _zeros(size: int) -> memoryview:
+    """Zeroed bytes, which cost nothing until they are used. A fork of the host copies them: Python's default shares."""
+    if sys.platform == "win32":
+        return memoryview(mmap.mmap(-1, size))
+    return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+
+
 class AddressSpace:
     """Guest memory of ``limit`` bytes of addresses (a multiple of 4096), of which at most ``budget`` bytes are mapped.
 
@@ -63,7 +71,7 @@ class AddressSpace:
         self.budget = limit if budget is None else budget
         self.mapped = 0
         self.permissions = bytearray(limit >> PAGE_SHIFT)
-        self.buffer = buffer if buffer is not None else memoryview(mmap.mmap(-1, limit))
+        self.buffer = buffer if buffer is not None else _zeros(limit)
         self._watchers: list[Callable[[int, int], None]] = []
 
     # -- mapping -------------------------------------------------------------------------------------------------
