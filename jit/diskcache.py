@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import stat
 import time
 from typing import Final
@@ -22,6 +23,7 @@ _MAGIC: Final = b"vx32py\x01\n"
 _DIGEST_BYTES: Final = 32
 #: When there are more entries than this, the least recently used go, until there are half as many.
 _MOST_ENTRIES: Final = 512
+_IS_KEY: Final = re.compile(r"[0-9a-f]{64}").fullmatch
 #: Seconds after which use of an entry is noted again.
 _DAY: Final = 86400
 
@@ -97,7 +99,7 @@ def save(key: str, payload: bytes) -> bool:
 
 
 def _trim(place: str) -> None:
-    names = os.listdir(place)
+    names = [name for name in os.listdir(place) if _IS_KEY(name)]
     if len(names) <= _MOST_ENTRIES:
         return
     entries = []
