@@ -57,10 +57,11 @@ class GuestMemory:
         self.space.write(address, data)
 
     def view(self, address: int, length: int, *, writable: bool = False) -> memoryview:
-        """The bytes themselves, without a copy, checked now. The view lives no longer than the process.
+        """The bytes themselves, without a copy, checked now.
 
-        Ask for a writable one each time before the guest runs on: code that was translated from these pages is dropped
-        when the view is made, not when it is written to.
+        A view is good **until the guest runs on**: then the guest may have unmapped or protected these pages, and on the
+        jit engine touching them ends the host process; and code translated from them is dropped when the view is made,
+        not when it is written to. Slices of this object are copies, and always safe.
         """
         return self.space.view(address, length, Access.WRITE if writable else Access.READ)
 
