@@ -18,6 +18,7 @@ from reference.encode import mov_gs_immediate
 from reference.memory import PAGE_SHIFT
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
+from reference.translator.place import placed
 
 _LOW_HALF: Final = at.ENTRY_COUNT - 1
 _EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")
@@ -82,16 +83,17 @@ class CodeCache:
         if self._changed is not None:
             self._changed(offset, offset + len(code))
 
-    def reserve(self, size: int) -> int:
-        """The offset at which the next fragment would stand; raises CacheFull if ``size`` bytes do not fit there."""
-        if self.next + size > len(self.code):
+    def reserve(self, eip: int, size: int) -> int:
+        """The offset for a fragment for ``eip``; raises CacheFull if ``size`` bytes do not fit there."""
+        offset = placed(self.next, eip)
+        if offset + size > len(self.code):
             raise CacheFull
-        return self.next
+        return offset
 
     def install(self, fragment: Fragment) -> None:
         """Make a fragment for the offset that :meth:`reserve` gave reachable, and link it both ways."""
         self.write(fragment.offset, fragment.code)
-        self.next = -(-fragment.end // at.FRAGMENT_ALIGNMENT) * at.FRAGMENT_ALIGNMENT
+        self.next = fragment.end
         self._offsets.append(fragment.offset)
         self._fragments.append(fragment)
         for page in _pages(fragment):

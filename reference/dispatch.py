@@ -300,7 +300,7 @@ class TranslatingEngine:
         try:
             while True:
                 code = self.space.fetch(eip, FETCH_BYTES)
-                fragment = self._translate(code, eip, self._room())
+                fragment = self._translate(code, eip, self._room(eip))
                 first, last = eip >> PAGE_SHIFT, (eip + fragment.length - 1) >> PAGE_SHIFT
                 self.space.watch(first, last + 1)
                 # Another thread of the guest may have written between the copy and the watch.
@@ -317,12 +317,12 @@ class TranslatingEngine:
         self.stats.seconds_translating += time.perf_counter() - started
         return self._cache.bodies[eip]
 
-    def _room(self) -> int:
+    def _room(self, eip: int) -> int:
         try:
-            return self._cache.reserve(_LARGEST_FRAGMENT)
+            return self._cache.reserve(eip, _LARGEST_FRAGMENT)
         except CacheFull:
             self._cache.flush()
-            return self._cache.reserve(_LARGEST_FRAGMENT)
+            return self._cache.reserve(eip, _LARGEST_FRAGMENT)
 
     def _code_changes(self, first: int, last: int) -> None:
         """The address space is about to change pages that fragments were made from."""

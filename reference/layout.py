@@ -69,8 +69,9 @@ assert max(SPILL_EDX, SPILL_ECX) + 4 <= CONTROL_SIZE <= 8 * ENTRY_COUNT
 
 # -- code segment --------------------------------------------------------------------------------------------------
 
-#: Fragments start at multiples of this.
-FRAGMENT_ALIGNMENT: Final = 16
+#: The code of a fragment stands as its guest code does modulo this: a cache line, and what processors fetch and decode
+#: at once. So the alignment that a compiler gave to a loop is not lost.
+CODE_ALIGNMENT: Final = 64
 #: Where a single instruction is put to be executed alone; behind the stubs, before the fragments.
 SCRATCH_CODE: Final = 0x180
 SCRATCH_CODE_SIZE: Final = 0x40

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference.isa.instruction import DecodeError
-from reference.layout import FIRST_FRAGMENT, FRAGMENT_ALIGNMENT
-from reference.translator import FETCH_BYTES, Fragment, scan, translate
+from reference.layout import FIRST_FRAGMENT
+from reference.translator import FETCH_BYTES, Fragment, placed, scan, translate
 from vx32py._disassembly import Disassembler
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def explain(module: Module, space: AddressSpace, policy: Policy, eip: int, *, mo
         code = space.fetch(here, FETCH_BYTES)
         symbol = module.symbol_at(here)
         try:
-            fragment = translate(code, here, policy, offset=offset)
+            fragment = translate(code, here, policy, offset=placed(offset, here))
         except DecodeError as error:
             yield Explanation(here, symbol, None, [], str(error))
             continue
         yield Explanation(here, symbol, fragment, list(_rows(fragment, code, policy, disassembler)))
-        offset = -(-fragment.end // FRAGMENT_ALIGNMENT) * FRAGMENT_ALIGNMENT
+        offset = fragment.end
         for target in (*(e.target for e in fragment.exits), *(landing.eip for landing in fragment.landings)):
             if target not in seen and not fragment.eip <= target < fragment.eip + fragment.length:
                 seen.add(target)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reference.isa.instruction import Immediate, Instruction, Memory
+from reference.layout import CODE_ALIGNMENT
 from reference.registers import Segment
 from reference.translator.scan import Item, Shape
 
@@ -25,6 +26,11 @@ SPILL_SIZE: Final = 14
 DISPATCH_SIZE: Final = 11  # movzx, indirect jump
 POP_SIZE: Final = 1
 RELEASE_SIZE: Final = 7  # lea esp, [esp + imm32]
+
+
+def placed(free: int, eip: int) -> int:
+    """The first code offset from ``free`` on for a fragment whose body is to be aligned as ``eip`` is."""
+    return free + (eip - free - LANDING_SIZE) % CODE_ALIGNMENT
 
 
 @dataclass(slots=True)
