@@ -90,11 +90,11 @@ def _applet(name: str, paper: str = "") -> Program:
 
 PROGRAMS: Final = (
     _example("sha256", "sha256, 200 MiB of zeros", "-z 200", "-z 0", paper="sha1 1.03-1.15, sha512 .85-1.14"),
-    _example("fib", "fib 38, as gcc -O2 has it", "38", "1"),
+    _example("fib", "fib 42, as -O2 has it", "42", "1"),
     _example("fib", "fib 38, every call made", "38", "1", optimise="-O1", flags=("-fno-inline",)),
     _example("qsort", "qsort, 5 million numbers", "5000000", "1"),
-    _example("lisp", "Lisp: fib 27", "-d fib 27", "-e 0", paper="perlbench 1.16-1.78"),
-    _example("lisp", "Lisp: 8 queens", "-d queens 8", "-e 0"),
+    _example("lisp", "Lisp: fib 30", "-d fib 30", "-e 0", paper="perlbench 1.16-1.78"),
+    _example("lisp", "Lisp: 9 queens", "-d queens 9", "-e 0"),
     _example("lz", "lz, compress 16 MiB", "-c", "-c", stdin=_text),
     _example("lz", "lz, decompress to 16 MiB", "-d", "-c", stdin=_compressed, paper="zlib .95-1.08, bzip2 .94-1.06"),
     _example("primes", "primes below 50 million", "50000000", "10"),

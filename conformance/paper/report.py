@@ -83,13 +83,14 @@ def _ratio(value: float) -> str:
 
 def show(rows: Sequence[Row], notes: Sequence[str]) -> None:
     """Print the table."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     # A page has room for all columns, a terminal for those that say most.
     shown = _HEADINGS if console.width >= _WIDE else _HEADINGS[:_NARROW]
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in shown:
         table.add_column(heading, justify="left" if heading == "program" else "right", no_wrap=True)
     for row in rows:
