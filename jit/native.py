@@ -68,7 +68,8 @@ class _Unit:
             self._data = Descriptor.data(0, 1)
             self._indices = []
             for descriptor in (
-                Descriptor.execute_only(self.code - self.origin, self.origin + code_size),
+                # With base zero the limit bounds only upwards, and any but 4 GiB costs a third of the speed on Zen 4.
+                Descriptor.execute_only(self.code, code_size) if based_code else Descriptor.execute_only(0, 1 << 32),
                 Descriptor.data(self.control, layout.CONTROL_SIZE),
                 self._data,
             ):

@@ -109,6 +109,8 @@ def test_code_segment_can_only_be_executed_and_ends_at_its_limit(based_code: boo
     for offset in (0, CODE, size - 4):
         _expect(bare, f"mov eax, cs:[{(origin + offset) & 0xFFFF_FFFF:#x}]", 13)
         _expect(bare, f"mov cs:[{(origin + offset) & 0xFFFF_FFFF:#x}], eax", 13)
+    if not based_code:
+        return  # with base zero the limit is 4 GiB: see native.py
     # A near jump that would pass the limit faults at the jump (SDM volume 2, JMP: #GP before EIP changes).
     for target in (origin + size, origin + size + PAGE, 0xFFFF_FFF0):
         _expect(bare, f"mov eax, {target:#x}; jmp eax", 13, at=5)
