@@ -312,9 +312,9 @@ def based_code_is_free() -> bool:
     """Whether this processor runs code segments with a base of their own at full speed.
 
     Intel's do. On AMD's (measured on Zen 4) every taken branch in a code segment whose base is not zero costs about 20
-    cycles, and entering and leaving one takes microseconds, so there the code segment starts at zero and ends with the
-    code cache. What else is executable below that end, other guests' code caches and the text of an executable that is
-    not position-independent, is then kept from the guest by the translator alone.
+    cycles, entering and leaving one takes microseconds, and any limit but 4 GiB costs up to a third of the speed, so there
+    the code segment is flat, and execute-only. What else is executable below 4 GiB (the gateway, other guests' code caches,
+    the text of an executable that is not position-independent) is then kept from the guest by the translator alone.
     """
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
