@@ -73,11 +73,6 @@ def jmp_far_gs(offset: int) -> bytes:
     return GS + bytes([0xFF, modrm(0, 5, 5)]) + word(offset)
 
 
-def mov(destination: int, source: int) -> bytes:
-    """``mov destination, source``"""
-    return bytes([0x89, modrm(3, source, destination)])
-
-
 def lea(register: int, base: int, displacement: int) -> bytes:
     """``lea register, [base + displacement]`` with 32 bits of displacement; adds without touching flags."""
     if base == ESP:

@@ -163,12 +163,9 @@ class _LinearMemory:
         """Raise MemoryFault unless every byte permits ``access``."""
         if address >= CONTROL_BASE:
             return
-        try:
-            self._space.check(address - self._base, length, access)
-            if access & Access.WRITE:
-                self._check_watched(address - self._base, length)
-        except MemoryFault as fault:
-            raise MemoryFault(fault.address, fault.access) from None
+        self._space.check(address - self._base, length, access)
+        if access & Access.WRITE:
+            self._check_watched(address - self._base, length)
 
     def read(self, address: int, length: int) -> bytes:
         """Bytes; raises MemoryFault with the guest's address."""
