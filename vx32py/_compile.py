@@ -278,7 +278,7 @@ def _build(
             progress,
         )
         output.parent.mkdir(parents=True, exist_ok=True)
-        fresh = output.with_name(f".{output.name}.{os.getpid()}")
+        fresh = output.with_name(f".{output.name}.{os.getpid()}.{os.urandom(4).hex()}")  # threads may make the same
         try:
             shutil.copy(program, fresh)  # not a rename: /tmp may be another file system
             fresh.replace(output)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
@@ -212,3 +215,20 @@ def test_a_musl_guest_is_a_static_linux_program(tmp_path: Path, hello: Path) -> 
         elf = ELFFile(file)
         assert elf["e_machine"] == "EM_386"
         assert not [segment for segment in elf.iter_segments() if segment["p_type"] == "PT_INTERP"]
+
+
+def test_threads_that_make_the_same_program_do_not_take_each_others_files(
+    compiler: CompilerName, hello: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, copy, together = tmp_path / "made" / "hello.elf", shutil.copy, threading.Barrier(2)
+
+    def copy_together(source: Path, to: Path) -> None:
+        copy(source, to)
+        if to.parent == output.parent:
+            together.wait()
+
+    monkeypatch.setattr(_compile.shutil, "copy", copy_together)
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(compile_guest, [hello], output, compiler=compiler) for _ in range(2)]:
+            assert future.result() == output
+    assert [path.name for path in output.parent.iterdir()] == ["hello.elf"]
