@@ -45,7 +45,7 @@ class Case:
     are (address, content) of all bytes that may matter, before; compare the same ranges after. ``undefined`` are flags
     not to compare, ``undefined_if_trapped`` those not to compare after a trap, and ``partial_if_trapped`` tells that a
     fault may leave memory, or registers other than ESP, half changed on some processors. ``repeats`` tells that a repeat
-    prefix is at work.
+    prefix is at work. ``fp`` is the XSAVE image before, None for that of a new guest; it is compared if given.
     """
 
     label: str
@@ -56,6 +56,7 @@ class Case:
     undefined_if_trapped: int = 0
     partial_if_trapped: bool = False
     repeats: bool = False
+    fp: bytes | None = None
 
     @property
     def needs_low_memory(self) -> bool:

@@ -32,6 +32,7 @@ class Outcome:
     words: tuple[int, ...]
     memory: tuple[bytes, ...]
     trap: Trap | None
+    fp: bytes | None = None
 
 
 class EngineBench:
@@ -69,6 +70,8 @@ class EngineBench:
             space.store(address, content)
         for index, value in enumerate(case.words):
             cpu.words[index] = value
+        if case.fp is not None:
+            cpu.fp[:] = case.fp
         trap: Trap | None
         if self._stepping:
             trap = self.engine.step()
@@ -83,6 +86,7 @@ class EngineBench:
             tuple(cpu.words),
             tuple(space.load(address, len(content)) for address, content in case.memory),
             trap,
+            bytes(cpu.fp) if case.fp is not None else None,
         )
 
     def close(self) -> None:
@@ -115,6 +119,28 @@ def differences(case: Case, expected: Outcome, actual: Outcome, *, ignore_flags:
             if one != other:
                 at = next(i for i in range(len(one)) if one[i] != other[i])
                 found.append(f"memory at {address + at:#010x}: {one[at : at + 8].hex()} or {other[at : at + 8].hex()}")
+    if expected.fp is not None and actual.fp is not None:
+        found += fp_differences(expected.fp, actual.fp)
+    return found
+
+
+#: Where the XSAVE image keeps what, by first byte and length. Pointers to the last x87 instruction and its operand are
+#: left out, since not every processor keeps them unless an exception is pending, and so is the rest of the image.
+_FP_FIELDS: Final = (
+    ("fcw", 0, 2), ("fsw", 2, 2), ("ftw", 4, 1), ("mxcsr", 24, 4),
+    *((f"st{i}", 32 + 16 * i, 10) for i in range(8)),
+    *((f"xmm{i}", 160 + 16 * i, 16) for i in range(8)),
+    *((f"ymm{i} high", 576 + 16 * i, 16) for i in range(8)),
+)  # fmt: skip
+
+
+def fp_differences(expected: bytes, actual: bytes) -> list[str]:
+    """What two XSAVE images disagree about. Registers in the order of the image: highest byte first, as numbers."""
+    found = []
+    for name, start, length in _FP_FIELDS:
+        a, b = expected[start : start + length], actual[start : start + length]
+        if a != b:
+            found.append(f"{name}: {a[::-1].hex()} or {b[::-1].hex()}")
     return found
 
 

@@ -12,12 +12,15 @@ changed then:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from reference.policy import Policy
 from reference.registers import CPU, EFLAGS, ESP, MASK32, Segment
 from reference.segmentation import SegmentFault, Segments
-from reference.traps import Access, GuestTrap, Trap, Vector
+from reference.traps import Access, GuestTrap, Trap, Vector, processor_trap
+
+#: ES of the x87 status word: an unmasked exception is pending.
+X87_SUMMARY: Final = 0x80
 
 
 class LinearMemory(Protocol):
@@ -81,6 +84,7 @@ class Machine:
         "clock",
         "code_last",
         "cpu",
+        "image",
         "interrupted",
         "memory",
         "policy",
@@ -98,6 +102,8 @@ class Machine:
     ) -> None:
         self.cpu = cpu
         self.words = cpu.words
+        #: The XSAVE image as words of 64 bits.
+        self.image = cpu.fp.cast("B").cast("Q")
         self.memory = memory
         self.segments = segments
         self.policy = policy
@@ -109,12 +115,14 @@ class Machine:
             2: memory.read_u16,
             4: memory.read_u32,
             8: memory.read_u64,
+            **{size: _wide_reader(memory, size) for size in (10, 16, 32)},
         }
         self.writers: dict[int, Callable[[int, int], None]] = {
             1: memory.write_u8,
             2: memory.write_u16,
             4: memory.write_u32,
             8: memory.write_u64,
+            **{size: _wide_writer(memory, size) for size in (10, 16, 32)},
         }
         self.segments_loaded: Callable[[], None] = self.segments_changed
         self.segments_changed()
@@ -188,3 +196,34 @@ class Machine:
         """One bit of EFLAGS."""
         flags = self.words[EFLAGS]
         self.words[EFLAGS] = flags | mask if on else flags & ~mask
+
+    # -- the x87 registers as MMX registers --------------------------------------------------------------------------
+
+    def wait_for_x87(self, eip: int) -> None:
+        """Raise the exception that an earlier x87 instruction has left pending (SDM volume 1, section 8.7)."""
+        if self.image[0] >> 16 & X87_SUMMARY:
+            raise GuestTrap(processor_trap(Vector.FP_ERROR, eip))
+
+    def mmx_index(self, number: int) -> int:
+        """Where in ``image`` MMX register ``number`` stands: the image keeps ST(0) first, wherever TOP points."""
+        top = self.image[0] >> 27 & 7
+        return 4 + 2 * (number - top & 7)
+
+    def enter_mmx(self) -> None:
+        """All registers valid, TOP zero."""
+        image = self.image
+        top = image[0] >> 27 & 7
+        if top:
+            stack = image[4:20].tolist()
+            for number in range(8):
+                index = 2 * (number - top & 7)
+                image[4 + 2 * number], image[5 + 2 * number] = stack[index], stack[index + 1]
+        image[0] = image[0] & ~(7 << 27 | 0xFF << 32) | 0xFF << 32
+
+
+def _wide_reader(memory: LinearMemory, size: int) -> Callable[[int], int]:
+    return lambda address: int.from_bytes(memory.read(address, size), "little")
+
+
+def _wide_writer(memory: LinearMemory, size: int) -> Callable[[int, int], None]:
+    return lambda address, value: memory.write(address, value.to_bytes(size, "little"))

@@ -7,10 +7,11 @@ first part when an instruction is met for the first time, so that the loop of th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reference.isa.instruction import File, Instruction, Memory, Operand, Register, Relative
 from reference.registers import MASK32, Segment
+from reference.segmentation import SegmentFault
 from reference.traps import Access
 
 if TYPE_CHECKING:
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 Load = Callable[[], int]
 Store = Callable[[int], None]
+
+#: Legacy-encoded instructions whose 16-byte operand may stand anywhere; of all others it must be aligned
+#: (SDM volume 1, section 4.1.1, and volume 2, the PCMPxSTRx instructions).
+_UNALIGNED: Final = frozenset({
+    "movups", "movupd", "movdqu", "lddqu", "pcmpestri", "pcmpestrm", "pcmpistri", "pcmpistrm",
+})  # fmt: skip
+#: VEX-encoded instructions whose operand must be aligned; of all others it may stand anywhere (section 14.9).
+_ALIGNED_WITH_VEX: Final = frozenset({
+    "vmovaps", "vmovapd", "vmovdqa", "vmovntps", "vmovntpd", "vmovntdq", "vmovntdqa",
+})  # fmt: skip
+_MASK64: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 def _no_load() -> int:
@@ -36,6 +48,9 @@ class Operation:
     the operand. ``address`` is the offset of the memory operand within ``segment``.
 
     ``size`` is the first operand's width in bytes, ``bits`` in bits; ``mask`` covers it and ``sign`` is its highest bit.
+    ``vex`` tells that there is a VEX prefix: a store to an XMM register then clears the upper half of its YMM register.
+    Vector registers load and store as integers, the lowest lane in the lowest bits.
+
     ``eip`` and ``next`` are the addresses of this instruction and the one behind it, ``target`` that of a branch.
     """
 
@@ -58,10 +73,12 @@ class Operation:
         "store_source",
         "target",
         "third",
+        "vex",
     )
 
     def __init__(self, machine: Machine, instruction: Instruction, run: Callable[[Machine, Operation], int]) -> None:
         self.run = run
+        self.vex = instruction.vector_length != 0
         self.instruction = instruction
         self.operands = operands = instruction.operands
         self.eip = instruction.eip
@@ -73,6 +90,8 @@ class Operation:
         self.source, _, self.store_source = self._bind(machine, operands[1]) if len(operands) > 1 else _NOTHING
         self.third: Load = self._bind(machine, operands[2])[0] if len(operands) > 2 else _no_load
         self.set_size(size_of(operands[0]) if operands else instruction.operand_size)
+        if any(isinstance(operand, Register) and operand.file is File.MMX for operand in operands):
+            self.run = _among_mmx_registers(run)
 
     def set_size(self, size: int) -> None:
         """Choose the width that ``bits``, ``mask`` and ``sign`` describe."""
@@ -88,17 +107,30 @@ class Operation:
                 return load, load, store
             if operand.file is File.SEGMENT:
                 return _bind_selector(machine, Segment(operand.number))
-            return _NOTHING
+            if operand.file is File.X87:
+                return _NOTHING
+            load, store = _bind_vector(machine, operand, self.vex)
+            return load, load, store
         if isinstance(operand, Memory):
             self.segment = operand.segment
+            if operand.index_file is not File.GENERAL:
+                return _NOTHING
             self.address = bind_address(machine.words, operand)
             if operand.size not in machine.readers:
                 return _NOTHING
+            if self._must_be_aligned(operand):
+                self.address = _aligned(self.address, machine, operand)
             return _bind_memory(machine, operand, self.address)
         value = operand.target if isinstance(operand, Relative) else operand.value
         if isinstance(operand, Relative):
             self.target = value
         return lambda: value, _no_load, _no_store
+
+    def _must_be_aligned(self, operand: Memory) -> bool:
+        if operand.size < 16:
+            return False
+        mnemonic = self.instruction.mnemonic
+        return mnemonic in _ALIGNED_WITH_VEX if self.vex else mnemonic not in _UNALIGNED
 
 
 _NOTHING: tuple[Load, Load, Store] = (_no_load, _no_load, _no_store)
@@ -138,6 +170,81 @@ def _bind_register(words: memoryview, number: int, size: int) -> tuple[Load, Sto
         words[whole] = words[whole] & 0xFFFF_00FF | value << 8
 
     return lambda: words[whole] >> 8 & 0xFF, store_high
+
+
+def _bind_vector(machine: Machine, operand: Register, vex: bool) -> tuple[Load, Store]:
+    """An MMX, XMM or YMM register, in the XSAVE image (SDM volume 1, sections 10.5.1 and 13.4)."""
+    image, number = machine.image, operand.number
+    if operand.file is File.MMX:
+
+        def load64() -> int:
+            return image[machine.mmx_index(number)]
+
+        def store64(value: int) -> None:
+            index = machine.mmx_index(number)
+            image[index] = value
+            image[index + 1] = image[index + 1] | 0xFFFF  # an x87 NaN
+
+        return load64, store64
+
+    low, high = 20 + 2 * number, 72 + 2 * number
+
+    def load128() -> int:
+        return image[low] | image[low + 1] << 64
+
+    def store128(value: int) -> None:
+        image[low] = value & _MASK64
+        image[low + 1] = value >> 64
+
+    def store128_clearing(value: int) -> None:
+        image[low] = value & _MASK64
+        image[low + 1] = value >> 64
+        image[high] = image[high + 1] = 0
+
+    def load256() -> int:
+        return image[low] | image[low + 1] << 64 | image[high] << 128 | image[high + 1] << 192
+
+    def store256(value: int) -> None:
+        image[low] = value & _MASK64
+        image[low + 1] = value >> 64 & _MASK64
+        image[high] = value >> 128 & _MASK64
+        image[high + 1] = value >> 192
+
+    if operand.file is File.YMM:
+        return load256, store256
+    return load128, store128_clearing if vex else store128
+
+
+def _among_mmx_registers(run: Callable[[Machine, Operation], int]) -> Callable[[Machine, Operation], int]:
+    """An instruction with MMX registers waits for x87 exceptions before, and has taken over the x87 registers after
+    (SDM volume 1, section 9.5)."""
+
+    def run_among_mmx_registers(machine: Machine, operation: Operation) -> int:
+        machine.wait_for_x87(operation.eip)
+        eip = run(machine, operation)
+        machine.enter_mmx()
+        return eip
+
+    return run_among_mmx_registers
+
+
+def _aligned(address: Load, machine: Machine, operand: Memory) -> Load:
+    """An address that must be a multiple of the operand's size: what is not is a protection fault, whatever is there.
+
+    A processor checks the linear address. All segments of a guest begin at multiples of 32 bytes, the thread pointer
+    apart.
+    """
+    low = operand.size - 1
+    segment, segments = operand.segment, machine.segments
+
+    def checked() -> int:
+        offset = address()
+        linear = segments.linear(segment, offset, 1, Access.READ) if segment == Segment.GS else offset
+        if linear & low:
+            raise SegmentFault(f"the operand at {offset:#010x} is not aligned to {operand.size} bytes")
+        return offset
+
+    return checked
 
 
 def _bind_selector(machine: Machine, register: Segment) -> tuple[Load, Load, Store]:
