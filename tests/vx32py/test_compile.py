@@ -227,7 +227,7 @@ def test_threads_that_make_the_same_program_do_not_take_each_others_files(
         if to.parent == output.parent:
             together.wait()
 
-    monkeypatch.setattr(_compile.shutil, "copy", copy_together)
+    monkeypatch.setattr(shutil, "copy", copy_together)
     with ThreadPoolExecutor(2) as pool:
         for future in [pool.submit(compile_guest, [hello], output, compiler=compiler) for _ in range(2)]:
             assert future.result() == output
