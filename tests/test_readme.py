@@ -1,7 +1,9 @@
-"""The README tells the truth: its tour runs."""
+"""What the documentation shows is true: the README's tour runs, the reading guide's examples and those in docstrings too."""
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import subprocess
 import sys
@@ -24,6 +26,27 @@ def test_the_tour_runs_as_it_is_printed() -> None:
     done = subprocess.run([sys.executable, "-c", tour], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert "divide error at eip" in done.stdout
+
+
+def test_the_reading_guide_runs() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "reference" / "README.md"), module_relative=False)
+    assert tried > 40
+    assert failed == 0
+
+
+EXAMPLES = [
+    path.relative_to(ROOT)
+    for package in ("reference", "jit", "vx32py", "conformance")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if ">>> " in path.read_text()
+]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=str)
+def test_examples_in_docstrings_run(path: Path) -> None:
+    result = doctest.testmod(importlib.import_module(".".join(path.with_suffix("").parts)))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 def test_every_path_that_the_readme_names_is_there() -> None:
