@@ -6,22 +6,26 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
-from jit import compiled, environment, native
+from jit import compiled, native
 from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
-from reference.errors import EngineUnavailable, NotModelled
+from reference.errors import EngineUnavailable
 from reference.isa.decode import MAX_LENGTH, decode
-from reference.policy import Policy
+from reference.isa.instruction import DecodeError
+from reference.isa.lookup import FORMS
+from reference.policy import Group, Policy, host_groups
 from reference.registers import CPU, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
-from reference.traps import Trap
+from reference.traps import Trap, Vector
 
 #: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
 Translator: TypeAlias = Literal["auto", "numba", "reference"]
+#: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
+_MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
 
 def available() -> str | None:
@@ -41,7 +45,11 @@ class JitEngine(TranslatingEngine):
     ``prefer_zero`` and ``based_code`` overrule where the data and the code segment are put (see NativeProcessor): what is
     chosen otherwise is the fastest that this process and this processor offer.
 
-    Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for.
+    A policy may admit instructions that this host's processor does not have. The reference semantics execute them, which is
+    slow, and the guest sees no difference.
+
+    Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for,
+    or a processor that takes an instruction of the policy for another one.
     """
 
     name = "jit"
@@ -59,6 +67,14 @@ class JitEngine(TranslatingEngine):
         reason = available()
         if reason is not None:
             raise EngineUnavailable(reason)
+        policy = policy or Policy.default()
+        self._lacking = policy.groups - (host_groups() or policy.groups)
+        mistaken = sorted(group.value for group in self._lacking & _MISTAKEN)
+        if mistaken:
+            raise EngineUnavailable(
+                f"this host's processor has no {' and no '.join(mistaken)}, which the policy admits, and takes the"
+                " instructions for others; leave them out, or choose another engine"
+            )
         self._wait_for_translator = translator == "auto"
         self._translator: NumbaTranslator | None = None
         if translator == "numba":
@@ -74,7 +90,7 @@ class JitEngine(TranslatingEngine):
         cpu = CPU(words, control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES])
         super().__init__(
             self.processor.space,
-            policy or Policy.default(),
+            policy,
             cpu=cpu,
             code=self.processor.code,
             control=control,
@@ -107,19 +123,20 @@ class JitEngine(TranslatingEngine):
     def _last_stop(self) -> Stop:
         return self.processor.last_stop()
 
-    def _assist(self) -> Trap | None:
+    def _fault(self, stop: Stop) -> Trap | None:
+        if stop.vector == Vector.INVALID_OPCODE and self._lacking:
+            self.cpu.eip = self._precise(stop.offset)
+            if self._is_lacking(self.cpu.eip):
+                return self._assist()
+        return super()._fault(stop)
+
+    def _is_lacking(self, eip: int) -> bool:
+        """Whether the instruction at ``eip`` is one that the policy admits and this host's processor does not have."""
         try:
-            return super()._assist()
-        except NotModelled:
-            eip = self.cpu.eip
             instruction = decode(self.space.fetch(eip, MAX_LENGTH), eip, self.policy)
-            if not environment.runs_alone(instruction):
-                raise
-        address = environment.operand_address(self.cpu, instruction)
-        trap = self._alone(instruction)
-        if trap is None:
-            environment.hide_pointers(self.space, instruction, address)
-        return trap
+        except DecodeError:  # changed meanwhile by another thread
+            return False
+        return not FORMS[instruction.row.index].groups.isdisjoint(self._lacking)
 
     def _kick(self) -> None:
         self.processor.interrupt()

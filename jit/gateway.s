@@ -52,6 +52,12 @@ enter:
         mov     [rdi + ENTER_POINTER], esi      # the selector stands behind it already
         mov     [rdi + RAW_EIP], esi
 
+        # The pointer to the last x87 instruction will read as it is loaded here, unless the guest executes one.
+        mov     eax, [rdi + FP_IMAGE + 8]
+        mov     [rdi + X87_GUEST_EIP], eax
+        mov     eax, [rdi + X87_EIP]
+        mov     [rdi + FP_IMAGE + 8], rax
+
         # The image is the host application's to write, but XRSTOR faults on a header or MXCSR with reserved bits.
         and     dword ptr [rdi + FP_IMAGE + 24], 0xFFFF
         mov     eax, [rdi + XRSTOR_MASK]
@@ -152,6 +158,19 @@ stopped:
 .Lsave_legacy:
         fxsave  [rbx + FP_IMAGE]
 .Lsaved:
+        # AMD's processors store zeros for the pointers to the last x87 instruction and operand, unless an exception is
+        # pending: only FNSTENV tells them. The image keeps the selectors zero, and the EIP that the guest knows.
+        fnstenv [rbx + X87_ENVIRONMENT]
+        mov     eax, [rbx + X87_ENVIRONMENT + 12]
+        mov     [rbx + X87_EIP], eax
+        mov     eax, [rbx + X87_GUEST_EIP]
+        mov     [rbx + FP_IMAGE + 8], rax
+        mov     eax, [rbx + X87_ENVIRONMENT + 20]
+        mov     [rbx + FP_IMAGE + 16], rax
+        mov     eax, [rbx + X87_ENVIRONMENT + 16]
+        shr     eax, 16
+        and     eax, 0x7FF
+        mov     [rbx + FP_IMAGE + 6], ax
         fninit                                  # also drops an exception that the guest left pending
         fldcw   [rbx + HOST_X87]
         ldmxcsr [rbx + HOST_MXCSR]

@@ -50,6 +50,9 @@ MAGIC: Final = 0xF4
 MAGIC_VALUE: Final = 0x3233_7876  # "vx32"
 #: 64-bit: the record of the thread that will enter, see below.
 THREAD_RECORD: Final = 0xF8
+#: What FNSTENV has stored, 28 bytes, and the guest's own pointer to its last x87 instruction meanwhile.
+X87_ENVIRONMENT: Final = 0x100
+X87_GUEST_EIP: Final = 0x11C
 
 KIND_LEFT: Final = 0
 KIND_FAULT: Final = 1
@@ -67,7 +70,7 @@ THREAD_TIMER: Final = 24
 THREAD_EXPIRED: Final = 28
 THREAD_RECORD_BYTES: Final = 32
 
-assert THREAD_RECORD + 8 <= layout.FP_IMAGE
+assert X87_GUEST_EIP + 4 <= layout.FP_IMAGE
 assert HOST_RSP % 8 == FAULT_ADDRESS % 8 == 0, "the gateway runs with the guest's AC flag: keep words aligned"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from reference.isa.encoding import PREFIX_66, PREFIX_F2, PREFIX_F3
 from reference.isa.instruction import File, Immediate, Instruction, Kind, Operand, Register, Relative
 from reference.isa.lookup import FORMS, ROOTS, SELECTORS, Form
+from reference.policy import Policy
 from reference.translator.scan import Item, classify
 
 _REPEATS: Final = {"": 0, "rep": 1, "repe": 2}
@@ -70,10 +71,11 @@ def _form(form: Form) -> records.Form:
         thread=form.thread,
         third=form.third,
         vsib=form.vsib,
-        copied=row.kind is Kind.COPY,
+        copied=row.kind in (Kind.COPY, Kind.APPROXIMATE),
+        approximate=row.kind is Kind.APPROXIMATE,
     )
     if row.kind is not Kind.REFUSE:
-        item, other = (classify(_sample(form, immediate), None) for immediate in (0, 1))
+        item, other = (classify(_sample(form, immediate), None, _ANY) for immediate in (0, 1))
         compiled.shape = records.SHAPES.index(item.shape)
         compiled.reason = item.reason
         compiled.reported_behind = _reports_behind(item)
@@ -82,6 +84,8 @@ def _form(form: Form) -> records.Form:
 
 
 _SAMPLE_EIP: Final = 0x1000
+#: A policy that lets approximate instructions be copied; where it does not, the pass knows.
+_ANY: Final = Policy.everything()
 
 
 def _reports_behind(item: Item) -> bool:

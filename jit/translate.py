@@ -83,6 +83,7 @@ class NumbaTranslator:
     def _configure(self, policy: Policy, gs_base: int | None, origin: int) -> None:
         self._context.groups = group_mask(policy.groups)
         self._context.thread_pointer = policy.thread_pointer
+        self._context.reproducible = policy.reproducible
         self._context.gs_base = -1 if gs_base is None else gs_base
         self._context.origin = origin
         self._policy, self._gs_base, self._origin = policy, gs_base, origin

@@ -7,11 +7,13 @@ real) and may supply a faster translator; all decisions are here:
 * what a stop means: a fault becomes the precise trap of a guest instruction, an interruption is carried forward to an
   instruction boundary;
 * stores into pages with translated code: their fragments are dropped, the store is executed alone, and the guest goes
-  on in new fragments.
+  on in new fragments;
+* where the guest's last x87 instruction was: the processor has a code address, the guest is to know its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Final
@@ -22,18 +24,24 @@ from reference.engine import Stats
 from reference.engines import execute_one
 from reference.isa.decode import decode
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
+from reference.isa.semantics.x87 import state as x87_state
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
 from reference.registers import CPU, EIP, Segment
 from reference.stop import Stop, StopKind
-from reference.translator import FETCH_BYTES, Fragment, emit_single, translate
+from reference.translator import FETCH_BYTES, Fragment, emit_single, kind_under, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
 _VECTORS: Final = frozenset(int(vector) for vector in Vector)
 #: No template and no stub is longer than this many instructions.
 _MOST_CARRIED: Final = 200
+_X87_EIP: Final = at.X87_EIP >> 2
+#: Where the image has the opcode of the last x87 instruction, its EIP, and these with the operand's address.
+_OPCODE: Final = slice(6, 8)
+_LAST_EIP: Final = slice(8, 12)
+_POINTERS: Final = slice(6, 24)
 #: Room that a fragment may need in the code segment, whatever it contains.
 _LARGEST_FRAGMENT: Final = 16 << 10
 
@@ -60,9 +68,11 @@ class TranslatingEngine:
         self.cpu = cpu
         self.stats = Stats()
         self._words = control.cast("I")
+        self._words[_X87_EIP] = at.X87_NONE
         self._origin = origin
         self._cache = CodeCache(code, self._words, origin=origin, changed=code_changed)
-        self._single_eip: int | None = None
+        #: What the scratch area has, while it is executed there.
+        self._scratch: Instruction | None = None
         self._interrupted = False
         self._held: Trap | None = None
         self._closed = False
@@ -142,7 +152,7 @@ class TranslatingEngine:
                     return found
                 body = found
             try:
-                stop = self._enter(body, False)
+                stop = self._go(body)
             except BaseException:
                 # A signal handler of the host raised. Nothing is lost: what the guest did is kept for the next run.
                 self._held = self._make_sense(self._last_stop())
@@ -150,6 +160,34 @@ class TranslatingEngine:
             trap = self._make_sense(stop)
             if trap is not None:
                 return trap
+
+    def _go(self, offset: int, single: bool = False) -> Stop:
+        """Run translated code from a code offset until it stops."""
+        try:
+            return self._enter(offset, single)
+        finally:
+            if self._words[_X87_EIP] != at.X87_NONE:
+                self._place_x87_pointer()
+
+    def _place_x87_pointer(self) -> None:
+        """The last x87 instruction was executed as translated code: let the image say where the guest has it.
+
+        Where that is not known, because the processor has lost it or the fragment is gone, all pointers become zero.
+        """
+        offset, fp = self._words[_X87_EIP] - self._origin, self.cpu.fp
+        self._words[_X87_EIP] = at.X87_NONE
+        alone = self._scratch if at.SCRATCH_CODE <= offset < at.FIRST_FRAGMENT else None
+        found = alone or self._cache.span_at(offset)
+        if found is None:
+            fp[_POINTERS] = bytes(18)
+            return
+        fp[_LAST_EIP] = found.eip.to_bytes(4, "little")
+        if self.cpu.gs_base is not None and fp[_OPCODE.start] & 0xC0 == 0x80:
+            # Perhaps the thread pointer was folded into a displacement, for which the translator made room: then the
+            # opcode is another. (Another thread may just have changed the code: never mind.)
+            with contextlib.suppress(InvalidOpcode, TruncatedCode):
+                instruction = alone or decode(self.space.fetch(found.eip, 15), found.eip, self.policy)
+                fp[_OPCODE] = x87_state.opcode(instruction).to_bytes(2, "little")
 
     def _make_sense(self, stop: Stop) -> Trap | None:
         """What a stop means: a trap for the guest's host, or None where the guest can go on at ``cpu.eip``."""
@@ -225,8 +263,8 @@ class TranslatingEngine:
 
     def _precise(self, offset: int) -> int:
         """The guest EIP for a fault at a code offset; gives back the register that a template had borrowed."""
-        if self._single_eip is not None:
-            return self._single_eip
+        if self._scratch is not None:
+            return self._scratch.eip
         span = self._cache.span_at(offset)
         assert span is not None, f"fault outside any template, at code offset {offset:#x}"
         if span.borrowed and offset >= span.borrowed:
@@ -245,7 +283,7 @@ class TranslatingEngine:
             if span is not None and span.offset == stop.offset:
                 self.cpu.eip = span.eip
                 return Stop(StopKind.INTERRUPTED, stop.offset)
-            stop = self._enter(stop.offset, True)
+            stop = self._go(stop.offset, True)
         raise AssertionError(f"no instruction boundary near code offset {stop.offset:#x}")
 
     # -- one instruction -----------------------------------------------------------------------------------------
@@ -258,9 +296,9 @@ class TranslatingEngine:
         except TruncatedCode as error:
             return page_fault(eip, error.missing, Access.EXECUTE)
         except InvalidOpcode as error:
-            return processor_trap(Vector.INVALID_OPCODE, eip, str(error))
+            return processor_trap(Vector.INVALID_OPCODE, eip, error.reason)
         unusable = instruction.segment == Segment.GS and self.cpu.gs_base is None
-        if instruction.row.kind != Kind.COPY or unusable:
+        if kind_under(self.policy, instruction) != Kind.COPY or unusable:
             return self._assist()
         return self._alone(instruction)
 
@@ -269,9 +307,9 @@ class TranslatingEngine:
         eip = instruction.eip
         self._cache.write(at.SCRATCH_CODE, emit_single(instruction, at.SCRATCH_CODE, self.cpu.gs_base))
         try:
-            self._single_eip = eip
+            self._scratch = instruction
             while True:
-                stop = self._enter(at.SCRATCH_CODE, False)
+                stop = self._go(at.SCRATCH_CODE)
                 if stop.kind == StopKind.FAULT:
                     if stop.vector != Vector.PAGE_FAULT or not self._is_code_store(stop):
                         return self._fault(stop)
@@ -286,7 +324,7 @@ class TranslatingEngine:
                     self.cpu.eip = instruction.next_eip
                     return None
         finally:
-            self._single_eip = None
+            self._scratch = None
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
@@ -309,7 +347,7 @@ class TranslatingEngine:
         except TruncatedCode as error:
             return page_fault(eip, error.missing, Access.EXECUTE)
         except InvalidOpcode as error:
-            return processor_trap(Vector.INVALID_OPCODE, eip, str(error))
+            return processor_trap(Vector.INVALID_OPCODE, eip, error.reason)
         self._cache.install(fragment)
         self.stats.fragments += 1
         self.stats.guest_bytes_translated += fragment.length
@@ -333,5 +371,7 @@ class TranslatingEngine:
         """The instruction at ``eip`` in words, for messages."""
         try:
             return decode(self.space.fetch(eip, 15), eip, self.policy).mnemonic
-        except (InvalidOpcode, TruncatedCode) as error:
+        except InvalidOpcode as error:
+            return error.reason
+        except TruncatedCode as error:
             return str(error)

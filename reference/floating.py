@@ -50,6 +50,16 @@ class Kind(IntEnum):
     UNSUPPORTED = 5
 
 
+# The members under names of this module: to look one up in its class takes longer than to compute with it. Underflow and
+# overflow that are masked come with a loss of precision.
+_NEAREST, _DOWN, _UP, _TO_ZERO = Rounding
+_ZERO, _FINITE, _INFINITY, _QUIET, _SIGNALLING, _UNSUPPORTED = Kind
+_EXACT: Final = Exceptions.NONE
+_INEXACT: Final = Exceptions.PRECISION
+_UNDERFLOW: Final = Exceptions.UNDERFLOW | Exceptions.PRECISION
+_OVERFLOW: Final = Exceptions.OVERFLOW | Exceptions.PRECISION
+
+
 class Real(NamedTuple):
     """An unpacked value. Finite: ``(-1) ** sign * significand * 2 ** exponent``.
 
@@ -66,7 +76,7 @@ class Real(NamedTuple):
     @property
     def nan(self) -> bool:
         """Quiet or signalling."""
-        return self.kind is Kind.QUIET or self.kind is Kind.SIGNALLING
+        return self.kind is _QUIET or self.kind is _SIGNALLING
 
 
 class Rounded(NamedTuple):
@@ -125,6 +135,10 @@ class Format:
         """The encoding of a signed zero."""
         return sign << self.bits - 1
 
+    def one(self, sign: int) -> int:
+        """The encoding of 1 or -1."""
+        return self.pack(sign, 1 << self.precision - 1, 1 - self.precision)
+
     def infinity(self, sign: int) -> int:
         """The encoding of an infinity."""
         integer = 1 << self.stored - 1 if self.explicit else 0
@@ -159,15 +173,15 @@ class Format:
             return self._unpack_explicit(sign, stored, fraction)
         if stored == self.special:
             if not fraction:
-                return Real(Kind.INFINITY, sign)
+                return Real(_INFINITY, sign)
             quiet = fraction >> self.stored - 1
             significand = (1 << self.stored | fraction) << 64 - self.precision
-            return Real(Kind.QUIET if quiet else Kind.SIGNALLING, sign, significand)
+            return Real(_QUIET if quiet else _SIGNALLING, sign, significand)
         if stored:
-            return Real(Kind.FINITE, sign, 1 << self.stored | fraction, stored - self.bias - self.stored)
+            return Real(_FINITE, sign, 1 << self.stored | fraction, stored - self.bias - self.stored)
         if fraction:
-            return Real(Kind.FINITE, sign, fraction, self.smallest - self.stored, denormal=True)
-        return Real(Kind.ZERO, sign)
+            return Real(_FINITE, sign, fraction, self.smallest - self.stored, denormal=True)
+        return Real(_ZERO, sign)
 
     def _unpack_explicit(self, sign: int, stored: int, significand: int) -> Real:
         """The 80-bit format (SDM volume 1, table 8-3): the integer bit must be there, but in denormals and zeros."""
@@ -175,18 +189,18 @@ class Format:
         integer = significand >> lowest
         if stored == self.special:
             if not integer:
-                return Real(Kind.UNSUPPORTED, sign, significand)  # pseudo-infinity, pseudo-NaN
+                return Real(_UNSUPPORTED, sign, significand)  # pseudo-infinity, pseudo-NaN
             fraction = significand & (1 << lowest) - 1
             if not fraction:
-                return Real(Kind.INFINITY, sign)
-            return Real(Kind.QUIET if fraction >> lowest - 1 else Kind.SIGNALLING, sign, significand)
+                return Real(_INFINITY, sign)
+            return Real(_QUIET if fraction >> lowest - 1 else _SIGNALLING, sign, significand)
         if stored:
             if not integer:
-                return Real(Kind.UNSUPPORTED, sign, significand)  # unnormal
-            return Real(Kind.FINITE, sign, significand, stored - self.bias - lowest)
+                return Real(_UNSUPPORTED, sign, significand)  # unnormal
+            return Real(_FINITE, sign, significand, stored - self.bias - lowest)
         if significand:
-            return Real(Kind.FINITE, sign, significand, self.smallest - lowest, denormal=True)
-        return Real(Kind.ZERO, sign)
+            return Real(_FINITE, sign, significand, self.smallest - lowest, denormal=True)
+        return Real(_ZERO, sign)
 
     def pack(self, sign: int, significand: int, exponent: int) -> int:
         """Encode ``significand * 2 ** exponent``, which must be representable.
@@ -214,7 +228,7 @@ _FAR: Final = 320
 
 def exact(sign: int, significand: int, exponent: int) -> Real:
     """A finite value or zero."""
-    return Real(Kind.FINITE if significand else Kind.ZERO, sign, significand, exponent)
+    return Real(_FINITE if significand else _ZERO, sign, significand, exponent)
 
 
 def negate(a: Real) -> Real:
@@ -224,15 +238,16 @@ def negate(a: Real) -> Real:
 
 def add(a: Real, b: Real, rounding: Rounding) -> Real:
     """a + b of finite values or zeros. The sign of a zero sum depends on the rounding (IEEE 754, section 6.3)."""
-    if a.kind is Kind.ZERO and b.kind is Kind.ZERO:
-        return Real(Kind.ZERO, a.sign if a.sign == b.sign else int(rounding is Rounding.DOWN))
-    if a.kind is Kind.ZERO:
+    if a.kind is _ZERO and b.kind is _ZERO:
+        return Real(_ZERO, a.sign if a.sign == b.sign else int(rounding is _DOWN))
+    if a.kind is _ZERO:
         return b
-    if b.kind is Kind.ZERO:
+    if b.kind is _ZERO:
         return a
-    if magnitude(a) < magnitude(b):
-        a, b = b, a
-    if magnitude(a) - magnitude(b) > _FAR:  # b only decides how the sum is rounded
+    distance = magnitude(a) - magnitude(b)
+    if distance < 0:
+        a, b, distance = b, a, -distance
+    if distance > _FAR:  # b only decides how the sum is rounded
         low = a.exponent - _FAR // 2
         addend = 1
     else:
@@ -241,8 +256,8 @@ def add(a: Real, b: Real, rounding: Rounding) -> Real:
     total = a.significand << a.exponent - low
     total += addend if a.sign == b.sign else -addend
     if not total:
-        return Real(Kind.ZERO, int(rounding is Rounding.DOWN))
-    return exact(a.sign ^ (total < 0), abs(total), low)
+        return Real(_ZERO, int(rounding is _DOWN))
+    return Real(_FINITE, a.sign ^ (total < 0), abs(total), low)
 
 
 def multiply(a: Real, b: Real) -> Real:
@@ -252,8 +267,8 @@ def multiply(a: Real, b: Real) -> Real:
 
 def divide(a: Real, b: Real) -> Real:
     """a / b of finite values, b not zero, to at least 66 bits and a sticky one."""
-    if a.kind is Kind.ZERO:
-        return Real(Kind.ZERO, a.sign ^ b.sign)
+    if a.kind is _ZERO:
+        return Real(_ZERO, a.sign ^ b.sign)
     shift = max(0, 66 + b.significand.bit_length() - a.significand.bit_length())
     quotient, remainder = divmod(a.significand << shift, b.significand)
     return exact(a.sign ^ b.sign, quotient << 1 | (remainder != 0), a.exponent - b.exponent - shift - 1)
@@ -261,7 +276,7 @@ def divide(a: Real, b: Real) -> Real:
 
 def square_root(a: Real) -> Real:
     """The root of a positive finite value or of a zero, to at least 66 bits and a sticky one."""
-    if a.kind is Kind.ZERO:
+    if a.kind is _ZERO:
         return a
     shift = max(0, 134 - a.significand.bit_length())
     shift += a.exponent - shift & 1
@@ -272,12 +287,12 @@ def square_root(a: Real) -> Real:
 
 def compare(a: Real, b: Real) -> int:
     """-1, 0 or 1 as a is less than, equal to or greater than b: finite values, zeros and infinities."""
-    if a.kind is Kind.ZERO and b.kind is Kind.ZERO:
+    if a.kind is _ZERO and b.kind is _ZERO:
         return 0
     x, y = _ordered(a), _ordered(b)
     if x != y:
         return -1 if x < y else 1
-    if a.kind is not Kind.FINITE:
+    if a.kind is not _FINITE:
         return 0
     low = min(a.exponent, b.exponent)  # of the same magnitude: not far from each other
     difference = (a.significand << a.exponent - low) - (b.significand << b.exponent - low)
@@ -286,9 +301,9 @@ def compare(a: Real, b: Real) -> int:
 
 def _ordered(a: Real) -> int:
     """A number that orders values of different sign or magnitude."""
-    if a.kind is Kind.ZERO:
+    if a.kind is _ZERO:
         return 0
-    rank = 1 << 40 if a.kind is Kind.INFINITY else magnitude(a) + (1 << 20)
+    rank = 1 << 40 if a.kind is _INFINITY else magnitude(a) + (1 << 20)
     return -rank if a.sign else rank
 
 
@@ -313,13 +328,13 @@ def shift_rounded(significand: int, shift: int, sign: int, rounding: Rounding) -
     kept, rest = significand >> shift, significand & (1 << shift) - 1
     if not rest:
         return kept, False, False
-    if rounding is Rounding.NEAREST:
+    if rounding is _NEAREST:
         half = 1 << shift - 1
         up = rest > half or (rest == half and bool(kept & 1))
-    elif rounding is Rounding.ZERO:
+    elif rounding is _TO_ZERO:
         up = False
     else:
-        up = bool(sign) == (rounding is Rounding.DOWN)
+        up = bool(sign) == (rounding is _DOWN)
     return kept + up, True, up
 
 
@@ -344,8 +359,8 @@ def round_real(
     the range. ``flush`` makes zeros of results that are tiny (MXCSR.FTZ), inexact or not.
     """
     sign = value.sign
-    if value.kind is Kind.ZERO:
-        return Rounded(to.zero(sign), Exceptions.NONE)
+    if value.kind is _ZERO:
+        return Rounded(to.zero(sign), _EXACT)
     width = to.precision if precision is None else precision
     kept, exponent, inexact, up = normalised(value, width, rounding)
     highest = exponent + width - 1
@@ -353,29 +368,27 @@ def round_real(
         return _overflow(to, sign, rounding, width)
     if highest >= to.smallest:
         bits = to.pack(sign, kept << to.precision - width, exponent - (to.precision - width))
-        return Rounded(bits, Exceptions.PRECISION if inexact else Exceptions.NONE, up)
+        return Rounded(bits, _INEXACT if inexact else _EXACT, up)
     if flush:
-        return Rounded(to.zero(sign), Exceptions.UNDERFLOW | Exceptions.PRECISION, tiny=True)
+        return Rounded(to.zero(sign), _UNDERFLOW, tiny=True)
     lowest = to.smallest - (width - 1)  # the exponent of a denormal's last bit
     kept, inexact, up = shift_rounded(value.significand, lowest - value.exponent, sign, rounding)
     bits = to.pack(sign, kept << to.precision - width, lowest - (to.precision - width))
-    exceptions = Exceptions.UNDERFLOW | Exceptions.PRECISION if inexact else Exceptions.NONE
-    return Rounded(bits, exceptions, up, tiny=True)
+    return Rounded(bits, _UNDERFLOW if inexact else _EXACT, up, tiny=True)
 
 
 def _overflow(to: Format, sign: int, rounding: Rounding, width: int) -> Rounded:
     """What is too large becomes infinite, or, where rounding points the other way, the largest number there is."""
-    exceptions = Exceptions.OVERFLOW | Exceptions.PRECISION
-    away = Rounding.DOWN if sign else Rounding.UP
-    if rounding in (Rounding.NEAREST, away):
-        return Rounded(to.infinity(sign), exceptions, up=True)
+    away = _DOWN if sign else _UP
+    if rounding in (_NEAREST, away):
+        return Rounded(to.infinity(sign), _OVERFLOW, up=True)
     spare = (1 << to.precision - width) - 1
-    return Rounded(to.largest(sign) & ~spare, exceptions)
+    return Rounded(to.largest(sign) & ~spare, _OVERFLOW)
 
 
 def round_to_integer(value: Real, rounding: Rounding) -> tuple[int, bool, bool]:
     """A finite value or zero as a signed integer, whether that is inexact, whether its magnitude went up."""
-    if value.kind is Kind.ZERO:
+    if value.kind is _ZERO:
         return 0, False, False
     if -value.exponent > value.significand.bit_length() + 2:  # far below one: only that it is not zero counts
         value = exact(value.sign, 1, -2)

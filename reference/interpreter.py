@@ -115,8 +115,7 @@ class Interpreter:
                 raise SegmentFault("the instruction reaches beyond CS") from None
             raise GuestTrap(page_fault(eip, linear + len(code) & MASK32, Access.EXECUTE)) from None
         except InvalidOpcode as error:
-            reason = str(error).removeprefix("invalid opcode: ")
-            raise GuestTrap(processor_trap(Vector.INVALID_OPCODE, eip, reason)) from None
+            raise GuestTrap(processor_trap(Vector.INVALID_OPCODE, eip, error.reason)) from None
 
     def bind(self, eip: int) -> Operation:
         """The instruction at ``CS:eip``, ready to run. Raises like :meth:`fetch`."""

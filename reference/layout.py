@@ -45,6 +45,11 @@ SCRATCH: Final = 0x3C
 #: Far pointers (offset32, selector16): how the exit stub leaves, how the gateway enters.
 LEAVE_POINTER: Final = 0x48
 ENTER_POINTER: Final = 0x50
+#: What the processor has for the EIP of the guest's last x87 instruction: a code address, which is the host's affair, so
+#: that the image keeps what it had; 0 if the processor has lost it. The host puts what it makes of it into the image, and
+#: X87_NONE here, which then stays if there is no other such instruction.
+X87_EIP: Final = 0x58
+X87_NONE: Final = 0xFFFF_FFFF
 #: From here to FP_IMAGE the block is the host's: saved host state, what a signal brought.
 HOST_AREA: Final = 0x80
 #: XSAVE image of the guest (64-byte aligned, see registers.FP_IMAGE_BYTES).

@@ -31,6 +31,8 @@ CONTROL_BASE: Final = 0xE000_0000
 
 #: The raw "trap" with which the model's far jump out of 32-bit code comes back.
 _LEFT: Final = -1
+#: The word with the EIP of the last x87 instruction, in the image within the control segment.
+_X87_POINTER: Final = at.FP_IMAGE + 8 >> 2
 _FAR_JUMP: Final = b"\x65\xff\x2d"
 _FAR_JUMP_ROW: Final = Row(-1, "FF /5", "leave code", (), Group.BASE, Kind.REWRITE, 0, 0, 0, False, "")
 #: Translated code is judged by the translator, not by the model: templates use what guests may not.
@@ -84,6 +86,9 @@ class TranslatedEngine(TranslatingEngine):
         words[:] = saved
         words[EIP] = self._origin + offset
         before = self._interpreter.executed
+        # As the gateway does it: a code address does not get into the guest's image.
+        control = self._words
+        guest_pointer, control[_X87_POINTER] = control[_X87_POINTER], control[at.X87_EIP >> 2]
         try:
             trap = self._interpreter.run(1) if single else self._interpreter.run()
         except NotModelled as error:
@@ -93,6 +98,7 @@ class TranslatedEngine(TranslatingEngine):
             raise NotModelled(error.instruction, saved[EIP]) from None
         finally:
             self.stats.instructions += self._interpreter.executed - before
+            control[at.X87_EIP >> 2], control[_X87_POINTER] = control[_X87_POINTER], guest_pointer
         saved[EFLAGS] = words[EFLAGS]
         if trap is not None and trap.number == _LEFT:
             return Stop(StopKind.LEFT)  # the exit stub has stored the registers itself

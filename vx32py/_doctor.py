@@ -10,21 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from reference.policy import Group
+from reference.policy import Group, host_groups
 from vx32py import _engines
 from vx32py._loader import LOWEST
 
 #: modify_ldt(2) on x86-64; function 0 reads the table.
 _SYS_MODIFY_LDT: Final = 154
 _READ_LDT: Final = 0
-#: What /proc/cpuinfo calls the instruction groups.
-_CPU_FLAGS: Final = {
-    Group.CMOV: "cmov", Group.X87: "fpu", Group.MMX: "mmx", Group.FXSR: "fxsr", Group.SSE: "sse", Group.SSE2: "sse2",
-    Group.SSE3: "pni", Group.SSSE3: "ssse3", Group.SSE41: "sse4_1", Group.SSE42: "sse4_2", Group.POPCNT: "popcnt",
-    Group.LZCNT: "abm", Group.AES: "aes", Group.PCLMUL: "pclmulqdq", Group.SHA: "sha_ni", Group.MOVBE: "movbe",
-    Group.BMI1: "bmi1", Group.BMI2: "bmi2", Group.ADX: "adx", Group.F16C: "f16c", Group.FMA: "fma", Group.AVX: "avx",
-    Group.AVX2: "avx2", Group.XSAVE: "xsave", Group.RANDOM: "rdrand", Group.TIME: "tsc",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +61,19 @@ def _python() -> Fact:
 
 
 def _processor() -> Fact:
-    name, flags = "unknown", set[str]()
+    name = platform.processor() or "unknown"
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 name = value.strip()
-            elif key.strip() == "flags":
-                flags = set(value.split())
                 break
     except OSError:
-        return Fact("processor", platform.processor() or name)
-    present = [group.value for group, flag in _CPU_FLAGS.items() if flag in flags]
-    return Fact("processor", name, None, "groups: " + " ".join(present))
+        pass
+    groups = host_groups()
+    if groups is None:
+        return Fact("processor", name)
+    return Fact("processor", name, None, "groups: " + " ".join(group.value for group in Group if group in groups))
 
 
 def _ldt() -> Fact:

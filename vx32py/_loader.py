@@ -17,9 +17,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from reference.cpuid import cpuid
 from reference.errors import OutOfMemory
 from reference.memory import MAX_LIMIT, PAGE, AddressSpace, page_floor
-from reference.policy import Group, Policy
+from reference.policy import Policy
 from reference.traps import Access
 from vx32py._descriptors import GUEST_ID
 from vx32py._errors import BadImage, LimitExceeded
@@ -42,12 +43,6 @@ ARGUMENTS_SHARE: Final = 4
 AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_FLAGS, AT_ENTRY = 3, 4, 5, 6, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
 AT_SECURE, AT_RANDOM, AT_EXECFN = 23, 25, 31
-
-#: Bits of CPUID.1:EDX (SDM volume 2, table 3-11), which AT_HWCAP repeats, and the group of the policy behind each.
-_HWCAP: Final = (
-    (1 << 0, Group.X87), (1 << 4, Group.TIME), (1 << 8, Group.BASE), (1 << 15, Group.CMOV), (1 << 23, Group.MMX),
-    (1 << 24, Group.FXSR), (1 << 25, Group.SSE), (1 << 26, Group.SSE2),
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +128,7 @@ def build_stack(
     argument_addresses = [top + o for o in offsets[: len(arguments)]]
     environment_addresses = [top + o for o in offsets[len(arguments) : -1]]
     auxiliary = [
-        (AT_HWCAP, sum(bit for bit, group in _HWCAP if group in policy.groups)),
+        (AT_HWCAP, cpuid(policy, 1, 0)[3]),  # CPUID.1:EDX
         (AT_PAGESZ, PAGE),
         (AT_CLKTCK, 100),
         *([(AT_PHDR, module.image.program_headers)] if module.image.program_headers else []),

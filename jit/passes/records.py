@@ -91,6 +91,7 @@ class Form(ctypes.Structure):
     third: Flag
     vsib: Flag
     copied: Flag
+    approximate: Flag
     shape: U8
     reported_behind: Flag
     numbered: Flag
@@ -187,7 +188,7 @@ class Hole(ctypes.Structure):
 class Context(ctypes.Structure):
     """What a call is given besides its arguments. Addresses: of the tables, of what the passes write, of the guest's code
     (filled in by each call). And what the translation depends on besides the code: the policy as a mask of ``groups`` and
-    ``thread_pointer``, the guest's thread pointer as a displacement, or -1, and the EIP of code offset 0."""
+    ``thread_pointer`` and ``reproducible``, the guest's thread pointer as a displacement, or -1, and the EIP of code offset 0."""
 
     roots: I64
     selectors: I64
@@ -202,6 +203,7 @@ class Context(ctypes.Structure):
     result: I64
     groups: I64
     thread_pointer: I64
+    reproducible: I64
     gs_base: I64
     origin: I64
 

@@ -105,6 +105,9 @@ def _classify(context: Context, item: Item, f: Fields) -> None:
             return
         if form.copied:
             shape = FOLD
+    if form.approximate and context.reproducible:
+        item.shape, item.reason, item.reported = ASSIST, _ASSIST_REASON, item.eip
+        return
     item.shape = shape
     if shape in (JUMP, BRANCH, LOOP, CALL):
         item.target = (item.eip + f.length + _immediate(f)) & MASK32

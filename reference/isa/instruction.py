@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What the translator does with an instruction (DESIGN: the instruction table)."""
+    """What the translator does with an instruction (DESIGN: the instruction table).
+
+    APPROXIMATE is COPY, unless the policy wants the same result on every host: of these instructions the manual defines
+    only the first bits, and processors differ in the others. Then it is ASSIST.
+    """
 
     COPY = "copy"
+    APPROXIMATE = "approximate"
     REWRITE = "rewrite"
     ASSIST = "assist"
     TRAP = "trap"
@@ -164,6 +169,11 @@ class DecodeError(Exception):
 
 class InvalidOpcode(DecodeError):
     """Not an instruction that the table and the policy admit. The message names the instruction where it has a name."""
+
+    @property
+    def reason(self) -> str:
+        """The message without what a trap says anyway."""
+        return str(self).removeprefix("invalid opcode: ")
 
 
 class TruncatedCode(DecodeError):

@@ -50,6 +50,7 @@ __all__ = [
 
 #: VEX encodings of these groups work on general registers; all others need AVX besides their own group.
 _VEX_WITHOUT_AVX: Final = frozenset({Group.BMI1, Group.BMI2})
+_X87_OPCODES: Final = range(0xD8, 0xE0)
 _HINTS: Final = frozenset({"nop", "pause", "endbr32", "endbr64"})
 
 
@@ -137,13 +138,17 @@ def _make(row: Row) -> Form:
     codes = tuple(parse_operand(text) for text in row.operands)
     methods = {code.method for code in codes}
     hint = row.mnemonic in _HINTS
-    needs_avx = encoding.space >= Space.VEX_0F and row.group not in _VEX_WITHOUT_AVX
+    groups = {row.group}
+    if encoding.space >= Space.VEX_0F and row.group not in _VEX_WITHOUT_AVX:
+        groups.add(Group.AVX)
+    if encoding.space == Space.ONE_BYTE and encoding.opcode in _X87_OPCODES:
+        groups |= {Group.X87, Group.CMOV} if row.reads | row.writes else {Group.X87}
     return Form(
         row=row,
         encoding=encoding,
         operands=codes,
         immediate=_RULES[tuple(code.text for code in codes if code.method and code.method in "IJOAL")],
-        groups=frozenset({row.group, Group.AVX} if needs_avx else {row.group}),
+        groups=frozenset(groups),
         near=row.kind is Kind.REWRITE and row.mnemonic != "popf",
         hint=hint,
         conditional=row.mnemonic[0] == "j" and row.reads != 0,

@@ -7,7 +7,8 @@ The lines stand in :mod:`reference.isa.tables`, in the columns of Intel's manual
 * *opcode*: Intel's notation (SDM volume 2, section 3.1.1.1); :mod:`reference.isa.encoding` reads it. Two blanks end it.
   Immediates are not repeated here, the operands have them.
 * *operands*: Intel's operand codes; :mod:`reference.isa.operands` reads them. ``-`` where there are none.
-* *group*: a :class:`~reference.policy.Group`. An encoding with VEX on vector registers needs ``avx`` besides.
+* *group*: a :class:`~reference.policy.Group`. An encoding with VEX on vector registers needs ``avx`` besides, one with an
+  x87 opcode (D8 to DF) ``x87``, and if it knows EFLAGS ``cmov``: CPUID reports FCMOV and FCOMI by both bits together.
 * *kind*: what the translator does with it, a :class:`~reference.isa.instruction.Kind`.
 * *prefixes*: ``lock`` where LOCK may stand before a memory destination, ``rep`` or ``repe`` on string instructions.
 * *reads*, *writes*, *undefined*: letters of EFLAGS. What is undefined need not be repeated under *writes*.

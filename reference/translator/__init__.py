@@ -11,7 +11,7 @@ from reference.policy import Policy
 from reference.translator.emit import emit, emit_single
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 from reference.translator.place import place, placed
-from reference.translator.scan import FETCH_BYTES, Item, Shape, classify, scan
+from reference.translator.scan import FETCH_BYTES, Item, Shape, classify, kind_under, scan
 from reference.translator.simplify import simplify
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Span",
     "classify",
     "emit_single",
+    "kind_under",
     "placed",
     "scan",
     "translate",

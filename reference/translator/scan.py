@@ -88,7 +88,7 @@ def scan(code: bytes, eip: int, policy: Policy, gs_base: int | None) -> list[Ite
             if not items:
                 raise
             break
-        item = classify(instruction, gs_base)
+        item = classify(instruction, gs_base, policy)
         items.append(item)
         position += instruction.length
         if item.shape in ENDS:
@@ -97,9 +97,17 @@ def scan(code: bytes, eip: int, policy: Policy, gs_base: int | None) -> list[Ite
     return items
 
 
-def classify(instruction: Instruction, gs_base: int | None) -> Item:
+def kind_under(policy: Policy, instruction: Instruction) -> Kind:
+    """What becomes of the instruction under a policy: APPROXIMATE is decided."""
+    kind = instruction.row.kind
+    if kind != Kind.APPROXIMATE:
+        return kind
+    return Kind.ASSIST if policy.reproducible else Kind.COPY
+
+
+def classify(instruction: Instruction, gs_base: int | None, policy: Policy) -> Item:
     """The template for one instruction."""
-    eip, kind, mnemonic = instruction.eip, instruction.row.kind, instruction.mnemonic
+    eip, kind, mnemonic = instruction.eip, kind_under(policy, instruction), instruction.mnemonic
     if instruction.segment == Segment.GS and gs_base is None:
         # No thread pointer yet: the reference semantics raise the fault that a null selector means.
         return Item(eip, instruction, Shape.ASSIST, reason=Reason.ASSIST, reported=eip)

@@ -548,37 +548,20 @@ def test_execute_one_executes_one_and_leaves_no_trace() -> None:
     assert not engine.space.permissions[CODE // PAGE] & WATCHED
 
 
-def test_what_is_not_modelled_says_so_and_changes_nothing() -> None:
+def test_a_row_without_semantics_says_so_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(SEMANTICS, "fldpi")  # as if somebody had only added it to the table
     engine = machine("inc eax; fldpi; int3", eax=0)
     with pytest.raises(NotModelled, match="fldpi at eip 0x00010001"):
         engine.run()
     assert (engine.cpu.eip, engine.cpu.eax) == (CODE + 1, 1)
-    with pytest.raises(NotModelled, match="movsd"):
-        machine("movsd xmm0, xmm1").run()
     cpu = machine("fldpi").cpu
     with pytest.raises(NotModelled):
         execute_one(cpu, machine("fldpi").space, Policy.default())
     assert cpu.eip == CODE
 
 
-def test_every_integer_row_is_modelled_and_no_name_is_used_twice() -> None:
+def test_every_admitted_row_is_modelled() -> None:
+    """But those whose whole meaning is a trap, which the interpreter knows by their kind."""
     for row in ROWS:
-        if row.kind is Kind.REFUSE:
-            continue
-        if row.group in (
-            Group.BASE,
-            Group.CMOV,
-            Group.BMI1,
-            Group.BMI2,
-            Group.ADX,
-            Group.POPCNT,
-            Group.LZCNT,
-            Group.MOVBE,
-        ):
+        if row.kind is not Kind.REFUSE:
             assert row.mnemonic in SEMANTICS, row.opcode
-        if row.mnemonic in SEMANTICS:
-            assert not any(code[0] in _FLOATING for code in row.operands), row.opcode
-
-
-#: Intel's operand codes for vector and MMX registers begin with these.
-_FLOATING = "HLNPQUVW"

@@ -23,10 +23,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 #: For commands whose last arguments belong to the guest: options of the guest are not ours.
 GUEST_ARGUMENTS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
-_POLICIES = {
-    "default": "default", "deterministic": "deterministic", "integer": "integer_only", "everything": "everything",
-}  # fmt: skip
-
 
 def sandbox_options(function: Function) -> Function:
     """Add the options that :func:`make_sandbox` understands."""
@@ -43,8 +39,10 @@ def sandbox_options(function: Function) -> Function:
                      help="Show a host directory or file to the guest; read-only without :rw."),
         click.option("--env", "environment", multiple=True, metavar="NAME=VALUE",
                      help="Set a variable of its environment, which is empty otherwise."),
-        click.option("--policy", default="default", show_default=True, type=click.Choice(list(_POLICIES)),
-                     help="Which instructions it has; deterministic also makes up clocks and random numbers."),
+        click.option("--policy", default="default", show_default=True, metavar="NAME|GROUP,...",
+                     help="Which instructions it has: default, deterministic, integer, host (what this processor has),"
+                     " everything, or groups such as cmov,sse2. Without the group time, as under deterministic and integer,"
+                     " clocks and random numbers are made up."),
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)
@@ -57,6 +55,10 @@ def make_sandbox(options: dict[str, Any]) -> Sandbox:
     from vx32py._errors import UnsupportedHost
     from vx32py._sandbox import Sandbox
 
+    try:
+        policy = Policy.parse(options["policy"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--policy") from None
     environment = {}
     for text in options["environment"]:
         name, equals, value = text.partition("=")
@@ -70,7 +72,7 @@ def make_sandbox(options: dict[str, Any]) -> Sandbox:
             memory=options["memory"],
             timeout=options["timeout"],
             fuel=options["fuel"],
-            policy=getattr(Policy, _POLICIES[options["policy"]])(),
+            policy=policy,
             files=files,
             env=environment,
         )

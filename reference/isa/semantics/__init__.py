@@ -1,31 +1,5 @@
 """What each instruction does, a module for each family. Importing the package fills the registry."""
 
-from reference.isa.semantics import (
-    arithmetic,
-    bcd,
-    bit,
-    control,
-    flag,
-    logic,
-    move,
-    multiply,
-    shift,
-    stack,
-    string,
-    system,
-)
+from reference.isa.semantics import integer, packed, saved_state, simd, system, x87
 
-__all__ = [
-    "arithmetic",
-    "bcd",
-    "bit",
-    "control",
-    "flag",
-    "logic",
-    "move",
-    "multiply",
-    "shift",
-    "stack",
-    "string",
-    "system",
-]
+__all__ = ["integer", "packed", "saved_state", "simd", "system", "x87"]

@@ -44,8 +44,8 @@ class Operation:
     """One instruction bound to a machine.
 
     ``load``, ``modify`` and ``store`` act on the first operand, ``source`` and ``store_source`` on the second, ``third``
-    on the third. ``modify`` is a load by an instruction that will store: it faults as a write. Stored values must fit
-    the operand. ``address`` is the offset of the memory operand within ``segment``.
+    on the third, ``fourth`` on the fourth. ``modify`` is a load by an instruction that will store: it faults as a write.
+    Stored values must fit the operand. ``address`` is the offset of the memory operand within ``segment``.
 
     ``size`` is the first operand's width in bytes, ``bits`` in bits; ``mask`` covers it and ``sign`` is its highest bit.
     ``vex`` tells that there is a VEX prefix: a store to an XMM register then clears the upper half of its YMM register.
@@ -58,6 +58,7 @@ class Operation:
         "address",
         "bits",
         "eip",
+        "fourth",
         "instruction",
         "load",
         "mask",
@@ -89,6 +90,7 @@ class Operation:
         self.load, self.modify, self.store = self._bind(machine, operands[0]) if operands else _NOTHING
         self.source, _, self.store_source = self._bind(machine, operands[1]) if len(operands) > 1 else _NOTHING
         self.third: Load = self._bind(machine, operands[2])[0] if len(operands) > 2 else _no_load
+        self.fourth: Load = self._bind(machine, operands[3])[0] if len(operands) > 3 else _no_load
         self.set_size(size_of(operands[0]) if operands else instruction.operand_size)
         if any(isinstance(operand, Register) and operand.file is File.MMX for operand in operands):
             self.run = _among_mmx_registers(run)
@@ -109,7 +111,7 @@ class Operation:
                 return _bind_selector(machine, Segment(operand.number))
             if operand.file is File.X87:
                 return _NOTHING
-            load, store = _bind_vector(machine, operand, self.vex)
+            load, store = bind_vector(machine, operand, self.vex)
             return load, load, store
         if isinstance(operand, Memory):
             self.segment = operand.segment
@@ -172,7 +174,7 @@ def _bind_register(words: memoryview, number: int, size: int) -> tuple[Load, Sto
     return lambda: words[whole] >> 8 & 0xFF, store_high
 
 
-def _bind_vector(machine: Machine, operand: Register, vex: bool) -> tuple[Load, Store]:
+def bind_vector(machine: Machine, operand: Register, vex: bool) -> tuple[Load, Store]:
     """An MMX, XMM or YMM register, in the XSAVE image (SDM volume 1, sections 10.5.1 and 13.4)."""
     image, number = machine.image, operand.number
     if operand.file is File.MMX:

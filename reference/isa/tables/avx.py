@@ -71,10 +71,10 @@ VEX.0F.WIG 5F /r                vmaxps            Vps,Hps,Wps       avx
 VEX.66.0F.WIG 5F /r             vmaxpd            Vpd,Hpd,Wpd       avx
 VEX.LIG.F3.0F.WIG 5F /r         vmaxss            Vss,Hss,Wss       avx
 VEX.LIG.F2.0F.WIG 5F /r         vmaxsd            Vsd,Hsd,Wsd       avx
-VEX.0F.WIG 52 /r                vrsqrtps          Vps,Wps           avx
-VEX.LIG.F3.0F.WIG 52 /r         vrsqrtss          Vss,Hss,Wss       avx
-VEX.0F.WIG 53 /r                vrcpps            Vps,Wps           avx
-VEX.LIG.F3.0F.WIG 53 /r         vrcpss            Vss,Hss,Wss       avx
+VEX.0F.WIG 52 /r                vrsqrtps          Vps,Wps           avx     approximate  -  -  -  -
+VEX.LIG.F3.0F.WIG 52 /r         vrsqrtss          Vss,Hss,Wss       avx     approximate  -  -  -  -
+VEX.0F.WIG 53 /r                vrcpps            Vps,Wps           avx     approximate  -  -  -  -
+VEX.LIG.F3.0F.WIG 53 /r         vrcpss            Vss,Hss,Wss       avx     approximate  -  -  -  -
 VEX.0F.WIG 14 /r                vunpcklps         Vps,Hps,Wps       avx
 VEX.66.0F.WIG 14 /r             vunpcklpd         Vpd,Hpd,Wpd       avx
 VEX.0F.WIG 15 /r                vunpckhps         Vps,Hps,Wps       avx

@@ -66,10 +66,10 @@ NP 0F 5F /r       maxps             Vps,Wps           sse
 66 0F 5F /r       maxpd             Vpd,Wpd           sse2
 F3 0F 5F /r       maxss             Vss,Wss           sse
 F2 0F 5F /r       maxsd             Vsd,Wsd           sse2
-NP 0F 52 /r       rsqrtps           Vps,Wps           sse
-F3 0F 52 /r       rsqrtss           Vss,Wss           sse
-NP 0F 53 /r       rcpps             Vps,Wps           sse
-F3 0F 53 /r       rcpss             Vss,Wss           sse
+NP 0F 52 /r       rsqrtps           Vps,Wps           sse     approximate  -  -  -  -
+F3 0F 52 /r       rsqrtss           Vss,Wss           sse     approximate  -  -  -  -
+NP 0F 53 /r       rcpps             Vps,Wps           sse     approximate  -  -  -  -
+F3 0F 53 /r       rcpss             Vss,Wss           sse     approximate  -  -  -  -
 NP 0F 14 /r       unpcklps          Vps,Wps           sse
 66 0F 14 /r       unpcklpd          Vpd,Wpd           sse2
 NP 0F 15 /r       unpckhps          Vps,Wps           sse

@@ -46,22 +46,22 @@ D9 EB           fldpi             -                 x87
 D9 EC           fldlg2            -                 x87
 D9 ED           fldln2            -                 x87
 D9 EE           fldz              -                 x87
-D9 F0           f2xm1             -                 x87
-D9 F1           fyl2x             -                 x87
-D9 F2           fptan             -                 x87
-D9 F3           fpatan            -                 x87
+D9 F0           f2xm1             -                 x87     approximate  -  -  -  -
+D9 F1           fyl2x             -                 x87     approximate  -  -  -  -
+D9 F2           fptan             -                 x87     approximate  -  -  -  -
+D9 F3           fpatan            -                 x87     approximate  -  -  -  -
 D9 F4           fxtract           -                 x87
 D9 F5           fprem1            -                 x87
 D9 F6           fdecstp           -                 x87
 D9 F7           fincstp           -                 x87
 D9 F8           fprem             -                 x87
-D9 F9           fyl2xp1           -                 x87
+D9 F9           fyl2xp1           -                 x87     approximate  -  -  -  -
 D9 FA           fsqrt             -                 x87
-D9 FB           fsincos           -                 x87
+D9 FB           fsincos           -                 x87     approximate  -  -  -  -
 D9 FC           frndint           -                 x87
 D9 FD           fscale            -                 x87
-D9 FE           fsin              -                 x87
-D9 FF           fcos              -                 x87
+D9 FE           fsin              -                 x87     approximate  -  -  -  -
+D9 FF           fcos              -                 x87     approximate  -  -  -  -
 
 # DA: arithmetic on 32-bit integers, conditional moves
 DA /0           fiadd             Md                x87

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from reference.isa.semantics.integer.status import after_logic
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import after_logic
 from reference.registers import EFLAGS
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from reference.flags import AF, CF, OF, PF, SF, STATUS, ZF
 from reference.isa.instruction import Immediate, Memory
+from reference.isa.semantics.integer.multiply import signed
+from reference.isa.semantics.integer.status import PARITY, after_logic, with_carry, with_carry_zero
 from reference.isa.semantics.machine import Machine
-from reference.isa.semantics.multiply import signed
 from reference.isa.semantics.operation import Operation, size_of
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import PARITY, after_logic, with_carry, with_carry_zero
 from reference.registers import EFLAGS, MASK32
 
 

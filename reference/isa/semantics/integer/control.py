@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from reference.flags import OF, ZF
 from reference.isa.instruction import Memory
+from reference.isa.semantics.integer.multiply import signed
+from reference.isa.semantics.integer.status import CONDITIONS
 from reference.isa.semantics.machine import Machine
-from reference.isa.semantics.multiply import signed
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import CONDITIONS
 from reference.registers import ECX, EFLAGS, ESP, MASK32
 from reference.traps import SOFTWARE_INTERRUPT, GuestTrap, Trap, Vector, processor_trap
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from reference.flags import CF, OF, ZF
+from reference.isa.semantics.integer.status import (
+    after_add,
+    after_decrement,
+    after_increment,
+    after_subtract,
+    with_carry,
+)
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import after_add, after_decrement, after_increment, after_subtract, with_carry
 from reference.registers import EAX, EBX, ECX, EDX, EFLAGS, MASK32
 
 

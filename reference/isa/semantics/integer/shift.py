@@ -8,11 +8,11 @@ processors, whether the last single-bit step changed the sign, or for SHR and SH
 from __future__ import annotations
 
 from reference.flags import CF
+from reference.isa.semantics.integer.multiply import signed
+from reference.isa.semantics.integer.status import after_shift, with_carry_overflow
 from reference.isa.semantics.machine import Machine
-from reference.isa.semantics.multiply import signed
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import after_shift, with_carry_overflow
 from reference.registers import EFLAGS, MASK32
 
 

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Final
 
 from reference.flags import DF, ZF
+from reference.isa.semantics.integer.status import after_subtract
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import after_subtract
 from reference.memory import PAGE
 from reference.registers import EAX, ECX, EDI, EFLAGS, ESI, MASK32, Segment
 from reference.traps import Access

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reference.isa.semantics.integer.multiply import signed
+from reference.isa.semantics.integer.status import CONDITIONS
 from reference.isa.semantics.machine import Machine
-from reference.isa.semantics.multiply import signed
 from reference.isa.semantics.operation import Operation, size_of
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import CONDITIONS
 from reference.registers import EAX, EDX, EFLAGS, MASK32
 
 

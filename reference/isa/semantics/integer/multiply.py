@@ -6,10 +6,10 @@ division by zero, and nothing has changed then (SDM volume 2, DIV and IDIV).
 
 from __future__ import annotations
 
+from reference.isa.semantics.integer.status import with_carry_overflow
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import with_carry_overflow
 from reference.registers import EAX, EDX, EFLAGS, MASK32
 from reference.traps import GuestTrap, Vector, processor_trap
 

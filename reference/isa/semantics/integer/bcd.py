@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from reference.flags import AF, CF, STATUS
 from reference.isa.instruction import Immediate
+from reference.isa.semantics.integer.status import after_logic, sign_zero_parity
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.status import after_logic, sign_zero_parity
 from reference.registers import EAX, EFLAGS
 from reference.traps import GuestTrap, Vector, processor_trap
 
