@@ -20,7 +20,7 @@ from reference.isa.encoding import PREFIX_66, PREFIX_F2, PREFIX_F3, Space
 from reference.isa.instruction import Kind
 from reference.isa.lookup import FORMS, Form, ImmediateRule
 from reference.isa.operands import MEMORY_ONLY, REGISTER_ONLY
-from reference.policy import Group, Policy
+from reference.policy import Group, Policy, with_needs
 from reference.translator import FETCH_BYTES
 
 _MANDATORY: Final = {PREFIX_66: b"\x66", PREFIX_F3: b"\xf3", PREFIX_F2: b"\xf2"}
@@ -226,10 +226,11 @@ def fetches() -> st.SearchStrategy[bytes]:
 
 
 def policies() -> st.SearchStrategy[Policy]:
-    """Policies: the named ones and any set of groups, with and without a thread pointer."""
+    """Policies: the named ones and any groups with what they need, with and without a thread pointer."""
     named = (Policy.default(), Policy.deterministic(), Policy.integer_only(), Policy.everything())
     groups = st.one_of(
-        st.sampled_from([policy.groups for policy in named]), st.frozensets(st.sampled_from(list(Group)))
+        st.sampled_from([policy.groups for policy in named]),
+        st.frozensets(st.sampled_from(list(Group))).map(with_needs),
     )
     return st.builds(Policy, groups, st.booleans())
 

@@ -73,15 +73,7 @@ def check(job: busybox.Job, size: int, engine: str, policy: vx32py.Policy | None
 
 @pytest.mark.parametrize("job", [job for job in busybox.JOBS if job.name in EVERYWHERE], ids=lambda job: job.name)
 def test_applets_agree_with_the_native_program_on_every_engine(engine_name: str, job: busybox.Job) -> None:
-    if engine_name == FAST:
-        check(job, SMALL, engine_name, None)
-    elif not job.floating_point:
-        check(job, SMALL, engine_name, vx32py.Policy.integer_only())
-    else:
-        try:
-            check(job, SMALL, engine_name, None)
-        except vx32py.NotModelled as error:
-            pytest.skip(str(error))
+    check(job, SMALL, engine_name, None)
 
 
 @pytest.mark.ldt

@@ -25,8 +25,6 @@ from vx32py import _compile, _engines
 
 pytestmark = pytest.mark.compiler
 
-#: So that every engine runs the programs, those that do not model SSE as well.
-INTEGERS_ONLY = ("-march=i686", "-mno-sse")
 SPIN_SECONDS = 60.0
 #: How much an engine hashes while somebody waits.
 SIZES = {"jit": 24 << 20, "translated": 600, "reference": 600}
@@ -37,7 +35,7 @@ def example(name: str) -> vx32py.Module:
     """An example as a guest; the test is skipped without a compiler."""
     if not _compile.compilers():
         pytest.skip("no compiler for guests (pip install 'vx32py[guest]')")
-    return vx32py.Module.from_file(guests.example(name, flags=INTEGERS_ONLY))
+    return vx32py.Module.from_file(guests.example(name))
 
 
 def sha256(engine: str, data: bytes, **limits: Any) -> str:

@@ -585,10 +585,6 @@ def test_rights_of_a_loaded_program(glibc_program: Path) -> None:
         assert rights == {Access.READ, Access.RX, Access.RW}
 
 
-#: Code for i686, C library included: every engine is to run the same program, and vector code is not modelled yet.
-INTEGER_ONLY = ("-march=i686",)
-
-
 @pytest.mark.compiler
 def test_a_static_musl_program(engine_name: str, tmp_path: Path) -> None:
     from vx32py._compile import compile_guest, compilers
@@ -597,7 +593,7 @@ def test_a_static_musl_program(engine_name: str, tmp_path: Path) -> None:
         pytest.skip("needs zig")
     source = tmp_path / "a.c"
     source.write_text("#include <fcntl.h>\n" + PROGRAM)
-    program = compile_guest([source], tmp_path / "a.elf", libc="musl", flags=INTEGER_ONLY)
+    program = compile_guest([source], tmp_path / "a.elf", libc="musl")
     box = Sandbox(engine=engine_name, timeout=60, env={"NAME": "value"})
     result = box.run(program, ["arg"], stdin=b"one\ntwo\n")
     assert (result.describe(), result.stdout, result.stderr) == (
