@@ -6,22 +6,29 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from time import perf_counter
+from typing import Any, Final, Literal, TypeAlias
 
-from jit import compiled, environment, native
+from jit import compiled, environment, hostarea, native
 from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
 from reference.errors import EngineUnavailable, NotModelled
 from reference.isa.decode import MAX_LENGTH, decode
 from reference.policy import Policy
-from reference.registers import CPU, FP_IMAGE_BYTES, REGISTER_WORDS
+from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
-from reference.traps import Trap
+from reference.traps import SOFTWARE_INTERRUPT, Trap
 
 #: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
 Translator: TypeAlias = Literal["auto", "numba", "reference"]
+
+_KIND_LEFT: Final = hostarea.KIND_LEFT
+_REASON: Final = at.REASON >> 2
+#: Reasons in this range are the numbers of software interrupts and SYSCALL: there is no more to say of them.
+_FIRST_CALL: Final = SOFTWARE_INTERRUPT
+_FIRST_REASON: Final = int(min(at.Reason))
 
 
 def available() -> str | None:
@@ -80,6 +87,7 @@ class JitEngine(TranslatingEngine):
             control=control,
             origin=self.processor.origin,
         )
+        self._bodies = self._cache.bodies
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
@@ -90,6 +98,32 @@ class JitEngine(TranslatingEngine):
         """Run exactly one instruction."""
         self.processor.prepare()
         return super().step()
+
+    def resume(self) -> int:
+        """See :meth:`reference.engine.Engine.resume`. Guests make many system calls, and this is on the way of each."""
+        words, stats = self._words, self.stats
+        body = self._bodies.get(words[EIP])
+        if body is None:
+            return -1
+        call = self.processor.call
+        entered = perf_counter()
+        # An exception of a signal handler's can come out of this block only behind the call.
+        try:
+            kind = call(self._origin + body)
+        except BaseException:
+            self.processor.called()
+            self._held = self._make_sense(self.processor.last_stop())
+            raise
+        stats.seconds_running += perf_counter() - entered
+        if call is not self.processor.call:
+            raise ValueError("the processor was closed while it ran")
+        number = words[_REASON]
+        if kind == _KIND_LEFT and _FIRST_CALL <= number < _FIRST_REASON:
+            stats.traps += 1
+            return number
+        self.processor.called()
+        self._held = self._make_sense(self.processor.last_stop())
+        return -1
 
     def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
         if self._translator is None and self._wait_for_translator:

@@ -50,6 +50,10 @@ MAGIC: Final = 0xF4
 MAGIC_VALUE: Final = 0x3233_7876  # "vx32"
 #: 64-bit: the record of the thread that will enter, see below.
 THREAD_RECORD: Final = 0xF8
+#: For entries with a thunk's ``call``: the time-stamp counter at the last one (64 bits), and how many short stays must
+#: follow before a guest is entered with the interpreter lock held.
+ENTERED_AT: Final = 0x140
+STAYS_UNTIL_QUICK: Final = 0x148
 
 KIND_LEFT: Final = 0
 KIND_FAULT: Final = 1
@@ -67,7 +71,7 @@ THREAD_TIMER: Final = 24
 THREAD_EXPIRED: Final = 28
 THREAD_RECORD_BYTES: Final = 32
 
-assert THREAD_RECORD + 8 <= layout.FP_IMAGE
+assert STAYS_UNTIL_QUICK + 4 <= layout.FP_IMAGE
 assert HOST_RSP % 8 == FAULT_ADDRESS % 8 == 0, "the gateway runs with the guest's AC flag: keep words aligned"
 
 

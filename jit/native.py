@@ -205,7 +205,8 @@ class NativeProcessor:
         self._words = self.control[: layout.FP_IMAGE].cast("I")
         self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
-        self._enter = unit.thunks.enter
+        #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
+        self.call = unit.thunks.call
         self._verify = unit.thunks.verify
         self._thread_id = 0
         self._entered = False
@@ -223,7 +224,7 @@ class NativeProcessor:
         if self._thread_id != threading.get_ident():
             self.prepare()
         held = self._held  # keeps the segments where they are if another thread closes the processor meanwhile
-        call = self._thunks.step if single else self._enter
+        call = self._thunks.step if single else self.call
         self._entered = True
         kind = call(self.origin + offset)
         if kind == hostarea.KIND_LEFT:
@@ -235,6 +236,10 @@ class NativeProcessor:
         if held is not self._held:
             raise ValueError("the processor was closed while it ran")
         return self.last_stop()
+
+    def called(self) -> None:
+        """Take note that :attr:`call` was used, and has not simply LEFT the guest: :meth:`last_stop` is to tell how."""
+        self._entered = True
 
     def last_stop(self) -> Stop:
         """How the guest stopped the last time it ran. Takes note of an interruption, so that there is not another.
@@ -290,7 +295,7 @@ class NativeProcessor:
             return
         self.interrupt()
         self._held = None
-        self._enter = self._verify = _closed
+        self.call = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")
         self.control = memoryview(bytearray(layout.FP_IMAGE))  # for a thread that is just about to use it
@@ -303,7 +308,7 @@ def _closed(*_: int) -> int:
 
 
 class _ClosedThunks:
-    enter = step = verify = staticmethod(_closed)
+    step = verify = staticmethod(_closed)
     interrupt = staticmethod(lambda: 0)
 
 

@@ -82,6 +82,10 @@ class TranslatingEngine:
         self.stats.traps += 1
         return trap
 
+    def resume(self) -> int:
+        """There is nothing to spare: :meth:`run` does it."""
+        return -1
+
     def step(self) -> Trap:
         """Run exactly one instruction."""
         trap, self._held = self._held, None
