@@ -80,9 +80,9 @@ class _Unit:
             self._undo = undo.pop_all()
 
     def wipe(self) -> None:
-        """Forget everything: both segments read as zeros. The next guest writes all of the control segment at once, so
-        its pages are kept; of the code segment it will use few."""
-        ctypes.memset(self.control, 0, layout.CONTROL_SIZE)
+        """Forget everything: both segments read as zeros, but for the entry table at the end of the control segment, which
+        the next guest fills in at once. So its pages are kept; of the code segment it will use few."""
+        ctypes.memset(self.control, 0, layout.ENTRY_TABLE)
         system.forget(self.code, self.code_size)
 
     def prepare(self, base: int, limit: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from reference import layout as at
@@ -22,6 +23,12 @@ from reference.translator.place import placed
 
 _LOW_HALF: Final = at.ENTRY_COUNT - 1
 _EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")
+
+
+@lru_cache(maxsize=8)
+def _unused_entries(lookup: int) -> memoryview:
+    """The entry table when every entry leads to the lookup stub; kept, because every guest begins with it."""
+    return memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
 
 
 class CacheFull(Exception):
@@ -72,8 +79,7 @@ class CodeCache:
         #: Fragments with a call that stores its return's landing, by the low half of the return address.
         self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
         self.control[at.HASH_TABLE >> 2 : at.ENTRY_TABLE >> 2] = _EMPTY_HASH
-        lookup = self._origin + runtime.LOOKUP
-        self.control[at.ENTRY_TABLE >> 2 :] = memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
+        self.control[at.ENTRY_TABLE >> 2 :] = _unused_entries(self._origin + runtime.LOOKUP)
         if self._changed is not None:
             self._changed(0, len(self.code))
 

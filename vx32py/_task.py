@@ -146,6 +146,9 @@ class Task:
         self._closed = True
         self.descriptors.close_all()
         self.engine.close()
+        if self.parent is None:
+            # No cycle of references: then what the host lent is given back as soon as the last view of memory has gone.
+            self.family.processes.pop(self.pid, None)
 
     def __repr__(self) -> str:
         if self._closed:
