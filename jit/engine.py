@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any, Final, Literal, TypeAlias
 
 from jit import compiled, environment, hostarea, native
+from jit.kept import KeptCode, adopt, keep
 from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
@@ -48,6 +49,8 @@ class JitEngine(TranslatingEngine):
     ``prefer_zero`` and ``based_code`` overrule where the data and the code segment are put (see NativeProcessor): what is
     chosen otherwise is the fastest that this process and this processor offer.
 
+    Code that was translated for an engine of the same ``program`` (the same object) is used again if it can be.
+
     Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for.
     """
 
@@ -62,6 +65,7 @@ class JitEngine(TranslatingEngine):
         translator: Translator = "auto",
         prefer_zero: bool = True,
         based_code: bool | None = None,
+        program: object = None,
     ) -> None:
         reason = available()
         if reason is not None:
@@ -73,26 +77,43 @@ class JitEngine(TranslatingEngine):
                 self._translator = NumbaTranslator(compiled.build())
             except compiled.BuildError as error:
                 raise EngineUnavailable(f"no compiled translator: {error}") from error
+        policy = policy or Policy.default()
         self.processor = native.NativeProcessor(
-            limit=limit, budget=budget, prefer_zero=prefer_zero, based_code=based_code
+            limit=limit,
+            budget=budget,
+            prefer_zero=prefer_zero,
+            based_code=based_code,
+            program=program,
+            policy=policy,
         )
+        self._program = program
+        self._to_adopt = self.processor.kept
+        self._busy = False
         control = self.processor.control
         words = control[: 4 * REGISTER_WORDS].cast("I")
         cpu = CPU(words, control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES])
         super().__init__(
             self.processor.space,
-            policy or Policy.default(),
+            policy,
             cpu=cpu,
             code=self.processor.code,
             control=control,
             origin=self.processor.origin,
+            cache=self._to_adopt.cache if self._to_adopt is not None else None,
         )
         self._bodies = self._cache.bodies
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
         self.processor.prepare()
-        return super().run()
+        self._busy = True
+        if self._to_adopt is not None:
+            adopt(self._to_adopt, self.space)
+            self._to_adopt = None
+            self.stats.cache_bytes = self._cache.next
+        trap = super().run()
+        self._busy = False
+        return trap
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
@@ -121,8 +142,10 @@ class JitEngine(TranslatingEngine):
         if kind == _KIND_LEFT and _FIRST_CALL <= number < _FIRST_REASON:
             stats.traps += 1
             return number
+        self._busy = True
         self.processor.called()
         self._held = self._make_sense(self.processor.last_stop())
+        self._busy = False
         return -1
 
     def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
@@ -160,5 +183,13 @@ class JitEngine(TranslatingEngine):
 
     def close(self) -> None:
         """Give memory and descriptors back."""
+        kept: KeptCode | None = None
+        # Not where another thread may be at work, or an exception has come out of the middle of something.
+        if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
+            if self._to_adopt is None:
+                kept = keep(self._program, self.policy, self._cache, self.space)
+            elif self._cache.sound:
+                kept = self._to_adopt
+                kept.cache.detach()
         super().close()
-        self.processor.close()
+        self.processor.close(kept)

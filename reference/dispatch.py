@@ -40,7 +40,7 @@ _LARGEST_FRAGMENT: Final = 16 << 10
 
 class TranslatingEngine:
     """An :class:`reference.engine.Engine` that runs fragments. ``code`` and ``control`` are the bytes of the two
-    segments, ``cpu`` a view over the first words of the control block."""
+    segments, ``cpu`` a view over the first words of the control block; ``cache``, if given, knows what they hold."""
 
     name = "translating"
 
@@ -54,6 +54,7 @@ class TranslatingEngine:
         control: memoryview,
         origin: int = 0,
         code_changed: Callable[[int, int], None] | None = None,
+        cache: CodeCache | None = None,
     ) -> None:
         self.space = space
         self.policy = policy
@@ -61,7 +62,9 @@ class TranslatingEngine:
         self.stats = Stats()
         self._words = control.cast("I")
         self._origin = origin
-        self._cache = CodeCache(code, self._words, origin=origin, changed=code_changed)
+        if cache is not None:
+            cache.attach(code, self._words)
+        self._cache = cache or CodeCache(code, self._words, origin=origin, changed=code_changed)
         self._single_eip: int | None = None
         self._interrupted = False
         self._held: Trap | None = None

@@ -116,6 +116,11 @@ class Module:
         return runs
 
     @cached_property
+    def identity(self) -> object:
+        """What tells this module from every other, also to those who must not keep it alive."""
+        return object()
+
+    @cached_property
     def symbols(self) -> dict[str, Symbol]:
         """Functions and objects by name; of several with one name the first. Raises BadImage for a broken table."""
         found: dict[str, Symbol] = {}
