@@ -9,13 +9,12 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any, Final, Literal, TypeAlias
 
-from jit import compiled, environment, hostarea, native
+from jit import compiled, hostarea, native
 from jit.kept import KeptCode, adopt, keep
 from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
 from reference.errors import EngineUnavailable, NotModelled
-from reference.isa.decode import MAX_LENGTH, decode
 from reference.policy import Policy
 from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
@@ -168,6 +167,9 @@ class JitEngine(TranslatingEngine):
         try:
             return super()._assist()
         except NotModelled:
+            from jit import environment
+            from reference.isa.decode import MAX_LENGTH, decode
+
             eip = self.cpu.eip
             instruction = decode(self.space.fetch(eip, MAX_LENGTH), eip, self.policy)
             if not environment.runs_alone(instruction):

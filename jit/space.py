@@ -119,7 +119,11 @@ class HostSpace(AddressSpace):
 
     def _apply(self, first: int, last: int) -> None:
         wanted = self.permissions[first:last].translate(_HOST_STATES)
-        if wanted == self._host[first:last]:
+        now = self._host[first:last]
+        if wanted == now:
+            return
+        if not wanted.strip(wanted[:1]) and not now.strip(now[:1]):
+            self._set_host_state(first, last, wanted[0])
             return
         start = first
         for state, count in _runs(wanted):

@@ -19,7 +19,7 @@ from reference.encode import mov_gs_immediate
 from reference.memory import PAGE_SHIFT
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
-from reference.translator.place import placed
+from reference.translator.shape import placed
 
 _LOW_HALF: Final = at.ENTRY_COUNT - 1
 _EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")

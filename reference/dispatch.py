@@ -19,15 +19,13 @@ from typing import Final
 from reference import layout as at
 from reference.cache import CacheFull, CodeCache
 from reference.engine import Stats
-from reference.engines import execute_one
-from reference.isa.decode import decode
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
 from reference.registers import CPU, EIP, Segment
 from reference.stop import Stop, StopKind
-from reference.translator import FETCH_BYTES, Fragment, emit_single, translate
+from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
@@ -259,6 +257,8 @@ class TranslatingEngine:
 
     def _single(self) -> Trap | None:
         """Execute exactly the instruction at ``cpu.eip``; its trap, or None."""
+        from reference.isa.decode import decode  # not before it is needed: it reads the whole instruction table
+
         eip = self.cpu.eip
         try:
             instruction = decode(self.space.fetch(eip, 15), eip, self.policy)
@@ -273,6 +273,8 @@ class TranslatingEngine:
 
     def _alone(self, instruction: Instruction) -> Trap | None:
         """Execute one instruction as it stands on this engine's processor, in the scratch area; its trap, or None."""
+        from reference.translator.emit import emit_single
+
         eip = instruction.eip
         self._cache.write(at.SCRATCH_CODE, emit_single(instruction, at.SCRATCH_CODE, self.cpu.gs_base))
         try:
@@ -297,6 +299,8 @@ class TranslatingEngine:
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        from reference.engines import execute_one
+
         return execute_one(self.cpu, self.space, self.policy)
 
     # -- fragments -----------------------------------------------------------------------------------------------
@@ -338,6 +342,8 @@ class TranslatingEngine:
 
     def _describe(self, eip: int) -> str:
         """The instruction at ``eip`` in words, for messages."""
+        from reference.isa.decode import decode
+
         try:
             return decode(self.space.fetch(eip, 15), eip, self.policy).mnemonic
         except (InvalidOpcode, TruncatedCode) as error:

@@ -55,9 +55,10 @@ def page_ceil(address: int) -> int:
     return (address + PAGE - 1) & -PAGE
 
 
-def _effective(access: Access) -> Access:
-    """What a page really permits: the processor has no pages that can be written but not read."""
-    return access | Access.READ if access & Access.WRITE else access
+def _mapped_state(access: Access) -> int:
+    """The permission byte of a mapped page. The processor has no pages that can be written but not read."""
+    rights = int(access)
+    return (rights | 1 if rights & 2 else rights) | MAPPED | USED
 
 
 def _zeros(size: int) -> memoryview:
@@ -100,7 +101,7 @@ class AddressSpace:
         self._before_change(first, last)
         self._clear(first, last)
         self.mapped += fresh
-        self.permissions[first:last] = bytes([_effective(access) | MAPPED | USED]) * (last - first)
+        self.permissions[first:last] = bytes([_mapped_state(access)]) * (last - first)
         self._apply(first, last)
 
     def protect(self, start: int, length: int, access: Access) -> None:
@@ -110,7 +111,7 @@ class AddressSpace:
             missing = next(page for page in range(first, last) if not self.permissions[page] & MAPPED)
             raise MemoryFault(missing << PAGE_SHIFT, access)
         self._before_change(first, last)
-        self.permissions[first:last] = bytes([_effective(access) | MAPPED | USED]) * (last - first)
+        self.permissions[first:last] = bytes([_mapped_state(access)]) * (last - first)
         self._apply(first, last)
 
     def unmap(self, start: int, length: int) -> None:
