@@ -6,26 +6,32 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any, Final, Literal, TypeAlias
 
-from jit import compiled, native
+from jit import compiled, hostarea, native
+from jit.kept import KeptCode, adopt, keep
 from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
 from reference.errors import EngineUnavailable
-from reference.isa.decode import MAX_LENGTH, decode
 from reference.isa.instruction import DecodeError
-from reference.isa.lookup import FORMS
 from reference.policy import Group, Policy, host_groups
-from reference.registers import CPU, FP_IMAGE_BYTES, REGISTER_WORDS
+from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
-from reference.traps import Trap, Vector
+from reference.traps import SOFTWARE_INTERRUPT, Trap, Vector
 
 #: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
 Translator: TypeAlias = Literal["auto", "numba", "reference"]
 #: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
+
+_KIND_LEFT: Final = hostarea.KIND_LEFT
+_REASON: Final = at.REASON >> 2
+#: Reasons in this range are the numbers of software interrupts and SYSCALL: there is no more to say of them.
+_FIRST_CALL: Final = SOFTWARE_INTERRUPT
+_FIRST_REASON: Final = int(min(at.Reason))
 
 
 def available() -> str | None:
@@ -46,7 +52,8 @@ class JitEngine(TranslatingEngine):
     chosen otherwise is the fastest that this process and this processor offer.
 
     A policy may admit instructions that this host's processor does not have. The reference semantics execute them, which is
-    slow, and the guest sees no difference.
+    slow, and the guest sees no difference. Code that was translated for an engine of the same ``program`` (the same object) is
+    used again if it can be.
 
     Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for,
     or a processor that takes an instruction of the policy for another one.
@@ -63,6 +70,7 @@ class JitEngine(TranslatingEngine):
         translator: Translator = "auto",
         prefer_zero: bool = True,
         based_code: bool | None = None,
+        program: object = None,
     ) -> None:
         reason = available()
         if reason is not None:
@@ -83,8 +91,16 @@ class JitEngine(TranslatingEngine):
             except compiled.BuildError as error:
                 raise EngineUnavailable(f"no compiled translator: {error}") from error
         self.processor = native.NativeProcessor(
-            limit=limit, budget=budget, prefer_zero=prefer_zero, based_code=based_code
+            limit=limit,
+            budget=budget,
+            prefer_zero=prefer_zero,
+            based_code=based_code,
+            program=program,
+            policy=policy,
         )
+        self._program = program
+        self._to_adopt = self.processor.kept
+        self._busy = False
         control = self.processor.control
         words = control[: 4 * REGISTER_WORDS].cast("I")
         cpu = CPU(words, control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES])
@@ -95,17 +111,56 @@ class JitEngine(TranslatingEngine):
             code=self.processor.code,
             control=control,
             origin=self.processor.origin,
+            cache=self._to_adopt.cache if self._to_adopt is not None else None,
         )
+        self._bodies = self._cache.bodies
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
         self.processor.prepare()
-        return super().run()
+        self._busy = True
+        if self._to_adopt is not None:
+            adopt(self._to_adopt, self.space)
+            self._to_adopt = None
+            self.stats.cache_bytes = self._cache.next
+        trap = super().run()
+        self._busy = False
+        return trap
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
         self.processor.prepare()
         return super().step()
+
+    def resume(self) -> int:
+        """See :meth:`reference.engine.Engine.resume`. Guests make many system calls, and this is on the way of each."""
+        words, stats = self._words, self.stats
+        body = self._bodies.get(words[EIP])
+        if body is None:
+            return -1
+        call = self.processor.call
+        entered = perf_counter()
+        # An exception of a signal handler's can come out of this block only behind the call.
+        try:
+            kind = call(self._origin + body)
+        except BaseException:
+            self.processor.called()
+            self._note_x87_pointer()
+            self._held = self._make_sense(self.processor.last_stop())
+            raise
+        stats.seconds_running += perf_counter() - entered
+        if call is not self.processor.call:
+            raise ValueError("the processor was closed while it ran")
+        self._note_x87_pointer()
+        number = words[_REASON]
+        if kind == _KIND_LEFT and _FIRST_CALL <= number < _FIRST_REASON:
+            stats.traps += 1
+            return number
+        self._busy = True
+        self.processor.called()
+        self._held = self._make_sense(self.processor.last_stop())
+        self._busy = False
+        return -1
 
     def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
         if self._translator is None and self._wait_for_translator:
@@ -132,6 +187,9 @@ class JitEngine(TranslatingEngine):
 
     def _is_lacking(self, eip: int) -> bool:
         """Whether the instruction at ``eip`` is one that the policy admits and this host's processor does not have."""
+        from reference.isa.decode import MAX_LENGTH, decode
+        from reference.isa.lookup import FORMS
+
         try:
             instruction = decode(self.space.fetch(eip, MAX_LENGTH), eip, self.policy)
         except DecodeError:  # changed meanwhile by another thread
@@ -143,5 +201,13 @@ class JitEngine(TranslatingEngine):
 
     def close(self) -> None:
         """Give memory and descriptors back."""
+        kept: KeptCode | None = None
+        # Not where another thread may be at work, or an exception has come out of the middle of something.
+        if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
+            if self._to_adopt is None:
+                kept = keep(self._program, self.policy, self._cache, self.space)
+            elif self._cache.sound:
+                kept = self._to_adopt
+                kept.cache.detach()
         super().close()
-        self.processor.close()
+        self.processor.close(kept)

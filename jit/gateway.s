@@ -20,6 +20,8 @@
 .set AC, 0x40000
 .set USER_FLAGS, 0x244CD5        # CF PF AF ZF SF DF OF NT AC ID: what the guest owns
 .set FIXED_FLAGS, 0x202          # bit 1, and IF
+.set QUICK_SHIFT, 16             # a stay of 2^16 cycles of the time-stamp counter, some 20 microseconds, is long
+.set QUICK_STAYS, 64             # so many shorter ones in a row must follow before the next is taken to be short
 
 # int enter(control: rdi, code offset: esi, single: edx) -> KIND
         .p2align 6
@@ -279,9 +281,66 @@ thunk_interrupt:                                # int interrupt()
 thunk_verify:                                   # int verify()
         mov     edi, [rip + thunk_control]
         jmp     [rip + thunk_to_verify]
+# PyObject *call(PyObject *self, PyObject *code offset) -> KIND: enter for Python itself, as a built-in function, which costs
+# a third of a call through ctypes. A guest that has left soon after every one of its last entries is entered with the
+# interpreter lock held, since giving it up and getting it back takes as long as all the rest. (Should it then stay after
+# all, the thread's timer fetches it.) Above 4 GiB, and the functions called here are the interpreter's.
+        .p2align 4
+thunk_call:
+        push    rbx
+        push    rbp
+        push    r12
+        mov     rdi, rsi
+        call    [rip + thunk_from_python]
+        mov     r12d, eax
+        mov     rbx, [rip + thunk_control]
+        xor     ebp, ebp
+        mov     rax, [rbx + THREAD_RECORD]
+        mov     eax, [rax + THREAD_TIMER]
+        sar     eax, 31                         # all ones without a timer: always give it up
+        or      eax, [rbx + STAYS_UNTIL_QUICK]
+        jz      .Lkeep_lock
+        call    [rip + thunk_give_up_lock]
+        mov     rbp, rax
+.Lkeep_lock:
+        rdtsc
+        shl     rdx, 32
+        or      rax, rdx
+        mov     [rbx + ENTERED_AT], rax
+        mov     edi, ebx
+        mov     esi, r12d
+        xor     edx, edx
+        call    [rip + thunk_to_enter]
+        mov     r12d, eax
+        rdtsc
+        shl     rdx, 32
+        or      rax, rdx
+        sub     rax, [rbx + ENTERED_AT]
+        shr     rax, QUICK_SHIFT
+        jnz     .Llong_stay
+        sub     dword ptr [rbx + STAYS_UNTIL_QUICK], 1
+        adc     dword ptr [rbx + STAYS_UNTIL_QUICK], 0
+        jmp     .Lstayed
+.Llong_stay:
+        mov     dword ptr [rbx + STAYS_UNTIL_QUICK], QUICK_STAYS
+.Lstayed:
+        test    rbp, rbp
+        jz      .Lhave_lock
+        mov     rdi, rbp
+        call    [rip + thunk_take_lock]
+.Lhave_lock:
+        mov     edi, r12d
+        pop     r12
+        pop     rbp
+        pop     rbx
+        jmp     [rip + thunk_to_python]
         .p2align 4
 thunk_control:          .quad 0
 thunk_to_enter:         .quad 0
+thunk_from_python:      .quad 0
+thunk_to_python:        .quad 0
+thunk_give_up_lock:     .quad 0
+thunk_take_lock:        .quad 0
 thunk_to_interrupt:     .quad 0
 thunk_to_verify:        .quad 0
 thunks_end:

@@ -53,6 +53,10 @@ THREAD_RECORD: Final = 0xF8
 #: What FNSTENV has stored, 28 bytes, and the guest's own pointer to its last x87 instruction meanwhile.
 X87_ENVIRONMENT: Final = 0x100
 X87_GUEST_EIP: Final = 0x11C
+#: For entries with a thunk's ``call``: the time-stamp counter at the last one (64 bits), and how many short stays must
+#: follow before a guest is entered with the interpreter lock held.
+ENTERED_AT: Final = 0x140
+STAYS_UNTIL_QUICK: Final = 0x148
 
 KIND_LEFT: Final = 0
 KIND_FAULT: Final = 1
@@ -70,7 +74,7 @@ THREAD_TIMER: Final = 24
 THREAD_EXPIRED: Final = 28
 THREAD_RECORD_BYTES: Final = 32
 
-assert X87_GUEST_EIP + 4 <= layout.FP_IMAGE
+assert STAYS_UNTIL_QUICK + 4 <= layout.FP_IMAGE
 assert HOST_RSP % 8 == FAULT_ADDRESS % 8 == 0, "the gateway runs with the guest's AC flag: keep words aligned"
 
 

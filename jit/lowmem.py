@@ -11,6 +11,7 @@ A reservation is private, anonymous, without access rights and without swap behi
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import threading
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ def mappings() -> list[tuple[int, int]]:
     return found
 
 
+@functools.cache
 def lowest() -> int:
     """The lowest address that an unprivileged process may map (vm.mmap_min_addr)."""
     try:

@@ -21,10 +21,12 @@ import weakref
 from typing import Any, Final
 
 from jit import diskcache, gateway, hostarea, ldt, lowmem, signals, system
+from jit.kept import KeptCode
 from jit.lowmem import Placement
 from jit.space import HostSpace
 from reference import layout
 from reference.errors import EngineUnavailable
+from reference.policy import Policy
 from reference.segmentation import Descriptor
 from reference.stop import Stop, StopKind
 from reference.traps import Access
@@ -53,6 +55,8 @@ class _Unit:
     def __init__(self, code_size: int, based_code: bool) -> None:
         self.kind = (code_size, based_code)
         self.code_size = code_size
+        #: What the segments hold from their last guest; None if they are as new.
+        self.kept: KeptCode | None = None
         gate = self._gateway = gateway.load()
         with contextlib.ExitStack() as undo:
             self.code = lowmem.reserve(code_size)
@@ -80,10 +84,14 @@ class _Unit:
             self._undo = undo.pop_all()
 
     def wipe(self) -> None:
-        """Forget everything: both segments read as zeros. The next guest writes all of the control segment at once, so
-        its pages are kept; of the code segment it will use few."""
-        ctypes.memset(self.control, 0, layout.CONTROL_SIZE)
-        system.forget(self.code, self.code_size)
+        """Forget everything but the code that is kept: the control block reads as zeros, and if none is kept, so do both
+        segments. But for the entry table at the end of the control segment, which the next guest fills in at once: so its
+        pages are kept; of the code segment it will use few."""
+        if self.kept is None:
+            ctypes.memset(self.control, 0, layout.ENTRY_TABLE)
+            system.forget(self.code, self.code_size)
+        else:
+            ctypes.memset(self.control, 0, layout.HASH_TABLE)
 
     def prepare(self, base: int, limit: int) -> None:
         """Fill in the control block, which is all zeros, for a guest with memory there."""
@@ -126,12 +134,22 @@ class _Pool:
     def _after_fork(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
 
-    def take(self, code_size: int, based_code: bool) -> _Unit:
+    def take(self, code_size: int, based_code: bool, program: object, policy: Policy | None) -> _Unit:
+        """Segments whose code suits, or that hold none, or what has waited longest."""
         with self._lock:
-            for i, unit in enumerate(self._idle):
-                if unit.kind == (code_size, based_code):
-                    return self._idle.pop(i)
-        return _Unit(code_size, based_code)
+            fitting = [unit for unit in self._idle if unit.kind == (code_size, based_code)]
+            for unit in fitting:
+                if unit.kept is not None and policy is not None and unit.kept.suits(program, policy):
+                    self._idle.remove(unit)
+                    return unit
+            if not fitting or (len(self._idle) < _MOST_IDLE and all(unit.kept is not None for unit in fitting)):
+                return _Unit(code_size, based_code)
+            chosen = next((unit for unit in fitting if unit.kept is None), fitting[0])
+            self._idle.remove(chosen)
+        if chosen.kept is not None:
+            chosen.kept = None
+            chosen.wipe()
+        return chosen
 
     def put_back(self, unit: _Unit) -> None:
         unit.wipe()
@@ -153,9 +171,15 @@ _pool: Final = _Pool()
 
 
 def _lease(
-    code_size: int, based_code: bool, limit: int, needs_page_zero: bool, prefer_zero: bool
+    code_size: int,
+    based_code: bool,
+    program: object,
+    policy: Policy | None,
+    limit: int,
+    needs_page_zero: bool,
+    prefer_zero: bool,
 ) -> tuple[_Unit, Placement]:
-    unit = _pool.take(code_size, based_code)
+    unit = _pool.take(code_size, based_code, program, policy)
     try:
         return unit, lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
     except BaseException:
@@ -170,6 +194,9 @@ class NativeProcessor:
     offset 0 (:mod:`reference.layout`). The memory is at linear address zero where that is possible, unless ``prefer_zero``
     is False or the guest ``needs_page_zero``. Raises EngineUnavailable, MemoryError, OSError.
 
+    ``kept`` is the code that the segments hold already, of an earlier guest with the same ``program`` and ``policy``; None
+    if they are as new.
+
     One thread at a time may use it; only :meth:`interrupt` is for all.
     """
 
@@ -182,6 +209,8 @@ class NativeProcessor:
         needs_page_zero: bool = False,
         prefer_zero: bool = True,
         based_code: bool | None = None,
+        program: object = None,
+        policy: Policy | None = None,
     ) -> None:
         if limit > LARGEST_LIMIT:
             raise lowmem.LowMemoryError(
@@ -190,22 +219,25 @@ class NativeProcessor:
         if based_code is None:
             based_code = based_code_is_free()
         try:
-            unit, placement = _lease(code_size, based_code, limit, needs_page_zero, prefer_zero)
+            unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         except lowmem.LowMemoryError:
             _pool.empty()
-            unit, placement = _lease(code_size, based_code, limit, needs_page_zero, prefer_zero)
+            unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * layout.CONTROL_SIZE).from_address(unit.control)
         weakref.finalize(window, _pool.put_back, unit).atexit = False
         self.space = HostSpace(placement, budget=budget)
         unit.prepare(placement.base, limit)
+        self.kept, unit.kept = unit.kept, None
+        self._unit: _Unit | None = unit
         self.origin = unit.origin
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
         self._words = self.control[: layout.FP_IMAGE].cast("I")
         self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
-        self._enter = unit.thunks.enter
+        #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
+        self.call = unit.thunks.call
         self._verify = unit.thunks.verify
         self._thread_id = 0
         self._entered = False
@@ -223,7 +255,7 @@ class NativeProcessor:
         if self._thread_id != threading.get_ident():
             self.prepare()
         held = self._held  # keeps the segments where they are if another thread closes the processor meanwhile
-        call = self._thunks.step if single else self._enter
+        call = self._thunks.step if single else self.call
         self._entered = True
         kind = call(self.origin + offset)
         if kind == hostarea.KIND_LEFT:
@@ -235,6 +267,10 @@ class NativeProcessor:
         if held is not self._held:
             raise ValueError("the processor was closed while it ran")
         return self.last_stop()
+
+    def called(self) -> None:
+        """Take note that :attr:`call` was used, and has not simply LEFT the guest: :meth:`last_stop` is to tell how."""
+        self._entered = True
 
     def last_stop(self) -> Stop:
         """How the guest stopped the last time it ran. Takes note of an interruption, so that there is not another.
@@ -283,14 +319,16 @@ class NativeProcessor:
         """Make a running or the next :meth:`enter` return INTERRUPTED. From any thread, and from signal handlers."""
         self._thunks.interrupt()
 
-    def close(self) -> None:
-        """Give back memory and descriptors. Nothing of this object may be used afterwards. Closing twice is fine, and
+    def close(self, keep: KeptCode | None = None) -> None:
+        """Give back memory and descriptors, with the code to ``keep`` for the next guest. Nothing of this object may be used afterwards. Closing twice is fine, and
         closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
         if self._held is None:
             return
         self.interrupt()
+        if self._unit is not None:
+            self._unit.kept, self._unit = keep, None
         self._held = None
-        self._enter = self._verify = _closed
+        self.call = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")
         self.control = memoryview(bytearray(layout.FP_IMAGE))  # for a thread that is just about to use it
@@ -303,7 +341,7 @@ def _closed(*_: int) -> int:
 
 
 class _ClosedThunks:
-    enter = step = verify = staticmethod(_closed)
+    step = verify = staticmethod(_closed)
     interrupt = staticmethod(lambda: 0)
 
 

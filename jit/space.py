@@ -12,7 +12,7 @@ import ctypes
 import errno
 import os
 import weakref
-from itertools import groupby
+from collections.abc import Iterator
 from typing import Final
 
 from jit import lowmem, system
@@ -54,11 +54,23 @@ class _Mappings:
 _mappings: Final = _Mappings()
 
 
+def _runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """Runs of equal bytes: (byte, how many)."""
+    while states:
+        rest = states.lstrip(states[:1])
+        yield states[0], len(states) - len(rest)
+        states = rest
+
+
 def _boundaries(states: bytes | bytearray) -> int:
     """The number of changes of protection within consecutive pages."""
-    if states.count(states[0]) == len(states):
-        return 0
-    return sum(1 for _ in groupby(states, key=_PROTECTIONS.__getitem__)) - 1
+    found = -1
+    before = -1
+    for state, _ in _runs(states):
+        protection = _PROTECTIONS[state]
+        found += protection != before
+        before = protection
+    return found
 
 
 class HostSpace(AddressSpace):
@@ -107,11 +119,15 @@ class HostSpace(AddressSpace):
 
     def _apply(self, first: int, last: int) -> None:
         wanted = self.permissions[first:last].translate(_HOST_STATES)
-        if wanted == self._host[first:last]:
+        now = self._host[first:last]
+        if wanted == now:
+            return
+        if not wanted.strip(wanted[:1]) and not now.strip(now[:1]):
+            self._set_host_state(first, last, wanted[0])
             return
         start = first
-        for state, run in groupby(wanted):
-            end = start + sum(1 for _ in run)
+        for state, count in _runs(wanted):
+            end = start + count
             if self._host[start:end] != bytes([state]) * (end - start):
                 self._set_host_state(start, end, state)
             start = end
@@ -142,7 +158,7 @@ class HostSpace(AddressSpace):
             raise OSError(errno.ENOMEM, f"guests may have {_mappings.most} mappings")
 
     def _clear(self, first: int, last: int) -> None:
-        if any(self._host[first:last]):
+        if self._host[first:last].strip(bytes([_ABSENT])):
             self._set_host_state(first, last, _ABSENT)
 
     def _host_read(self, address: int, length: int) -> bytes:

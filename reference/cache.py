@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from reference import layout as at
@@ -18,10 +19,16 @@ from reference.encode import mov_gs_immediate
 from reference.memory import PAGE_SHIFT
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
-from reference.translator.place import placed
+from reference.translator.shape import placed
 
 _LOW_HALF: Final = at.ENTRY_COUNT - 1
 _EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")
+
+
+@lru_cache(maxsize=8)
+def _unused_entries(lookup: int) -> memoryview:
+    """The entry table when every entry leads to the lookup stub; kept, because every guest begins with it."""
+    return memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
 
 
 class CacheFull(Exception):
@@ -55,11 +62,14 @@ class CodeCache:
         self.control = control
         self._origin = origin
         self._changed = changed
+        #: False while a change is under way: an exception may have left it half done.
+        self.sound = False
         self.bodies: dict[int, int] = {}
         self.flush()
 
     def flush(self) -> None:
         """Forget every fragment, and start again behind the stubs."""
+        self.sound = False
         self.write(0, runtime.STUBS)
         self.next: int = at.FIRST_FRAGMENT
         self.bodies.clear()
@@ -72,10 +82,23 @@ class CodeCache:
         #: Fragments with a call that stores its return's landing, by the low half of the return address.
         self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
         self.control[at.HASH_TABLE >> 2 : at.ENTRY_TABLE >> 2] = _EMPTY_HASH
-        lookup = self._origin + runtime.LOOKUP
-        self.control[at.ENTRY_TABLE >> 2 :] = memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
+        self.control[at.ENTRY_TABLE >> 2 :] = _unused_entries(self._origin + runtime.LOOKUP)
         if self._changed is not None:
             self._changed(0, len(self.code))
+        self.sound = True
+
+    def detach(self) -> None:
+        """Let go of the two segments, which somebody keeps as they are until :meth:`attach`."""
+        self.code = memoryview(b"")
+        self.control = self.code.cast("B")
+
+    def attach(self, code: memoryview, control: memoryview) -> None:
+        """Go on with other views of the same two segments."""
+        self.code, self.control = code, control
+
+    def pages(self) -> list[int]:
+        """The guest pages that fragments were made from."""
+        return [page for page, fragments in self._pages.items() if fragments]
 
     def write(self, offset: int, code: bytes) -> None:
         """Put bytes into the code segment."""
@@ -92,6 +115,7 @@ class CodeCache:
 
     def install(self, fragment: Fragment) -> None:
         """Make a fragment for the offset that :meth:`reserve` gave reachable, and link it both ways."""
+        self.sound = False
         self.write(fragment.offset, fragment.code)
         self.next = fragment.end
         self._offsets.append(fragment.offset)
@@ -112,6 +136,7 @@ class CodeCache:
             body = self.bodies.get(branch.target)
             if body is not None:
                 self._point(branch, body)
+        self.sound = True
 
     def learn(self, eip: int) -> None:
         """An indirect branch went to ``eip``: let the tables lead the next one to its landing."""
@@ -133,10 +158,12 @@ class CodeCache:
         low = eip & _LOW_HALF
         if low in self._contended:
             return
+        self.sound = False
         self._contended.add(low)
         self.control[at.entry_slot(eip) >> 2] = self._origin + runtime.LOOKUP
         for fragment, entry in self._callers.get(low, ()):
             self._disarm(fragment, entry)
+        self.sound = True
 
     def landing_at(self, offset: int) -> Landing | None:
         """The landing (not its body) that covers a code offset."""
@@ -166,8 +193,11 @@ class CodeCache:
     def drop_pages(self, first: int, last: int) -> int:
         """Drop every fragment with guest code in pages [first, last); how many there were."""
         doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, ())}
-        for fragment in doomed.values():
-            self._drop(fragment)
+        if doomed:
+            self.sound = False
+            for fragment in doomed.values():
+                self._drop(fragment)
+            self.sound = True
         return len(doomed)
 
     def fragments(self) -> list[Fragment]:

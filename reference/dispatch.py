@@ -21,16 +21,13 @@ from typing import Final
 from reference import layout as at
 from reference.cache import CacheFull, CodeCache
 from reference.engine import Stats
-from reference.engines import execute_one
-from reference.isa.decode import decode
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
-from reference.isa.semantics.x87 import state as x87_state
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
 from reference.registers import CPU, EIP, Segment
 from reference.stop import Stop, StopKind
-from reference.translator import FETCH_BYTES, Fragment, emit_single, kind_under, translate
+from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
@@ -48,7 +45,7 @@ _LARGEST_FRAGMENT: Final = 16 << 10
 
 class TranslatingEngine:
     """An :class:`reference.engine.Engine` that runs fragments. ``code`` and ``control`` are the bytes of the two
-    segments, ``cpu`` a view over the first words of the control block."""
+    segments, ``cpu`` a view over the first words of the control block; ``cache``, if given, knows what they hold."""
 
     name = "translating"
 
@@ -62,6 +59,7 @@ class TranslatingEngine:
         control: memoryview,
         origin: int = 0,
         code_changed: Callable[[int, int], None] | None = None,
+        cache: CodeCache | None = None,
     ) -> None:
         self.space = space
         self.policy = policy
@@ -70,7 +68,9 @@ class TranslatingEngine:
         self._words = control.cast("I")
         self._words[_X87_EIP] = at.X87_NONE
         self._origin = origin
-        self._cache = CodeCache(code, self._words, origin=origin, changed=code_changed)
+        if cache is not None:
+            cache.attach(code, self._words)
+        self._cache = cache or CodeCache(code, self._words, origin=origin, changed=code_changed)
         #: What the scratch area has, while it is executed there.
         self._scratch: Instruction | None = None
         self._interrupted = False
@@ -91,6 +91,10 @@ class TranslatingEngine:
             self.stats.seconds_running += elapsed - (self.stats.seconds_translating - translating)
         self.stats.traps += 1
         return trap
+
+    def resume(self) -> int:
+        """There is nothing to spare: :meth:`run` does it."""
+        return -1
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
@@ -166,11 +170,15 @@ class TranslatingEngine:
         try:
             return self._enter(offset, single)
         finally:
-            if self._words[_X87_EIP] != at.X87_NONE:
-                self._place_x87_pointer()
+            self._note_x87_pointer()
+
+    def _note_x87_pointer(self) -> None:
+        """If translated code has executed x87 instructions: let the image say where the guest has the last one."""
+        if self._words[_X87_EIP] != at.X87_NONE:
+            self._place_x87_pointer()
 
     def _place_x87_pointer(self) -> None:
-        """The last x87 instruction was executed as translated code: let the image say where the guest has it.
+        """The image's pointers, from the address of translated code that the processor has.
 
         Where that is not known, because the processor has lost it or the fragment is gone, all pointers become zero.
         """
@@ -185,6 +193,9 @@ class TranslatingEngine:
         if self.cpu.gs_base is not None and fp[_OPCODE.start] & 0xC0 == 0x80:
             # Perhaps the thread pointer was folded into a displacement, for which the translator made room: then the
             # opcode is another. (Another thread may just have changed the code: never mind.)
+            from reference.isa.decode import decode
+            from reference.isa.semantics.x87 import state as x87_state
+
             with contextlib.suppress(InvalidOpcode, TruncatedCode):
                 instruction = alone or decode(self.space.fetch(found.eip, 15), found.eip, self.policy)
                 fp[_OPCODE] = x87_state.opcode(instruction).to_bytes(2, "little")
@@ -290,6 +301,9 @@ class TranslatingEngine:
 
     def _single(self) -> Trap | None:
         """Execute exactly the instruction at ``cpu.eip``; its trap, or None."""
+        from reference.isa.decode import decode  # not before it is needed: it reads the whole instruction table
+        from reference.translator.scan import kind_under
+
         eip = self.cpu.eip
         try:
             instruction = decode(self.space.fetch(eip, 15), eip, self.policy)
@@ -304,6 +318,8 @@ class TranslatingEngine:
 
     def _alone(self, instruction: Instruction) -> Trap | None:
         """Execute one instruction as it stands on this engine's processor, in the scratch area; its trap, or None."""
+        from reference.translator.emit import emit_single
+
         eip = instruction.eip
         self._cache.write(at.SCRATCH_CODE, emit_single(instruction, at.SCRATCH_CODE, self.cpu.gs_base))
         try:
@@ -328,6 +344,8 @@ class TranslatingEngine:
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        from reference.engines import execute_one
+
         return execute_one(self.cpu, self.space, self.policy)
 
     # -- fragments -----------------------------------------------------------------------------------------------
@@ -369,6 +387,8 @@ class TranslatingEngine:
 
     def _describe(self, eip: int) -> str:
         """The instruction at ``eip`` in words, for messages."""
+        from reference.isa.decode import decode
+
         try:
             return decode(self.space.fetch(eip, 15), eip, self.policy).mnemonic
         except InvalidOpcode as error:

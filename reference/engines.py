@@ -86,6 +86,10 @@ class ReferenceEngine:
         assert trap is not None
         return trap
 
+    def resume(self) -> int:
+        """There is nothing to spare: :meth:`run` does it."""
+        return -1
+
     def step(self) -> Trap:
         """Run one instruction. A pending interrupt comes first."""
         return self._run_counted(1) or Trap(Vector.SINGLE_STEP, self.cpu.eip)

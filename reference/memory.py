@@ -30,6 +30,16 @@ WATCHED: Final = 8
 MAPPED: Final = 16
 USED: Final = 32
 
+#: The number itself: the arithmetic of enumerations is slow.
+_EXECUTE: Final = int(Access.EXECUTE)
+#: The permission bytes of pages that are mapped, and of pages that are not watched: for bytes.translate, which deletes
+#: them from many pages' bytes at once.
+_MAPPED_STATES: Final = bytes(state for state in range(256) if state & MAPPED)
+_UNWATCHED_STATES: Final = bytes(state for state in range(256) if not state & WATCHED)
+#: What becomes of each when the page is unmapped, and when it is no longer watched.
+_UNMAPPED: Final = bytes(state & USED for state in range(256))
+_UNWATCHED: Final = bytes(state & ~WATCHED for state in range(256))
+
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
@@ -45,9 +55,10 @@ def page_ceil(address: int) -> int:
     return (address + PAGE - 1) & -PAGE
 
 
-def _effective(access: Access) -> Access:
-    """What a page really permits: the processor has no pages that can be written but not read."""
-    return access | Access.READ if access & Access.WRITE else access
+def _mapped_state(access: Access) -> int:
+    """The permission byte of a mapped page. The processor has no pages that can be written but not read."""
+    rights = int(access)
+    return (rights | 1 if rights & 2 else rights) | MAPPED | USED
 
 
 def _zeros(size: int) -> memoryview:
@@ -82,7 +93,7 @@ class AddressSpace:
         Raises OutOfMemory when the budget is exceeded, ValueError for a range outside the space.
         """
         first, last = self._pages(start, length)
-        fresh = sum(1 for state in self.permissions[first:last] if not state & MAPPED) * PAGE
+        fresh = len(self.permissions[first:last].translate(None, _MAPPED_STATES)) * PAGE
         if self.mapped + fresh > self.budget:
             raise OutOfMemory(
                 f"mapping {length:#x} bytes at {start:#010x} exceeds the guest's {self.budget:#x} bytes of memory"
@@ -90,26 +101,26 @@ class AddressSpace:
         self._before_change(first, last)
         self._clear(first, last)
         self.mapped += fresh
-        self.permissions[first:last] = bytes([_effective(access) | MAPPED | USED]) * (last - first)
+        self.permissions[first:last] = bytes([_mapped_state(access)]) * (last - first)
         self._apply(first, last)
 
     def protect(self, start: int, length: int, access: Access) -> None:
         """Change the permissions of mapped pages. Raises MemoryFault at the first page that is not mapped."""
         first, last = self._pages(start, length)
-        for page in range(first, last):
-            if not self.permissions[page] & MAPPED:
-                raise MemoryFault(page << PAGE_SHIFT, access)
+        if self.permissions[first:last].translate(None, _MAPPED_STATES):
+            missing = next(page for page in range(first, last) if not self.permissions[page] & MAPPED)
+            raise MemoryFault(missing << PAGE_SHIFT, access)
         self._before_change(first, last)
-        self.permissions[first:last] = bytes([_effective(access) | MAPPED | USED]) * (last - first)
+        self.permissions[first:last] = bytes([_mapped_state(access)]) * (last - first)
         self._apply(first, last)
 
     def unmap(self, start: int, length: int) -> None:
         """Remove pages; pages that are not mapped are left as they are."""
         first, last = self._pages(start, length)
         self._before_change(first, last)
-        gone = sum(1 for state in self.permissions[first:last] if state & MAPPED) * PAGE
-        self.mapped -= gone
-        self.permissions[first:last] = bytes(state & USED for state in self.permissions[first:last])
+        states = self.permissions[first:last]
+        self.mapped -= (len(states) - len(states.translate(None, _MAPPED_STATES))) * PAGE
+        self.permissions[first:last] = states.translate(_UNMAPPED)
         self._apply(first, last)
 
     def find_free(self, length: int, *, low: int, high: int) -> int | None:
@@ -125,7 +136,7 @@ class AddressSpace:
     def is_mapped(self, start: int, length: int) -> bool:
         """Whether every page of the range is mapped, with whatever permission."""
         first, last = self._pages(page_floor(start), page_ceil(start + length) - page_floor(start))
-        return all(state & MAPPED for state in self.permissions[first:last])
+        return not self.permissions[first:last].translate(None, _MAPPED_STATES)
 
     def regions(self) -> list[tuple[int, int, Access]]:
         """What is mapped, in order: (start, end, access) for each run of pages with equal permissions."""
@@ -151,7 +162,7 @@ class AddressSpace:
             return
         if address < 0 or length < 0 or address >= self.limit:
             raise MemoryFault(address, access)
-        wanted = int(access)  # the arithmetic of enumerations is slow
+        wanted = int(access)
         for page in range(
             address >> PAGE_SHIFT, min(address + length - 1 >> PAGE_SHIFT, (self.limit >> PAGE_SHIFT) - 1) + 1
         ):
@@ -260,9 +271,9 @@ class AddressSpace:
     def fetch(self, address: int, most: int) -> bytes:
         """Up to ``most`` bytes of code from ``address`` on, ending where execute permission ends (perhaps empty)."""
         end = min(address + most, self.limit)
-        here = address
-        while here < end and self.permissions[here >> PAGE_SHIFT] & Access.EXECUTE:
-            here = page_floor(here) + PAGE
+        here, permissions = address, self.permissions
+        while here < end and permissions[here >> PAGE_SHIFT] & _EXECUTE:
+            here = (here & -PAGE) + PAGE
         stop = min(here, end)
         return self._host_read(address, stop - address) if stop > address else b""
 
@@ -281,10 +292,11 @@ class AddressSpace:
 
     def watch(self, first_page: int, last_page: int) -> None:
         """Mark pages as having derived code (half-open range of page numbers)."""
+        permissions = self.permissions
         changed = False
         for page in range(first_page, last_page):
-            if not self.permissions[page] & WATCHED:
-                self.permissions[page] |= WATCHED
+            if not permissions[page] & WATCHED:
+                permissions[page] |= WATCHED
                 changed = True
         if changed:
             self._apply(first_page, last_page)
@@ -294,10 +306,10 @@ class AddressSpace:
         self._before_change(first_page, last_page)
 
     def _before_change(self, first: int, last: int) -> None:
-        if not any(state & WATCHED for state in self.permissions[first:last]):
+        states = self.permissions[first:last]
+        if not states.translate(None, _UNWATCHED_STATES):
             return
-        for page in range(first, last):
-            self.permissions[page] &= ~WATCHED
+        self.permissions[first:last] = states.translate(_UNWATCHED)
         self._apply(first, last)
         for watcher in tuple(self._watchers):
             watcher(first, last)
@@ -330,7 +342,11 @@ class AddressSpace:
             return
         if address < 0 or length < 0:
             raise MemoryFault(address, access)
-        for page in range(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1):
+        first, last = address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1
+        states = self.permissions[first:last]
+        if len(states) == last - first and not states.translate(None, _MAPPED_STATES):
+            return
+        for page in range(first, last):
             if page << PAGE_SHIFT >= self.limit or not self.permissions[page] & MAPPED:
                 raise MemoryFault(max(address, page << PAGE_SHIFT), access)
 

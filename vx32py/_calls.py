@@ -33,17 +33,20 @@ VX_REGISTERS: Final = (EDX, ECX, EBX, EDI, ESI)
 LINUX_TRAP: Final = SOFTWARE_INTERRUPT + 0x80
 LINUX_REGISTERS: Final = (EBX, ECX, EDX, ESI, EDI, EBP)
 
+_OUR_HANDLERS: Final = "vx32py.personality."
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One call of a table. ``parameters`` are the handler's own names for its arguments, which ``fetch`` takes from the
-    registers."""
+    registers. ``ours``: the handler is this package's own, and not the application's."""
 
     number: int
     name: str
     handler: Handler
     parameters: tuple[str, ...]
     fetch: Callable[[memoryview], tuple[int, ...]]
+    ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,8 @@ class SystemCalls:
                 raise TypeError(f"a handler takes the process and at most {len(self.registers)} arguments")
             names = tuple(parameter.name for parameter in parameters[1:])
             fetch = _fetcher(self.registers[: len(names)])
-            self._entries[number] = Entry(number, name or _name_of(handler), handler, names, fetch)
+            ours = str(getattr(handler, "__module__", "")).startswith(_OUR_HANDLERS)
+            self._entries[number] = Entry(number, name or _name_of(handler), handler, names, fetch, ours)
             return handler
 
         return decorate
@@ -152,20 +156,46 @@ class SystemCalls:
     def __repr__(self) -> str:
         return f"<SystemCalls {self.name}: {len(self)} calls on trap {self.trap:#x}>"
 
-    def dispatch(self, process: Task) -> None:
-        """Carry out the call that the registers of ``process`` describe. For the process alone."""
+    def dispatch(self, process: Task) -> bool:
+        """Carry out the call that the registers of ``process`` describe. For the process alone.
+
+        Whether only this package's own code has run: then nobody has touched what the engine needs of the host process.
+        """
         words = process.engine.cpu.words
         entry = self._entries.get(words[EAX])
-        if entry is None:
-            process.unknown_calls[self.name, words[EAX]] += 1
+        if entry is None or process.observers:
+            return self._dispatch_slowly(process, entry)
+        name, tally = entry.name, process.tally
+        if name in tally:
+            tally[name] += 1
         else:
-            process.calls[entry.name] += 1
-        result = self._observed(process, entry) if process.observers else _answer(process, entry)
+            tally[name] = 1
+        try:
+            result = entry.handler(process, *entry.fetch(words)) or 0
+        except CallError as error:
+            result = -error.args[0]
+        except (MemoryFault, OutOfMemory) as error:
+            result = _error_of(error)
         # Exec has replaced the registers by the time its handler returns: there is nobody left to tell.
         if process.replaced:
             process.replaced = False
         else:
             words[EAX] = result & MASK32
+        return entry.ours
+
+    def _dispatch_slowly(self, process: Task, entry: Entry | None) -> bool:
+        """The same for calls that nobody knows, and before observers."""
+        words = process.engine.cpu.words
+        if entry is None:
+            process.unknown_calls[self.name, words[EAX]] += 1
+        else:
+            process.tally[entry.name] = process.tally.get(entry.name, 0) + 1
+        result = self._observed(process, entry)
+        if process.replaced:
+            process.replaced = False
+        else:
+            words[EAX] = result & MASK32
+        return not process.observers
 
     def _observed(self, process: Task, entry: Entry | None) -> int:
         words = process.engine.cpu.words
@@ -187,12 +217,15 @@ def _answer(process: Task, entry: Entry | None) -> int:
         return -errno.ENOSYS
     try:
         return entry.handler(process, *entry.fetch(process.engine.cpu.words)) or 0
-    except MemoryFault:
-        return -errno.EFAULT
-    except OutOfMemory:
-        return -errno.ENOMEM
-    except CallError as error:
+    except (CallError, MemoryFault, OutOfMemory) as error:
+        return _error_of(error)
+
+
+def _error_of(error: CallError | MemoryFault | OutOfMemory) -> int:
+    """What a guest gets for an exception of a handler's."""
+    if isinstance(error, CallError):
         return -error.errno
+    return -errno.EFAULT if isinstance(error, MemoryFault) else -errno.ENOMEM
 
 
 def _fetcher(registers: tuple[int, ...]) -> Callable[[memoryview], tuple[int, ...]]:

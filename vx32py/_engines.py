@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 NAMES: Final = ("jit", "translated", "reference")
 
 
-def create(name: str, *, limit: int, budget: int, policy: Policy) -> Engine:
+def create(name: str, *, limit: int, budget: int, policy: Policy, program: object = None) -> Engine:
     """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped.
+
+    Engines of the same ``program`` (the same object) may share what they found out about its code.
 
     ``name`` is auto, jit, translated or reference. Raises ValueError for another name, UnsupportedHost where the engine
     cannot run.
@@ -27,11 +29,11 @@ def create(name: str, *, limit: int, budget: int, policy: Policy) -> Engine:
     if reason is not None:
         raise UnsupportedHost(f"the {chosen} engine cannot run here: {reason}")
     try:
-        return _make(chosen, limit, budget, policy)
+        return _make(chosen, limit, budget, policy, program)
     except EngineUnavailable as error:
         if name != "auto" or chosen == "reference":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
-        return _make("reference", limit, budget, policy)
+        return _make("reference", limit, budget, policy, program)
 
 
 def resolve(name: str) -> str:
@@ -70,11 +72,11 @@ def counts_instructions(name: str) -> bool:
     return resolve(name) in ("reference", "translated")
 
 
-def _make(name: str, limit: int, budget: int, policy: Policy) -> Engine:
+def _make(name: str, limit: int, budget: int, policy: Policy, program: object) -> Engine:
     if name == "jit":
         from jit.engine import JitEngine
 
-        return JitEngine(limit=limit, budget=budget, policy=policy)
+        return JitEngine(limit=limit, budget=budget, policy=policy, program=program)
     from reference.memory import AddressSpace
 
     space = AddressSpace(limit, budget=budget)

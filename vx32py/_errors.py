@@ -76,9 +76,12 @@ class CallError(Exception):
     'ENOENT'
     """
 
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.errno = number
+    # No constructor: failed calls are common, and one in Python would take longer than the rest of the exception.
+    @property
+    def errno(self) -> int:
+        """The error number."""
+        number: int = self.args[0]
+        return number
 
     def __str__(self) -> str:
         return errno.errorcode.get(self.errno, str(self.errno))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from reference.isa.instruction import DecodeError
 from reference.layout import FIRST_FRAGMENT
-from reference.translator import FETCH_BYTES, Fragment, placed, scan, translate
+from reference.translator import FETCH_BYTES, Fragment, placed, translate
+from reference.translator.scan import scan
 from vx32py._disassembly import Disassembler
 
 if TYPE_CHECKING:

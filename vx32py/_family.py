@@ -40,6 +40,8 @@ class Family:
         self.seconds = 0.0
         self.interrupted = False
         self.killed = False
+        #: Whether system calls may run code of the application's: a file object that a standard stream leads to.
+        self.foreign_streams = False
         self._next_pid = FIRST_PID
         # Held while an engine is interrupted, so that it is not closed at that moment by the thread that runs it.
         # Reentrant: a signal handler may interrupt while its own thread is in here.
@@ -139,6 +141,8 @@ class Family:
     def _run(self, wanted: Task, *, single: bool = False) -> Trap:
         process = wanted
         try:
+            # In this order: who asks for a stop in between finds the engine to interrupt.
+            self.set_current(process)
             self.checkpoint()
             while True:
                 self.set_current(process)

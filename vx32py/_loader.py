@@ -90,13 +90,16 @@ def plan(module: Module, budget: int, *, limit: int | None = None) -> Layout:
 def load(module: Module, space: AddressSpace, layout: Layout) -> None:
     """Map and fill image and stack. Raises LimitExceeded."""
     try:
-        for start, end, access in module.pages():
-            space.map(start, end - start, access)
+        for start, end, _ in module.pages():
+            space.map(start, end - start, Access.RW)
         space.map(layout.stack_start, layout.stack_end - layout.stack_start, Access.RW)
     except OutOfMemory as error:
         raise LimitExceeded("memory", str(error)) from error
     for segment in module.segments:
         space.store(segment.start, segment.data)
+    for start, end, access in module.pages():
+        if access != Access.RW:
+            space.protect(start, end - start, access)
 
 
 def build_stack(

@@ -102,6 +102,10 @@ class Module:
 
     def pages(self) -> list[tuple[int, int, Access]]:
         """The image as runs of whole pages (start, end, rights). A page of two segments has the rights of both."""
+        return list(self._pages)
+
+    @cached_property
+    def _pages(self) -> list[tuple[int, int, Access]]:
         runs: list[tuple[int, int, Access]] = []
         for segment in self.segments:
             start, end = segment.pages
@@ -114,6 +118,11 @@ class Module:
             if start < end:
                 runs.append((start, end, segment.access))
         return runs
+
+    @cached_property
+    def identity(self) -> object:
+        """What tells this module from every other, also to those who must not keep it alive."""
+        return object()
 
     @cached_property
     def symbols(self) -> dict[str, Symbol]:

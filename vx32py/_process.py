@@ -14,7 +14,7 @@ from typing import Self
 
 from reference.traps import Trap
 from vx32py._snapshot import Snapshot, copy_memory, copy_registers, restore_memory
-from vx32py._streams import Capture, Input, Output, open_input, open_output
+from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._task import Task
 
 
@@ -54,6 +54,7 @@ class Process(Task):
         self._outputs = open_output(stdout, "stdout", limit), open_output(stderr, "stderr", limit)
         for fd, file in enumerate((open_input(stdin), *self._outputs)):
             self.descriptors.install_at(fd, file)
+            self.family.foreign_streams |= isinstance(file, FileObject)
 
     @property
     def stdout(self) -> bytes:

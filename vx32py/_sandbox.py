@@ -141,7 +141,9 @@ class Sandbox:
         for text in (*arguments, *environment):
             if 0 in text:
                 raise ValueError(f"{text!r} contains a NUL, which ends a C string")
-        engine = _engines.create(self.engine, limit=layout.limit, budget=self.memory, policy=policy)
+        engine = _engines.create(
+            self.engine, limit=layout.limit, budget=self.memory, policy=policy, program=module.identity
+        )
         try:
             process = Process(
                 self, module, engine, family, descriptors, self.files.clone(), self.tables, layout

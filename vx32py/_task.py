@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
-from reference.registers import CPU, EAX, MASK32
+from reference.registers import CPU, EAX, EIP, MASK32
 from reference.traps import Trap, Vector
 from vx32py import _engines, _loader
 from vx32py._calls import Observer, SystemCalls
@@ -84,7 +84,8 @@ class Task:
         self.trap: Trap | None = None
         self.waiting: WouldBlock | None = None
         self.observers: list[Observer] = parent.observers if parent is not None else []
-        self.calls: Counter[str] = parent.calls if parent is not None else Counter()
+        #: A plain dictionary, which is quicker than a Counter.
+        self.tally: dict[str, int] = parent.tally if parent is not None else {}
         self.unknown_calls: Counter[tuple[str, int]] = parent.unknown_calls if parent is not None else Counter()
         self.replaced = False
         self._outputs: tuple[OpenFile, ...] = ()
@@ -106,6 +107,11 @@ class Task:
     def registers(self) -> CPU:
         """The guest's registers, live."""
         return self.engine.cpu
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many system calls of each name there were so far, in the whole family."""
+        return Counter(self.tally)
 
     @property
     def alive(self) -> bool:
@@ -140,6 +146,9 @@ class Task:
         self._closed = True
         self.descriptors.close_all()
         self.engine.close()
+        if self.parent is None:
+            # No cycle of references: then what the host lent is given back as soon as the last view of memory has gone.
+            self.family.processes.pop(self.pid, None)
 
     def __repr__(self) -> str:
         if self._closed:
@@ -307,33 +316,40 @@ class Task:
         With ``single`` one instruction only. Raises Interrupted for an interrupt or kill.
         """
         engine = self.engine
-        words = engine.cpu.words
+        words, tables = engine.cpu.words, self.tables
         plain = not single and self.family.fuel is None
+        resumable = plain and not self.family.foreign_streams
+        resume = False  # whether nothing has happened since the last trap but a call, answered by our own code
         self.waiting = None
         while True:
-            trap, self._pending = self._pending, None
-            if trap is None:
+            trap = self._pending
+            if trap is not None:
+                self._pending = None
+                number = trap.number
+            elif not resume or (number := engine.resume()) < 0:
                 trap = engine.run() if plain else self._run_limited(single)
-            if trap.number == IRQ:
+                number = trap.number
+            if number == IRQ:
+                resume = False
                 self.family.checkpoint()
                 continue
-            table = self.tables.get(trap.number)
+            table = tables.get(number)
             if table is None:
-                return trap
+                return trap or Trap(number, words[EIP])
             if self._gave_up:
                 self._gave_up = False
                 words[EAX] = -errno.EDEADLK & MASK32
             else:
                 try:
-                    table.dispatch(self)
+                    resume = table.dispatch(self) and resumable
                 except _Exited:
-                    return trap
+                    return trap or Trap(number, words[EIP])
                 except WouldBlock as wait:
-                    self._pending, self.waiting = trap, wait
+                    self._pending, self.waiting = trap or Trap(number, words[EIP]), wait
                     return None
                 except BaseException:
                     # Interrupted: the call is made again. An exception of the host's: it may repair and run again, too.
-                    self._pending = trap
+                    self._pending = trap or Trap(number, words[EIP])
                     raise
             self._waited_until, self._yielded = None, False
             if single:

@@ -105,11 +105,13 @@ def run_guest(pair: Pair, args: Sequence[str], stdin: int, repeat: int = 1) -> S
     """The program as a guest of this process. Raises what ``Result.check`` raises."""
     with tempfile.TemporaryFile() as out:
         box = vx32py.Sandbox(engine="jit", memory=MEMORY, timeout=TIMEOUT)
+        # Another module for each run, or the second would find the first one's code translated.
+        modules = [vx32py.Module.from_bytes(pair.guest.data, pair.guest.name) for _ in range(repeat)]
         before = resource.getrusage(resource.RUSAGE_SELF)
         start = time.perf_counter()
-        for _ in range(repeat):
+        for module in modules:
             os.lseek(stdin, 0, os.SEEK_SET)
-            result = box.run(pair.guest, args, stdin=stdin, stdout=out.fileno(), name=pair.argv0).check()
+            result = box.run(module, args, stdin=stdin, stdout=out.fileno(), name=pair.argv0).check()
         wall = time.perf_counter() - start
         after = resource.getrusage(resource.RUSAGE_SELF)
         cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Final, TypeAlias, TypeVar
 
 from reference.policy import Group
-from reference.translator.scan import MOST_INSTRUCTIONS, Shape
+from reference.translator.shape import MOST_INSTRUCTIONS, Shape
 
 U8: TypeAlias = int
 I16: TypeAlias = int

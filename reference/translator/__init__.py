@@ -7,26 +7,22 @@
 
 from __future__ import annotations
 
-from reference.policy import Policy
-from reference.translator.emit import emit, emit_single
+from typing import TYPE_CHECKING
+
 from reference.translator.fragment import Exit, Fragment, Landing, Span
-from reference.translator.place import place, placed
-from reference.translator.scan import FETCH_BYTES, Item, Shape, classify, kind_under, scan
-from reference.translator.simplify import simplify
+from reference.translator.shape import FETCH_BYTES, Shape, placed
+
+if TYPE_CHECKING:
+    from reference.policy import Policy
 
 __all__ = [
     "FETCH_BYTES",
     "Exit",
     "Fragment",
-    "Item",
     "Landing",
     "Shape",
     "Span",
-    "classify",
-    "emit_single",
-    "kind_under",
     "placed",
-    "scan",
     "translate",
 ]
 
@@ -40,6 +36,13 @@ def translate(
     ends. ``gs_base`` is the guest's thread pointer, ``origin`` the EIP of code offset 0 (see layout.py). Raises InvalidOpcode or TruncatedCode when
     there is no instruction at ``eip``.
     """
+    # The passes are loaded when they are needed: they read the whole instruction table, which takes longer than all other
+    # imports together, and an engine with a translator of its own may never need them.
+    from reference.translator.emit import emit
+    from reference.translator.place import place
+    from reference.translator.scan import scan
+    from reference.translator.simplify import simplify
+
     items = scan(code, eip, policy, gs_base)
     simplify(items)
     placement = place(items, offset)

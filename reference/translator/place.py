@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from reference.isa.instruction import Immediate, Instruction, Memory
-from reference.layout import CODE_ALIGNMENT
 from reference.registers import Segment
 from reference.translator.scan import Item, Shape
+from reference.translator.shape import LANDING_SIZE, placed
+
+__all__ = ["LANDING_SIZE", "Placement", "branch_end", "leaves", "place", "placed", "released"]
 
 #: Sizes in bytes of what emit.py writes.
-LANDING_SIZE: Final = 15
 TRAMPOLINE_SIZE: Final = 16
 TRAP_SIZE: Final = 27
 JUMP_SIZES: Final = (5, 2)  # near, short
@@ -26,11 +27,6 @@ SPILL_SIZE: Final = 14
 DISPATCH_SIZE: Final = 11  # movzx, indirect jump
 POP_SIZE: Final = 1
 RELEASE_SIZE: Final = 7  # lea esp, [esp + imm32]
-
-
-def placed(free: int, eip: int) -> int:
-    """The first code offset from ``free`` on for a fragment whose body is to be aligned as ``eip`` is."""
-    return free + (eip - free - LANDING_SIZE) % CODE_ALIGNMENT
 
 
 @dataclass(slots=True)

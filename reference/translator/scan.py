@@ -9,7 +9,6 @@ A call does not end a fragment: the code behind it is the landing of its return.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from reference.isa.decode import decode
@@ -17,32 +16,10 @@ from reference.isa.instruction import DecodeError, Immediate, Instruction, Kind,
 from reference.layout import Reason
 from reference.policy import Policy
 from reference.registers import Segment
+from reference.translator.shape import FETCH_BYTES, MOST_BYTES, MOST_INSTRUCTIONS, Shape
 from reference.traps import SOFTWARE_INTERRUPT, Vector
 
-#: A fragment ends after this many instructions, or where this many guest bytes are reached.
-MOST_INSTRUCTIONS: Final = 64
-MOST_BYTES: Final = 512
-#: How much guest code the caller should supply: a fragment and one longest instruction.
-FETCH_BYTES: Final = MOST_BYTES + 15
-
-
-class Shape(Enum):
-    """Which template an instruction becomes."""
-
-    COPY = "copied"
-    FOLD = "copied, with the thread pointer folded into its address"
-    JUMP = "direct jump"
-    BRANCH = "conditional jump"
-    LOOP = "jump on ECX"
-    CALL = "direct call"
-    JUMP_INDIRECT = "indirect jump"
-    CALL_INDIRECT = "indirect call"
-    RETURN = "return"
-    TRAP = "trap to the host"
-    OVERFLOW = "trap to the host on overflow"
-    ASSIST = "executed by the host"
-    FALL = "continues in another fragment"
-
+__all__ = ["ENDS", "FETCH_BYTES", "MOST_BYTES", "MOST_INSTRUCTIONS", "Item", "Shape", "classify", "scan"]
 
 #: Shapes after which guest code does not go on in sequence.
 ENDS: Final = frozenset({Shape.JUMP, Shape.JUMP_INDIRECT, Shape.RETURN, Shape.TRAP, Shape.ASSIST, Shape.FALL})

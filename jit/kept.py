@@ -1,0 +1,74 @@
+"""Translated code that outlives its guest: the next guest with the same program finds it ready.
+
+Translation takes longer than everything else that short guests do, and most guests run a program that has run before. So a
+guest's code and control segment wait for the next guest of the same program with their code cache as it was. A fragment
+depends on the guest's bytes, on the policy, on the thread pointer and on where the code segment is; all of these must be
+equal. The bytes are compared, page by page, when the new guest first runs: it does not matter who has changed them, or
+whether its program is loaded as the last one's was. What differs is dropped, and the rest is watched from then on.
+
+Only what a program's image can hold is kept: code from pages that were executable and not writable to the end. A guest can
+neither read what it finds nor reach more of it than its own code leads to; from how quickly that runs, it can tell that
+another guest has run the same code before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reference.cache import CodeCache
+from reference.memory import PAGE, PAGE_SHIFT, WATCHED, AddressSpace
+from reference.policy import Policy
+from reference.traps import Access
+
+#: With more code than this, much of which may be dead, it is better to begin anew.
+_MOST_BYTES: Final = 4 << 20
+_RIGHTS: Final = int(Access.WRITE | Access.EXECUTE)
+_EXECUTE: Final = int(Access.EXECUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCode:
+    """What is known of a code and a control segment without a guest. ``program`` is whatever tells one program from another,
+    by identity; ``pages`` has the content of each guest page with fragments."""
+
+    program: object
+    policy: Policy
+    cache: CodeCache
+    pages: Mapping[int, bytes]
+
+    def suits(self, program: object, policy: Policy) -> bool:
+        """Whether a guest with this program and policy may have use for it."""
+        return self.program is program and self.policy == policy
+
+
+def keep(program: object, policy: Policy, cache: CodeCache, space: AddressSpace) -> KeptCode | None:
+    """Detach the cache of a guest that ends, without a thread pointer; None if it is not worth keeping, or not sound.
+
+    A page that is watched has not changed since the first of its fragments was made.
+    """
+    if not cache.sound or cache.next > _MOST_BYTES:
+        return None
+    pages: dict[int, bytes] = {}
+    for page in cache.pages():
+        state = space.permissions[page]
+        if state & WATCHED and state & _RIGHTS == _EXECUTE:
+            pages[page] = space.fetch(page << PAGE_SHIFT, PAGE)
+        else:
+            cache.drop_pages(page, page + 1)
+    if not pages:
+        return None
+    cache.detach()
+    return KeptCode(program, policy, cache, pages)
+
+
+def adopt(kept: KeptCode, space: AddressSpace) -> None:
+    """Drop from the attached cache what was not made from the bytes that ``space`` has, and watch the rest."""
+    permissions = space.permissions
+    for page, content in kept.pages.items():
+        usable = page < len(permissions) and permissions[page] & _RIGHTS == _EXECUTE
+        if usable and space.fetch(page << PAGE_SHIFT, PAGE) == content:
+            space.watch(page, page + 1)
+        else:
+            kept.cache.drop_pages(page, page + 1)
