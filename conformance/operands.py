@@ -31,7 +31,7 @@ _ALIGNED: Final = {"fxsave": 16, "fxrstor": 16}
 #: Bytes of content before and behind an operand.
 _MARGIN: Final = 16
 #: Regions that hold the windows of cases.
-_REGIONS: Final = ((DATA, DATA_END), (STACK, STACK_END), (LOW, LOW_END))
+REGIONS: Final = ((DATA, DATA_END), (STACK, STACK_END), (LOW, LOW_END))
 
 _X87_MNEMONICS: Final = frozenset({"fxsave", "fxrstor", *SAVE_AREAS})
 _VECTOR_GROUPS: Final = frozenset({
@@ -242,7 +242,7 @@ def fill(states: States, places: Places, before: int, behind: int) -> None:
     data = content.tobytes()
     for number, address in enumerate(places.tolist()):
         start, end = address - before, address + behind
-        for low, high in _REGIONS:
+        for low, high in REGIONS:
             if start < high and end > low:
                 first, last = max(start, low), min(end, high)
                 at = number * length - start

@@ -243,7 +243,7 @@ def _target(rng: random.Random, avoid: int = 8) -> tuple[bytes, int, int]:
 def _store(rng: random.Random, size: int, *, through_registers: bool = True) -> Callable[[int], bytes]:
     """A store of so many bytes: a function of the address. Its length does not depend on that. Only what comes
     ``through_registers`` leaves a pointer to the code in one, for other instructions to use."""
-    kind, register, content = rng.randrange(12 if through_registers else 9), rng.randrange(8) << 3 | 5, rng.randbytes(4)
+    kind, register, content = rng.randrange(11 if through_registers else 9), rng.randrange(8) << 3 | 5, rng.randbytes(4)
     other = bytes([0x40 | rng.randrange(2) << 3 | rng.choice((0, 2, 3, 5, 6, 7))])
 
     def store(address: int) -> bytes:
@@ -254,7 +254,7 @@ def _store(rng: random.Random, size: int, *, through_registers: bool = True) -> 
                 b"\xb0" + other + b"\xa2" + where,  # mov al, other; mov [address], al
                 b"\x80\x35" + where + b"\x08",  # xor byte [address], 8
                 b"\xb0" + other + b"\xbf" + where + b"\xaa",  # mov al, other; mov edi, address; stosb
-            )[kind % 4]
+            )[kind % (4 if through_registers else 3)]
         return (
             b"\xc7\x05" + where + content,  # mov dword [address], content
             b"\x89" + bytes([register]) + where,  # mov [address], register
@@ -262,11 +262,11 @@ def _store(rng: random.Random, size: int, *, through_registers: bool = True) -> 
             b"\xf0\x01" + bytes([register]) + where,  # lock add [address], register
             b"\x87\x05" + where,  # xchg [address], eax
             b"\xff\x05" + where,  # inc dword [address]
-            b"\xbc" + (address + 4).to_bytes(4, "little") + b"\x68" + content,  # mov esp, address + 4; push content
-            b"\xbf" + where + b"\xab",  # mov edi, address; stosd
             b"\x66\x0f\x7e" + bytes([register]) + where,  # movd [address], xmm
             b"\xd9\x1d" + where,  # fstp dword [address]
             b"\xc6\x05" + where + content[:1],  # mov byte [address], content: one of four
+            b"\xbc" + (address + 4).to_bytes(4, "little") + b"\x68" + content,  # mov esp, address + 4; push content
+            b"\xbf" + where + b"\xab",  # mov edi, address; stosd
         )[kind]
 
     return store

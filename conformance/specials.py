@@ -15,7 +15,7 @@ import numpy as np
 
 from conformance.case import CODE, DATA, DATA_END, LIMIT, LOW, READ_ONLY, STACK, STACK_END
 from conformance.encodings import DOUBLE_SHIFTS, LOOPS, ROTATIONS, SHIFTS, Encoded, value
-from conformance.operands import Places, extended, fill, pieces
+from conformance.operands import REGIONS, Places, extended, fill, pieces
 from conformance.states import FSW, States, draw
 from reference.flags import DF, GUEST_WRITABLE
 from reference.isa.instruction import File, Immediate, Memory, Register
@@ -531,6 +531,7 @@ def _components(states: States, encoded: Encoded) -> None:
 
 def _write(states: States, number: int, address: int, content: bytes) -> None:
     """Put content into memory instead of what is there, as far as there is memory."""
-    start, end = max(address, DATA), min(address + len(content), DATA_END)
-    if start < end:
-        states.memory[number] = {start: bytearray(content[start - address : end - address])}
+    for low, high in REGIONS:
+        start, end = max(address, low), min(address + len(content), high)
+        if start < end:
+            states.memory[number] = {start: bytearray(content[start - address : end - address])}

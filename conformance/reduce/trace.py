@@ -23,7 +23,7 @@ from reference.traps import Trap, Vector
 #: More steps than these tell nothing new.
 _MOST: Final = 128
 #: More than these are too many for a case.
-_ENDLESS: Final = 2000
+_ENDLESS: Final = 300
 
 
 class _Steps(EngineBench):

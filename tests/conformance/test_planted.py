@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import time
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -92,9 +92,9 @@ def find_and_reduce(bug: str, known: Known, tick: Callable[[int], None]) -> tupl
     for shard in shards(bug, known):
         findings = judge(shard, frozenset(), tick).findings
         if findings:
-            names = shard.oracles
             text = findings[0].text
-            return text, reduced(text, lambda case: examine(bug, case, names, lambda number: None), tick)
+            check = functools.partial(examine, bug, oracles=shard.oracles, tick=lambda number: None)
+            return text, reduced(text, check, tick)
     return None
 
 
