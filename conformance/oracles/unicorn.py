@@ -297,8 +297,8 @@ DEFECTS: Final = (
         lambda case, each: case.code[-1] & 0xC == 0xC,
     ),
     Defect(
-        "LOOPE and LOOPNE lose the flags of earlier instructions",
-        _names("loope loopne"),
+        "LOOPE, LOOPNE and CMPXCHG8B lose the flags of earlier instructions",
+        _names("loope loopne cmpxchg8b"),
         lambda case, each: case.code != each.raw,
     ),
     Defect(
