@@ -1,43 +1,104 @@
-"""The results, as a table on a terminal and as a page."""
+"""The results, as tables on a terminal and as a page."""
 
 from __future__ import annotations
 
 import contextlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from conformance.paper.bench import Row, Sample
+from conformance.paper.bars import Verdict, judge
+from conformance.paper.columns import COLUMNS, TITLES
+from conformance.paper.programs import KINDS
+from conformance.paper.results import Results, Row, geometric_mean, median, spread
 
-_HEADINGS: Final = (
-    "program", "native s", "guest s", "ratio", "spread", "at work", "wall", "start ms", "translate ms", "calls",
-    "the paper has",
-)  # fmt: skip
-#: So many columns are shown on a terminal of less than so many characters.
-_NARROW, _WIDE = 6, 150
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the table of programs; those of the highest ``rank`` go first where a terminal is too narrow."""
+
+    heading: str
+    cell: Callable[[Row], str]
+    rank: int = 0
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+
+
+def _median(values: Sequence[float]) -> str:
+    return _ratio(statistics.median(values)) if values else ""
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{_ratio(min(values))}-{_ratio(max(values))}" if values else ""
+
+
+def _starts(row: Row) -> str:
+    return " / ".join(f"{1000 * median(row.idle.get(column, [])):.1f}" for column in ("native", "guest"))
+
+
+def _only_measured(cell: Callable[[Row], str]) -> Callable[[Row], str]:
+    return lambda row: cell(row) if row.runs.get("guest") else ""
+
+
+_COLUMNS: Final = (
+    _Column("program", lambda row: row.program.name),
+    _Column("native s", _only_measured(lambda row: f"{median(row.runs['native']):.3f}")),
+    _Column("vx32py", _only_measured(lambda row: _median(row.ratios()))),
+    _Column("spread", _only_measured(lambda row: _range(row.ratios()))),
+    _Column("at work", _only_measured(lambda row: _median(row.at_work()))),
+    _Column("qemu", lambda row: _median(row.ratios("qemu")), 1),
+    _Column("wasm", lambda row: _median(row.ratios("wasm")), 1),
+    _Column("64-bit", lambda row: _median(row.ratios("native64")), 2),
+    _Column("wall", _only_measured(lambda row: _median(row.ratios(attribute="wall"))), 3),
+    _Column("qemu spread", lambda row: _range(row.ratios("qemu")), 7),
+    _Column("wasm spread", lambda row: _range(row.ratios("wasm")), 7),
+    _Column("start ms", _only_measured(_starts), 4),
+    _Column("translate ms", _only_measured(lambda row: f"{1000 * median(row.runs['guest'], 'translating'):.1f}"), 5),
+    _Column("calls", _only_measured(lambda row: f"{row.runs['guest'][-1].calls:,}"), 6),
+    _Column("the paper has", lambda row: row.program.paper, 8),
+)
 
 _PAGE: Final = """\
 # The paper's evaluation, on one machine
 
-Time as a guest over time as a native 32-bit process; lower is better, 1 is native speed. `vx32py bench --write` makes
-this page.
+Time over that of a native 32-bit process; lower is better, 1 is native speed. `vx32py bench --write` makes this page.
 
-{notes}
+{facts}
 
-{table}
+{programs}
 
-* **native s**, **guest s**: processor time, user and system, medians. A native program is a process from its creation to
-  its end; a guest is one call of `Sandbox.run`: loading, translation, running and system calls.
-* **ratio**: of two runs next to each other, the median of {rounds}; **spread**: the lowest and the highest one. **wall**: the same
-  of wall time.
-* **at work**: the ratio without starting and ending, which are measured by themselves, with arguments that leave the
-  program nothing to do. **start ms**: those times, native and guest. **translate ms**: the part of a guest's time in the
-  translator. **calls**: system calls.
-* Guest and native program are linked from the same objects at the same addresses and differ only in the one function
-  that makes system calls (`calls.S`). Busybox is Debian's binary, the same file both times.
-* **the paper has**: the range of its ratios over six processors; for a loop its own, for a program that of another one
-  that does similar work.
+{remarks}## The host side
+
+{figures}
+
+## Where we stand
+
+{bars}
+
+## What the columns say
+
+* **native s**: processor time of the native 32-bit process, user and system, median of {rounds}. A native program is a
+  process from its creation to its end; a guest is one call of `Sandbox.run`: loading, translation, running and system calls.
+* **vx32py**: the guest's time over the native one, of two runs next to each other: the median. **spread**: the lowest and the
+  highest one. **wall**: the same of wall time. **at work**: without starting and ending, which are measured by themselves,
+  with arguments that leave the program nothing to do; **start ms** are those times, native and guest. **translate ms**: the
+  part of a guest's time in the translator. **calls**: system calls.
+* **qemu**: the native 32-bit program under qemu-i386. **wasm**: the same sources as WebAssembly with 128-bit vectors, compiled
+  by wasmtime before the measurement, one instance a run. **64-bit**: the same sources as a native 64-bit program, for
+  information. All of them do the same work, and what they print is compared; only n-body and Vorbis, which round as the
+  x87 does, may print something else as 64-bit programs and as WebAssembly.
+* Loops and examples: guest and native program are linked from the same objects at the same addresses and differ only in the
+  one function that makes system calls (`calls.S`). Upstream programs (`sources.py`, `recipes.py`) and Debian's busybox: the
+  same static file both times.
+* **the paper has**: the range of its ratios over six processors; for a loop its own, for a program that of another one that
+  does similar work.
+* Programs and what they are asked to do are in `programs.py`, what they read in `inputs.py`. Means are geometric. Aims are compared with ratios at work.
 """
 
 
@@ -51,64 +112,141 @@ def status() -> Iterator[Callable[[str], None]]:
         yield lambda text: line.update(text.splitlines()[0] if text else "")
 
 
-def cells(row: Row) -> list[str]:
-    """A row's cells, as text."""
-    if not row.guest:
-        return [row.program.name, *[""] * (len(_HEADINGS) - 2), row.remark]
-    ratios, working = row.ratios(), row.working_ratios()
-    worth_it = working and row.program.repeat == 1
-    return [
-        row.program.name + (f" ({row.remark})" if row.remark else ""),
-        f"{_median(row.native, 'cpu'):.3f}",
-        f"{_median(row.guest, 'cpu'):.3f}",
-        _ratio(statistics.median(ratios)),
-        f"{_ratio(min(ratios))}-{_ratio(max(ratios))}",
-        _ratio(statistics.median(working)) if worth_it else "",
-        _ratio(statistics.median(row.ratios("wall"))),
-        f"{1000 * _median(row.idle_native, 'cpu'):.1f} / {1000 * _median(row.idle_guest, 'cpu'):.1f}",
-        f"{1000 * _median(row.guest, 'translating'):.1f}",
-        f"{row.guest[-1].calls:,}",
-        row.program.paper,
-    ]
-
-
-def _median(samples: Sequence[Sample], attribute: str) -> float:
-    values: list[float] = [getattr(sample, attribute) for sample in samples]
-    return statistics.median(values)
-
-
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
-
-
-def show(rows: Sequence[Row], notes: Sequence[str]) -> None:
-    """Print the table."""
-    from rich import box
+def show(results: Results) -> None:
+    """Print the tables."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
-    # A page has room for all columns, a terminal for those that say most.
-    shown = _HEADINGS if console.width >= _WIDE else _HEADINGS[:_NARROW]
+    for fact in results.facts:
+        console.print(fact, highlight=False)
+    if results.rows:
+        shown = _fitting(results.rows, console.width)
+        table = _table(column.heading for column in shown)
+        kind = results.rows[0].program.kind
+        for row in results.rows:
+            if row.program.kind != kind:
+                kind = row.program.kind
+                table.add_section()
+            table.add_row(*(column.cell(row) for column in shown))
+        console.print(table)
+        for line in _remarks(results):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if results.figures:
+        table = _table(_FIGURES)
+        for cells in _figures(results):
+            table.add_row(*cells)
+        console.print(table)
+    table = _table(_BARS)
+    judged = [verdict for verdict in judge(results) if verdict.value is not None]
+    for verdict in judged:
+        style = "green" if verdict.met else "red"
+        table.add_row(*_bar(verdict)[:-1], f"[{style}]{_bar(verdict)[-1]}[/]")
+    if judged:
+        console.print(table)
+
+
+def _fitting(rows: Sequence[Row], room: int) -> list[_Column]:
+    """The columns for which so many characters suffice, in order."""
+    widths = {c.heading: max(len(c.heading), *(len(c.cell(row)) for row in rows)) + len("  ") for c in _COLUMNS}
+    shown = list(_COLUMNS)
+    while len(shown) > 2 and sum(widths[column.heading] for column in shown) > room:
+        shown.remove(max(shown, key=lambda column: column.rank))
+    return shown
+
+
+def _table(headings: Iterator[str] | Sequence[str]) -> Table:
+    from rich import box
+    from rich.table import Table
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in shown:
-        table.add_column(heading, justify="left" if heading == "program" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*cells(row)[: len(shown)])
-    for note in notes:
-        console.print(note, highlight=False)
-    console.print(table)
-    for row in rows:
-        if row.remark:
-            console.print(f"{row.program.name}: {row.remark}", highlight=False)
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+    return table
 
 
-def markdown(rows: Sequence[Row], notes: Sequence[str]) -> str:
+def markdown(results: Results) -> str:
     """The page."""
+    programs = [[column.cell(row) for column in _COLUMNS] for row in results.rows]
+    remarks = _remarks(results)
+    return _PAGE.format(
+        facts="\n".join(f"* {fact}" for fact in [*results.facts, *_means(results)]),
+        programs=_grid([column.heading for column in _COLUMNS], programs),
+        remarks="\n".join(f"* {line}" for line in remarks) + "\n\n" if remarks else "",
+        figures=_grid(_FIGURES, _figures(results)) if results.figures else "Not measured.",
+        bars=_grid(_BARS, [_bar(verdict) for verdict in judge(results)]),
+        rounds=results.rounds,
+    )
+
+
+def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [
-        "| " + " | ".join(_HEADINGS) + " |",
-        "|---|" + "---:|" * (len(_HEADINGS) - 1),
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in rows),
+        "| " + " | ".join(headings) + " |",
+        "|---|" + "---:|" * (len(headings) - 1),
+        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
     ]
-    rounds = max((len(row.guest) for row in rows), default=0)
-    return _PAGE.format(notes="\n".join(f"* {note}" for note in notes), table="\n".join(lines), rounds=rounds)
+    return "\n".join(lines)
+
+
+def _means(results: Results) -> list[str]:
+    """Geometric means at work of each kind, a line each."""
+    lines = []
+    for kind in KINDS:
+        rows = results.of_kind(kind)
+        means = []
+        for column in COLUMNS[1:]:
+            ratios = [ratio for row in rows if (ratio := row.best(column)) is not None]
+            mean = geometric_mean(ratios)
+            if mean is not None:
+                means.append(f"{TITLES[column]} {_ratio(mean)}")
+        if means:
+            lines.append(f"mean of {kind}: {', '.join(means)}")
+    return lines
+
+
+def _remarks(results: Results) -> list[str]:
+    """What is wrong or missing, a line each; a reason that many rows share is said once."""
+    reasons: dict[str, list[str]] = {}
+    for row in results.rows:
+        if row.remark:
+            reasons.setdefault(row.remark, []).append(row.program.name)
+        for column, why in row.missing.items():
+            if not row.remark:
+                reasons.setdefault(f"{TITLES[column]}: {why}", []).append(row.program.name)
+    lines = [f"{_names(names, len(results.rows))}: {why}" for why, names in reasons.items()]
+    if results.quick:
+        lines.append("a quick look: little work, so that starting weighs more than it should")
+    return lines
+
+
+def _names(names: Sequence[str], rows: int) -> str:
+    return "everything" if len(names) == rows and rows > 1 else ", ".join(names)
+
+
+_FIGURES: Final = ("host side", "median", "spread", "unit", "")
+
+
+def _figures(results: Results) -> list[list[str]]:
+    return [
+        [f.name, *_figure(f.values), f.unit if f.values else "", f.remark] for f in results.figures
+    ]  # fmt: skip
+
+
+def _figure(values: Sequence[float]) -> list[str]:
+    found = spread(values)
+    if found is None:
+        return ["", ""]
+    return [_plain(found["median"]), f"{_plain(found['low'])}-{_plain(found['high'])}"]
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+_BARS: Final = ("aim", "limit", "figure", "")
+
+
+def _bar(verdict: Verdict) -> list[str]:
+    bar, value = verdict.bar, verdict.value
+    said = {True: "met", False: "not met", None: "not measured"}[verdict.met]
+    unit = f" {bar.unit}" if bar.unit else ""
+    return [bar.title, f"{bar.sense} {bar.limit:g}{unit}", "" if value is None else f"{_plain(value)}{unit}", said]

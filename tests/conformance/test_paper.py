@@ -1,19 +1,23 @@
-"""The evaluation measures what it says it measures."""
+"""The evaluation measures what it says it measures. No test here says anything about time."""
 
 from __future__ import annotations
 
+import json
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import vx32py
 from conformance import paper
-from conformance.paper import bench, programs, report
+from conformance.paper import bars, bench, columns, host, plot, programs, recipes, report, results, sources, targets
 from vx32py import _compile, _engines
 
 SOURCES = sorted({program.source for program in programs.PROGRAMS if program.source})
 #: Measured in no time.
 QUICK = programs.Program("echo", "examples/echo.c", ("a", "b"), (), repeat=2)
+FACTS = ["a fact"]
 
 
 def needs_compiler() -> None:
@@ -29,16 +33,40 @@ def needs_jit() -> None:
         pytest.skip(f"the jit engine cannot run here: {reason}")
 
 
+def silently(line: str) -> None:
+    """Progress that nobody sees."""
+
+
+def sample(cpu: float, output: bytes = b"x") -> columns.Sample:
+    """A run that took so many seconds."""
+    return columns.Sample(cpu, 2 * cpu, output, translating=cpu / 10, calls=3)
+
+
+def made_up(name: str, native: float, guest: float, **more: float) -> results.Row:
+    """A row with one round and nothing to start."""
+    program = next(each for each in programs.PROGRAMS if each.name == name)
+    row = results.Row(program)
+    for column in columns.COLUMNS:
+        seconds = {"native": native, "guest": guest, **more}.get(column)
+        if seconds is not None:
+            row.runs[column] = [sample(seconds)]
+            row.idle[column] = [sample(0.0)]
+    return row
+
+
+# -- what is built ---------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.compiler
 @pytest.mark.parametrize("source", SOURCES)
 def test_guest_and_native_program_differ_in_the_system_calls_only(source: str) -> None:
     needs_compiler()
     program = next(each for each in programs.PROGRAMS if each.source == source)
-    pair = programs.prepare(program)
+    pair = targets.prepare(program)
     native = vx32py.Module.from_file(pair.native)
     start, end = (native.symbols[name].address for name in ("measured_call", "measured_call_end"))
     assert pair.guest.data != native.data
-    assert programs.differences(pair) == []
+    assert targets.differences(pair) == []
     for one, other in zip(pair.guest.segments, native.segments, strict=True):
         assert one.start == other.start
         changed = [i for i, (a, b) in enumerate(zip(one.data, other.data, strict=True)) if a != b]
@@ -48,14 +76,50 @@ def test_guest_and_native_program_differ_in_the_system_calls_only(source: str) -
 @pytest.mark.compiler
 def test_a_program_that_differs_elsewhere_is_found_out(tmp_path: Path) -> None:
     needs_compiler()
-    pair = programs.prepare(QUICK)
+    pair = targets.prepare(QUICK)
     changed = bytearray(pair.native.read_bytes())
     text = next(s for s in pair.guest.segments if s.access & vx32py.Access.EXECUTE)
     at = changed.find(bytes(text.data[:32]))
     changed[at] ^= 1
     other = tmp_path / "changed"
     other.write_bytes(changed)
-    assert programs.differences(programs.Pair(pair.guest, other, "echo")) == [text.start]
+    assert targets.differences(targets.Pair(pair.guest, other, "echo")) == [text.start]
+
+
+def test_every_recipe_takes_its_sources_from_pinned_archives() -> None:
+    for recipe in recipes.RECIPES.values():
+        assert (recipes.DRIVERS / f"{recipe.driver}.c").is_file()
+        for package in recipe.packages:
+            archive = sources.ARCHIVES[package]
+            assert len(bytes.fromhex(archive.sha256)) == 32
+            assert archive.file.startswith(f"{package}_")
+    assert {program.upstream for program in programs.PROGRAMS if program.upstream} == set(recipes.RECIPES)
+
+
+def test_an_archive_with_another_digest_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forged = tmp_path / "forged"
+    forged.write_bytes(b"not the archive")
+    monkeypatch.setattr(sources, "BUILD", tmp_path / "sources")
+    monkeypatch.setattr(sources, "_download", lambda archive, folder: forged)
+    sources._fetched.cache_clear()
+    try:
+        with pytest.raises(sources.SourceUnavailable, match="SHA-256"):
+            sources.fetch("zlib")
+        assert not (tmp_path / "sources").exists()
+    finally:
+        sources._fetched.cache_clear()
+
+
+def test_names_are_unique_and_bars_name_what_is_measured() -> None:
+    names = [*(program.name for program in programs.PROGRAMS), *host.names()]
+    assert len(names) == len(set(names))
+    everything = results.Results(FACTS, quick=False, rounds=1)
+    everything.rows = [made_up(p.name, 1.0, 1.0, qemu=1.0, wasm=1.0) for p in programs.PROGRAMS]
+    everything.figures = [results.Figure(name, "x", (1.0,)) for name in host.names()]
+    assert all(verdict.value == pytest.approx(1.0) for verdict in bars.judge(everything))
+
+
+# -- what is measured ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.compiler
@@ -63,29 +127,172 @@ def test_a_program_that_differs_elsewhere_is_found_out(tmp_path: Path) -> None:
 def test_a_measurement_has_pairs_and_says_where_the_time_goes() -> None:
     needs_compiler()
     needs_jit()
-    row = bench.measure(QUICK, 2, lambda line: None)
+    row = bench.measure(QUICK, 2, silently, chosen=("native", "guest"))
     assert not row.remark
-    assert len(row.native) == len(row.guest) == len(row.idle_native) == len(row.idle_guest) == 2
-    assert row.guest[0].output == row.native[0].output == b"a b\n" * 2
-    assert row.guest[0].fragments > 0
-    assert row.guest[0].calls >= 2
-    assert all(ratio > 0 for ratio in row.ratios("wall"))
-    page = report.markdown([row], ["a fact"])
+    assert {column: len(runs) for column, runs in row.runs.items()} == {"native": 2, "guest": 2}
+    assert {column: len(runs) for column, runs in row.idle.items()} == {"native": 2, "guest": 2}
+    guest, native = row.runs["guest"][0], row.runs["native"][0]
+    assert guest.output == native.output == b"a b\n" * 2
+    assert guest.translating >= 0
+    assert guest.calls >= 2
+    assert all(ratio > 0 for ratio in row.ratios(attribute="wall"))
+    page = report.markdown(results.Results(FACTS, quick=False, rounds=2, rows=[row]))
     assert "| echo |" in page
     assert "* a fact" in page
 
 
 @pytest.mark.compiler
+@pytest.mark.ldt
+@pytest.mark.slow
+def test_all_ways_to_run_a_program_print_the_same() -> None:
+    needs_compiler()
+    needs_jit()
+    program = next(each for each in programs.PROGRAMS if each.name == "primes")
+    row = bench.measure(program, 1, silently, quick=True)
+    assert not row.remark
+    outputs = {column: runs[0].output for column, runs in row.runs.items()}
+    assert {"native", "guest"} <= set(outputs)
+    assert len(set(outputs.values())) == 1
+    assert set(outputs) | set(row.missing) == set(columns.COLUMNS)
+    assert ("qemu" in outputs) == (shutil.which(columns.QEMU) is not None)
+    if "zig" in _compile.compilers():
+        assert ("wasm" in outputs) == (find_spec("wasmtime") is not None)
+
+
+@pytest.mark.compiler
+@pytest.mark.ldt
+def test_another_output_ends_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_compiler()
+    needs_jit()
+    monkeypatch.setattr(columns, "guest", lambda pair: lambda args, stdin, repeat: sample(1.0, b"wrong"))
+    row = bench.measure(QUICK, 2, silently, chosen=("native", "guest"))
+    assert "output differs" in row.remark
+    assert "guest" not in row.runs
+
+
+@pytest.mark.compiler
 def test_what_cannot_be_measured_is_a_remark() -> None:
-    row = bench.measure(programs.Program("gone", "examples/gone.c", (), ()), 1, lambda line: None)
+    row = bench.measure(programs.Program("gone", "examples/gone.c", (), ()), 1, silently)
     assert "examples/gone.c" in row.remark
-    assert "| gone |" in report.markdown([row], [])
+    page = report.markdown(results.Results(FACTS, quick=False, rounds=1, rows=[row]))
+    assert "| gone |" in page
+    assert row.remark in page
+
+
+def test_a_source_that_cannot_be_had_is_a_remark(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(package: str) -> Path:
+        raise sources.SourceUnavailable(f"{package}: no network")
+
+    monkeypatch.setattr(sources, "fetch", refuse)
+    program = next(each for each in programs.PROGRAMS if each.upstream == "inflate")
+    assert bench.measure(program, 1, silently).remark == "zlib: no network"
+
+
+@pytest.mark.compiler
+@pytest.mark.ldt
+def test_the_host_side_of_calls_faults_and_creation_can_be_measured() -> None:
+    needs_compiler()
+    needs_jit()
+    for words in ("system call", "page fault", "guest created"):
+        measurement = next(each for each in host.MEASUREMENTS if words in each.name)
+        figure = host.measure(measurement, 1, quick=True)
+        assert len(figure.values) == 1, figure.remark
+
+
+# -- what is reported ------------------------------------------------------------------------------------------------
+
+
+def test_ratios_are_those_of_neighbours_and_work_is_without_starting() -> None:
+    row = results.Row(programs.PROGRAMS[0])
+    row.runs = {"native": [sample(2.0), sample(4.0)], "guest": [sample(3.0), sample(5.0)]}
+    row.idle = {"native": [sample(1.0)], "guest": [sample(1.0)]}
+    assert row.ratios() == [1.5, 1.25]
+    assert row.at_work() == [2.0, 4 / 3]
+    assert row.best() == pytest.approx(5 / 3)
+    assert row.best("qemu") is None
+    assert results.geometric_mean([0.5, 2.0]) == pytest.approx(1.0)
+    assert results.geometric_mean([]) is None
+
+
+def test_bars_are_met_missed_or_not_measured() -> None:
+    found = results.Results(FACTS, quick=False, rounds=1)
+    found.rows = [made_up("MD5 of zeros", 1.0, 1.05, qemu=4.2), made_up("jump", 1.0, 0.5)]
+    verdicts = {verdict.bar.title: verdict for verdict in bars.judge(found)}
+    expected = {
+        "compute, geometric mean": (1.05, False),
+        "compute, each": (1.05, True),
+        "qemu-i386 over vx32py, compute": (4.0, True),
+        "jump": (0.5, True),
+        "callind": (None, None),
+    }
+    for title, (value, met) in expected.items():
+        assert verdicts[title].value == pytest.approx(value)
+        assert verdicts[title].met is met
+    page = report.markdown(found)
+    assert "| compute, geometric mean | at most 1.02 | 1.05 | not met |" in page
+    assert "| callind | at most 1.4 |  | not measured |" in page
+
+
+@pytest.mark.parametrize("width", [60, 90, 200])
+def test_the_table_fits_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    found = results.Results(FACTS, quick=True, rounds=1, rows=[made_up("jump", 1.0, 0.5, qemu=2.0)])
+    found.rows.append(results.Row(programs.PROGRAMS[1], remark="there is [no] compiler"))
+    found.figures.append(results.Figure("creating", "µs", (3.0, 4.0, 8.0)))
+    report.show(found)
+    said = capsys.readouterr().out
+    assert "there is [no] compiler" in said
+    assert "3.00-8.00" in said
+    assert max(len(line.rstrip()) for line in said.splitlines() if "0.50" in line) <= width
+
+
+def test_json_holds_everything() -> None:
+    found = results.Results(FACTS, quick=True, rounds=1, rows=[made_up("jump", 1.0, 0.5, wasm=2.0)])
+    found.figures.append(results.Figure("creating", "µs", (3.0,)))
+    read = json.loads(json.dumps(results.as_json(found)))
+    (row,) = read["programs"]
+    assert row["columns"]["guest"]["ratio"] == {"median": 0.5, "low": 0.5, "high": 0.5}
+    assert row["columns"]["wasm"]["cpu"] == [2.0]
+    assert read["host"][0]["median"] == 3.0
+    assert {"aim": "jump", "limit": 1.0, "sense": "at most", "value": 0.5, "met": True} in read["bars"]
+
+
+@pytest.mark.parametrize("suffix", plot.FORMATS)
+def test_a_plot_is_drawn_and_the_same_every_time(suffix: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = results.Results(FACTS, quick=False, rounds=1, rows=[made_up("jump", 1.0, 0.5, qemu=20.0)])
+    files = [tmp_path / f"{i}{suffix}" for i in range(2)]
+    for file in files:
+        plot.draw(found, file)
+    one, other = (file.read_bytes() for file in files)
+    assert one == other
+    if suffix == ".svg":
+        assert b">jump<" in one
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
 
 
 def test_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert paper.main(["--list"]) == 0
-    assert "sha256" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert all(program.name in said for program in programs.PROGRAMS)
+    assert all(name in said for name in host.names())
+    assert paper.main(["--list", "--kind", "compute", "--only", "sha-512"]) == 0
+    assert capsys.readouterr().out.split()[:2] == ["compute", "SHA-512"]
     assert paper.main(["no such program"]) == 2
+    for wrong in (["--nonsense"], ["--columns", "native,bochs"], ["--plot", "results.gif"]):
+        with pytest.raises(SystemExit) as usage:
+            paper.main(wrong)
+        assert usage.value.code == 2
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as usage:
-        paper.main(["--nonsense"])
-    assert usage.value.code == 2
+        paper.main(["--help"])
+    assert usage.value.code == 0
+    said = capsys.readouterr().out
+    assert "examples:" in said
+    assert "reading the table:" in said

@@ -1,0 +1,221 @@
+"""The host side: what it costs to start, translate, call, fault, create guests and run several, in units of their own.
+
+Each measurement is a function that gives a value of one attempt; :func:`measure` makes several, the first of which only
+warms up. Times are wall time: these are things that somebody waits for.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import vx32py
+from conformance import busybox, guests
+from conformance.paper import programs, sources, targets
+from conformance.paper.inputs import BUILD
+from conformance.paper.results import Figure
+from jit import compiled, diskcache, translate
+from reference.isa.instruction import InvalidOpcode, TruncatedCode
+from vx32py import _compile, guest
+
+HERE: Final = Path(__file__).resolve().parent
+_PAGE: Final = 4096
+_FETCH: Final = 4096
+#: The text that a translator's speed is measured on.
+_LARGE: Final = next(each for each in programs.PROGRAMS if each.upstream == "sqlite")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something about the host side. ``attempt`` takes True for a quick look."""
+
+    name: str
+    unit: str
+    attempt: Callable[[bool], float]
+    remark: str = ""
+
+
+def measure(measurement: Measurement, rounds: int, quick: bool) -> Figure:
+    """So many attempts after one that does not count; or why there are none."""
+    try:
+        measurement.attempt(quick)
+        values = tuple(measurement.attempt(quick) for _ in range(rounds))
+    except (
+        vx32py.Vx32Error, busybox.Unavailable, sources.SourceUnavailable, compiled.BuildError, targets.NotBuilt,
+        OSError, RuntimeError,
+    ) as error:  # fmt: skip
+        return Figure(measurement.name, measurement.unit, remark=str(error))
+    return Figure(measurement.name, measurement.unit, values, measurement.remark)
+
+
+# -- in this process -------------------------------------------------------------------------------------------------
+
+
+@cache
+def _hostside() -> vx32py.Module:
+    source = HERE / "hostside.c"
+    if not source.is_file():
+        raise FileNotFoundError(f"{source.name} is not here: it is in the source tree, not in the installed package")
+    key = diskcache.key_of(*(file.read_bytes() for file in (source, *guest.files(), Path(_compile.__file__))))[:12]
+    made = BUILD / f"hostside-{key}"
+    if not made.exists():
+        _compile.compile_guest([source], made, compiler=guests.compiler())
+    return vx32py.Module.from_file(made)
+
+
+def _sandbox() -> vx32py.Sandbox:
+    table = vx32py.SystemCalls.vx()
+
+    @table.define(100, "nothing")
+    def nothing(process: vx32py.Process, value: int) -> int:
+        return value
+
+    return vx32py.Sandbox(engine="jit", calls=table)
+
+
+def _seconds(args: list[str]) -> float:
+    start = time.perf_counter()
+    _sandbox().run(_hostside(), args).check()
+    return time.perf_counter() - start
+
+
+def _call(quick: bool) -> float:
+    count = 20_000 if quick else 200_000
+    return 1e6 * (_seconds(["calls", str(count)]) - _seconds(["calls", "0"])) / count
+
+
+def _fault(quick: bool) -> float:
+    """Python gets the trap, maps the page and lets the guest go on."""
+    count = 1000 if quick else 5000
+    module = _hostside()
+    first = (module.end + (1 << 22)) & -_PAGE
+    with _sandbox().spawn(module, ["faults", hex(first), str(count)]) as process:
+        space = process.engine.space
+        start = time.perf_counter()
+        while process.run().number == vx32py.Vector.PAGE_FAULT:
+            assert process.trap is not None
+            space.map(process.trap.address & -_PAGE, _PAGE, vx32py.Access.READ | vx32py.Access.WRITE)
+        seconds = time.perf_counter() - start
+        if process.exit_code != 0:
+            raise RuntimeError(f"the guest stopped: {process.trap}")
+    return 1e6 * seconds / count
+
+
+def _creation(quick: bool) -> float:
+    count = 20 if quick else 200
+    module, box = _hostside(), _sandbox()
+    start = time.perf_counter()
+    for _ in range(count):
+        box.spawn(module, ["spin", "0"]).close()
+    return 1e6 * (time.perf_counter() - start) / count
+
+
+def _threads(quick: bool) -> float:
+    """The work that two do, each in a thread of its own, over what one does in the same time."""
+    args = ["spin", str(60_000_000 if quick else 150_000_000)]
+    before = _seconds(args)
+    threads = [threading.Thread(target=_seconds, args=(args,)) for _ in range(2)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    together = time.perf_counter() - start
+    return (before + _seconds(args)) / together
+
+
+def _translator(quick: bool) -> float:
+    """All of the code of a large program, one fragment behind the other, through the compiled translator alone."""
+    one = translate.NumbaTranslator(compiled.build(lambda seconds: None))
+    module = targets.prepare(_LARGE).guest
+    text = next(s for s in module.segments if s.access & vx32py.Access.EXECUTE)
+    code, policy = bytes(text.data), vx32py.Policy.default()
+    at, end, done = 0, min(len(code), 1 << 17 if quick else 1 << 20), 0
+    start = time.perf_counter()
+    while at < end:
+        try:
+            fragment = one.translate(code[at : at + _FETCH], text.start + at, policy, offset=_FETCH)
+        except (InvalidOpcode, TruncatedCode):  # padding, or the end of the text
+            at += 1
+        else:
+            at += fragment.length
+            done += fragment.length
+    return done / (time.perf_counter() - start) / 1e6
+
+
+def _translation_at_work(quick: bool) -> float:
+    """What a guest waits for: the same within a run, with fetching, watching and installing."""
+    module = targets.prepare(_LARGE).guest
+    result = vx32py.Sandbox(engine="jit").run(module, ["300"]).check()
+    counters = result.stats.counters
+    if not counters.guest_bytes_translated:
+        raise RuntimeError("nothing was translated: the fragments had been kept")
+    return counters.guest_bytes_translated / counters.seconds_translating / 1e6
+
+
+# -- in processes of their own ---------------------------------------------------------------------------------------
+
+_FIRST_STEP: Final = """
+import time
+start = time.perf_counter()
+import sys, vx32py
+with vx32py.Sandbox(engine="jit").spawn(sys.argv[1]) as process:
+    process.step()
+    print(time.perf_counter() - start)
+"""
+
+
+def _python(*args: str, **environment: str) -> str:
+    """What Python prints. Raises RuntimeError."""
+    env = {**os.environ, "PYTHONPATH": str(guests.ROOT), **environment}
+    done = subprocess.run([sys.executable, *args], capture_output=True, text=True, env=env, check=False)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["it failed"])[-1])
+    return done.stdout
+
+
+def _hello() -> str:
+    return str(guests.example("hello", using=guests.compiler()))
+
+
+def _first_step(**environment: str) -> Callable[[bool], float]:
+    return lambda quick: 1e3 * float(_python("-c", _FIRST_STEP, _hello(), **environment))
+
+
+def _over_python(program: Callable[[], str], *args: str) -> Callable[[bool], float]:
+    def attempt(quick: bool) -> float:
+        path = program()
+        start = time.perf_counter()
+        _python("-m", "vx32py", "run", path, *args)
+        middle = time.perf_counter()
+        _python("-c", "pass")
+        return (middle - start) / (time.perf_counter() - middle)
+
+    return attempt
+
+
+MEASUREMENTS: Final = (
+    Measurement("first instruction, nothing cached", "ms", _first_step(VX32PY_CACHE=""), "import, engine, first step"),
+    Measurement("first instruction, all cached", "ms", _first_step(), "import, engine, first step"),
+    Measurement("translation, the translator", "MB/s", _translator, "megabytes of guest code; all of SQLite"),
+    Measurement("translation, in a running guest", "MB/s", _translation_at_work, "with fetching and installing"),
+    Measurement("system call into Python and back", "µs", _call),
+    Measurement("page fault handled in Python", "µs", _fault, "trap, map a page, go on"),
+    Measurement("guest created and closed", "µs", _creation),
+    Measurement("two guests in two threads over one", "x", _threads, "work in the same time"),
+    Measurement("vx32py run hello / python -c pass", "x", _over_python(_hello), "wall time of processes"),
+    Measurement("vx32py run busybox true / python -c pass", "x", _over_python(lambda: str(busybox.fetch()), "true")),
+)
+
+
+def names() -> Iterator[str]:
+    """What there is."""
+    return (each.name for each in MEASUREMENTS)

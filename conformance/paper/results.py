@@ -1,0 +1,144 @@
+"""What was measured: rows of samples, figures of the host side, and the arithmetic on both."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from conformance.paper.columns import COLUMNS, Column, Sample
+from conformance.paper.programs import Kind, Program
+
+#: A version number for readers of :func:`as_json`.
+FORMAT: Final = 1
+
+
+@dataclass
+class Row:
+    """A program's samples in each column, one a round; and those of runs in which it only starts and ends.
+
+    ``missing`` says why a column is empty; ``remark`` why the row is, or what is wrong with it.
+    """
+
+    program: Program
+    runs: dict[Column, list[Sample]] = field(default_factory=dict)
+    idle: dict[Column, list[Sample]] = field(default_factory=dict)
+    missing: dict[Column, str] = field(default_factory=dict)
+    remark: str = ""
+
+    def ratios(self, column: Column = "guest", attribute: str = "cpu", *, over: Column = "native") -> list[float]:
+        """One column over another, of each round."""
+        pairs = zip(self.runs.get(column, []), self.runs.get(over, []), strict=False)
+        return [getattr(a, attribute) / getattr(b, attribute) for a, b in pairs if getattr(b, attribute) > 0]
+
+    def at_work(self, column: Column = "guest", *, over: Column = "native") -> list[float]:
+        """The same without starting and ending: less the medians of runs that do nothing else."""
+        if self.program.repeat > 1:
+            return []
+        pairs = zip(self.runs.get(column, []), self.runs.get(over, []), strict=False)
+        starts = [median(self.idle.get(each, [])) for each in (column, over)]
+        return [(a.cpu - starts[0]) / (b.cpu - starts[1]) for a, b in pairs if a.cpu > starts[0] and b.cpu > starts[1]]
+
+    def best(self, column: Column = "guest", *, over: Column = "native") -> float | None:
+        """The ratio that bars and means use: at work, where the program can be idle, else the whole."""
+        found = self.at_work(column, over=over) or self.ratios(column, over=over)
+        return statistics.median(found) if found else None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the host side: the median of several, the lowest and the highest; or a remark instead."""
+
+    name: str
+    unit: str
+    values: tuple[float, ...] = ()
+    remark: str = ""
+
+    @property
+    def value(self) -> float | None:
+        """The median."""
+        return statistics.median(self.values) if self.values else None
+
+
+@dataclass
+class Results:
+    """Everything that one run of the evaluation found out. ``facts`` describe the machine, one a line."""
+
+    facts: list[str]
+    quick: bool
+    rounds: int
+    rows: list[Row] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+
+    def row(self, name: str) -> Row | None:
+        """The row of a name, if it was measured."""
+        return next((row for row in self.rows if row.program.name == name and row.runs.get("guest")), None)
+
+    def of_kind(self, kind: Kind) -> list[Row]:
+        """All rows of a kind that were measured."""
+        return [row for row in self.rows if row.program.kind == kind and row.runs.get("guest")]
+
+    def figure(self, name: str) -> float | None:
+        """The median of a figure of the host side, if it was measured."""
+        return next((figure.value for figure in self.figures if figure.name == name), None)
+
+
+def median(samples: Sequence[Sample], attribute: str = "cpu") -> float:
+    """The median of an attribute; 0 of no samples."""
+    return statistics.median(getattr(sample, attribute) for sample in samples) if samples else 0.0
+
+
+def geometric_mean(values: Iterable[float]) -> float | None:
+    """None of nothing."""
+    logarithms = [math.log(value) for value in values]
+    return math.exp(statistics.fmean(logarithms)) if logarithms else None
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Everything, as what JSON has: seconds of every run, ratios with median and spread."""
+    from conformance.paper.bars import judge
+
+    return {
+        "format": FORMAT,
+        "facts": results.facts,
+        "quick": results.quick,
+        "rounds": results.rounds,
+        "programs": [_row(row) for row in results.rows],
+        "host": [
+            {"name": f.name, "unit": f.unit, "median": f.value, "values": list(f.values), "remark": f.remark}
+            for f in results.figures
+        ],
+        "bars": [
+            {"aim": v.bar.title, "limit": v.bar.limit, "sense": v.bar.sense, "value": v.value, "met": v.met}
+            for v in judge(results)
+        ],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.program.name,
+        "kind": row.program.kind,
+        "remark": row.remark,
+        "columns": {column: _column(row, column) for column in COLUMNS if row.runs.get(column)},
+        "missing": row.missing,
+    }
+
+
+def _column(row: Row, column: Column) -> dict[str, Any]:
+    samples = row.runs[column]
+    return {
+        "cpu": [sample.cpu for sample in samples],
+        "wall": [sample.wall for sample in samples],
+        "idle_cpu": [sample.cpu for sample in row.idle.get(column, [])],
+        "ratio": spread(row.ratios(column)),
+        "ratio_at_work": spread(row.at_work(column)),
+        "ratio_wall": spread(row.ratios(column, "wall")),
+    } | ({"translating": median(samples, "translating"), "calls": samples[-1].calls} if column == "guest" else {})
+
+
+def spread(values: Sequence[float]) -> dict[str, float] | None:
+    """Median, lowest and highest."""
+    return {"median": statistics.median(values), "low": min(values), "high": max(values)} if values else None
