@@ -152,9 +152,9 @@ def _byte_lines(head: str, content: bytes) -> Iterator[str]:
 
 
 def _flag_names(mask: int) -> str:
-    """Letters, or a number where there are bits that have no letter."""
+    """Letters, or a number where there are bits that have no letter; its 0x tells A, C and D from flags."""
     name = eflags.name(mask)
-    return name if eflags.parse(name.lower()) == mask else f"{mask:08x}"
+    return name if eflags.parse(name.lower()) == mask else f"{mask:#010x}"
 
 
 def _trap_text(trap: Trap) -> str:

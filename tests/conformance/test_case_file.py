@@ -147,3 +147,9 @@ def test_a_bad_file_is_refused_with_the_line_and_the_reason(text: str, message: 
 def test_a_label_of_two_lines_is_refused() -> None:
     with pytest.raises(ValueError, match="label of a case is one line"):
         dumps(dataclasses.replace(CASE, label="one\ntwo"))
+
+
+@pytest.mark.parametrize("highest", [0xA, 0xC, 0xD])
+def test_masks_that_begin_with_a_letter_were_taken_for_flags(highest: int) -> None:
+    case = dataclasses.replace(CASE, undefined=highest << 28)
+    assert loads(dumps(case, None)) == (case, None)
