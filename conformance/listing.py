@@ -24,11 +24,12 @@ def _policy(groups: frozenset[Group], thread_pointer: bool) -> Policy:
 
 def instructions_of(case: Case) -> tuple[Instruction, ...]:
     """The instructions of a case's code one behind the other; up to the first bytes that are none."""
-    return _instructions(case.code, case.eip, policy_of(case))
+    return decode_all(case.code, case.eip, policy_of(case))
 
 
 @lru_cache(maxsize=64)
-def _instructions(code: bytes, eip: int, policy: Policy) -> tuple[Instruction, ...]:
+def decode_all(code: bytes, eip: int, policy: Policy) -> tuple[Instruction, ...]:
+    """The instructions of some code, in the order of addresses; up to the first bytes that are none."""
     found: list[Instruction] = []
     position = 0
     while position < len(code):

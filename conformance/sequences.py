@@ -23,10 +23,10 @@ from conformance.cases import BATCH, Batch, batch_of_states, states_for
 from conformance.dice import Dice
 from conformance.encodings import DOUBLE_SHIFTS, POLICY, Shape, encode, shapes
 from conformance.guest_code import Branch, Piece, lay_out
+from conformance.listing import decode_all
 from conformance.states import States
-from reference.isa.decode import decode
 from reference.isa.encoding import Space
-from reference.isa.instruction import DecodeError, Instruction, Kind
+from reference.isa.instruction import Kind
 from reference.isa.lookup import FORMS, ImmediateRule
 from reference.policy import Group
 from reference.registers import EBP, ECX, EDI, ESI, ESP
@@ -112,23 +112,10 @@ class _Writer:
         return [self.instruction(quiet=quiet) for _ in range(self.rng.randint(1, most))]
 
 
-def decode_all(code: bytes, eip: int) -> tuple[Instruction, ...]:
-    """The instructions of some code, in the order of addresses."""
-    found: list[Instruction] = []
-    position = 0
-    while position < len(code):
-        try:
-            found.append(decode(code[position : position + 15], eip + position, POLICY))
-        except DecodeError:
-            break
-        position += found[-1].length
-    return tuple(found)
-
-
 def finish(label: str, code: bytes, eip: int, rng: random.Random, count: int) -> Batch:
     """The batch: registers that are pointers as often as not, a stack, and data about where they point."""
-    instructions = decode_all(code, eip)
-    states = states_for(instructions or decode_all(b"\x90", eip), Dice(rng), count)
+    instructions = decode_all(code, eip, POLICY)
+    states = states_for(instructions or decode_all(b"\x90", eip, POLICY), Dice(rng), count)
     point_at_data(states)
     made = batch_of_states(label, code, eip, instructions, states)
     mask = 0

@@ -70,10 +70,12 @@ class EngineBench(Bench):
         self.space.close()
 
 
-def bench_of(name: str, policy: Policy, *, stepping: bool = False) -> EngineBench:
+def bench_of(name: str, policy: Policy, *, stepping: bool = False, low_memory: bool = True) -> EngineBench:
     """A bench with an engine of :mod:`vx32py._engines`."""
     engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=policy)
-    return EngineBench(lambda space, policy: engine, policy, lambda limit: engine.space, stepping=stepping)
+    return EngineBench(
+        lambda space, policy: engine, policy, lambda limit: engine.space, stepping=stepping, low_memory=low_memory
+    )
 
 
 class EngineOracle:

@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
-from conformance import case_file, oracles, translate
+from conformance import case_file, isa, oracles, translate
 from conformance.campaign.finding import Finding
 from conformance.campaign.isolation import Isolated
 from conformance.campaign.local import Done, LocalRunner
@@ -31,16 +31,8 @@ _PATIENCE: Final = 60.0
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(isa.Task):
     """A task of a kind with a bug: ``kind`` is the name of the bug, a blank, and the kind."""
-
-    kind: str
-    seed: int
-    shard: int
-    count: int
-    oracles: tuple[str, ...]
-    skip: frozenset[int] = frozenset()
-    rows: frozenset[int] | None = None
 
     @property
     def module(self) -> Any:

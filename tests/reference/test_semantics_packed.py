@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from conformance.case import DATA, DATA_END, ENTRY, LIMIT, READ_ONLY, STACK, Case
-from conformance.oracles.engines import EngineBench
+from conformance.oracles.engines import EngineBench, bench_of
 from conformance.outcome import differences, report
 from reference.engines import ReferenceEngine
 from reference.flags import STATUS
@@ -308,8 +308,7 @@ SECTIONS: Final = _sections()
 
 
 def _bench(name: str, *, stepping: bool) -> EngineBench:
-    engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=Policy.everything())
-    return EngineBench(lambda s, p: engine, make_space=lambda n: engine.space, low_memory=False, stepping=stepping)
+    return bench_of(name, Policy.everything(), stepping=stepping, low_memory=False)
 
 
 @pytest.mark.parametrize("section", sorted(SECTIONS))

@@ -15,7 +15,7 @@ import pytest
 from asm import assemble
 
 from conformance.case import CODE, DATA, DATA_END, ENTRY, LIMIT, READ_ONLY, STACK, Case
-from conformance.oracles.engines import EngineBench
+from conformance.oracles.engines import EngineBench, bench_of
 from conformance.outcome import Outcome, changes, differences, report
 from reference.engines import ReferenceEngine
 from reference.policy import Policy
@@ -47,11 +47,8 @@ def compare(request: pytest.FixtureRequest) -> Iterator[Compare]:
     reason = _engines.unavailable(name)
     if reason is not None:
         pytest.skip(f"the {name} engine cannot run here: {reason}")
-    engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=Policy.everything())
-    engine.set_thread_pointer(0x33, DATA + 0x1008)
-    oracle = EngineBench(
-        lambda s, p: engine, make_space=lambda n: engine.space, low_memory=False, stepping=way == "stepping"
-    )
+    oracle = bench_of(name, Policy.everything(), stepping=way == "stepping", low_memory=False)
+    oracle.engine.set_thread_pointer(0x33, DATA + 0x1008)
     ours = EngineBench(ReferenceEngine)
     ours.engine.set_thread_pointer(0x33, DATA + 0x1008)
 

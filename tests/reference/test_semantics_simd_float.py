@@ -19,8 +19,8 @@ import host_cpu
 import pytest
 from float_operands import INTEGERS, addend, anything, ordinary, related
 
-from conformance.case import DATA, DATA_END, ENTRY, LIMIT, STACK, Case
-from conformance.oracles.engines import EngineBench
+from conformance.case import DATA, DATA_END, ENTRY, STACK, Case
+from conformance.oracles.engines import EngineBench, bench_of
 from conformance.outcome import Outcome, differences, report
 from reference.engines import ReferenceEngine
 from reference.flags import STATUS
@@ -283,8 +283,7 @@ def test_floating_point_instructions_agree(name: str, family_name: str) -> None:
     reason = _engines.unavailable(name)
     if reason is not None:
         pytest.skip(f"the {name} engine cannot run here: {reason}")
-    engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=Policy.everything())
-    oracle = EngineBench(lambda s, p: engine, make_space=lambda n: engine.space, low_memory=False, stepping=False)
+    oracle = bench_of(name, Policy.everything(), low_memory=False)
     ours = EngineBench(ReferenceEngine)
     failures: list[str] = []
     completed: Counter[str] = Counter()

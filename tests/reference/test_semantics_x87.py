@@ -9,7 +9,7 @@ import pytest
 from x87_cases import ENVIRONMENT, FUNCTIONS, SIGN, X87_ROWS, Draw, bits_of, registers_of, status_of
 
 from conformance.case import DATA_END, LIMIT, READ_ONLY, Case
-from conformance.oracles.engines import EngineBench
+from conformance.oracles.engines import EngineBench, bench_of
 from conformance.outcome import differences, report
 from reference.engines import ReferenceEngine
 from reference.isa.instruction import Row
@@ -30,10 +30,7 @@ class Pair:
     """The processor, by way of the native engine, and the reference engine."""
 
     def __init__(self) -> None:
-        engine = _engines.create("jit", limit=LIMIT, budget=LIMIT, policy=Policy.everything())
-        self.processor = EngineBench(
-            lambda space, policy: engine, make_space=lambda limit: engine.space, low_memory=False, stepping=False
-        )
+        self.processor = bench_of("jit", Policy.everything(), low_memory=False)
         self.reference = EngineBench(ReferenceEngine)
 
     def check(self, case: Case) -> None:

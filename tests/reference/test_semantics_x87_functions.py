@@ -12,8 +12,8 @@ from fractions import Fraction
 import pytest
 from x87_cases import BIAS, FUNCTIONS, INTEGER_BIT, ONE, SIGN, X87_ROWS, Draw, distance, registers_of, status_of
 
-from conformance.case import LIMIT, Case
-from conformance.oracles.engines import EngineBench
+from conformance.case import Case
+from conformance.oracles.engines import EngineBench, bench_of
 from conformance.outcome import Outcome, differences, report
 from reference import transcendental
 from reference.engines import ReferenceEngine
@@ -33,10 +33,7 @@ def benches() -> Iterator[tuple[EngineBench, EngineBench]]:
     reason = _engines.unavailable("jit")
     if reason is not None:
         pytest.skip(reason)
-    engine = _engines.create("jit", limit=LIMIT, budget=LIMIT, policy=Policy.everything())
-    processor = EngineBench(
-        lambda space, policy: engine, make_space=lambda limit: engine.space, low_memory=False, stepping=False
-    )
+    processor = bench_of("jit", Policy.everything(), low_memory=False)
     reference = EngineBench(ReferenceEngine)
     yield processor, reference
     processor.close()

@@ -59,6 +59,23 @@ MAYBE_UNUSED static unsigned char *read_input(size_t *size)
     return p;
 }
 
+/* The main function of a codec: `-c SIZE` encodes, if it can; TIMES decodes standard input so often, and prints the digest. */
+MAYBE_UNUSED static int run_codec(int argc, char **argv, void (*encode)(unsigned size),
+                                  void (*decode)(unsigned char *input, size_t size))
+{
+    if (encode && argc == 3 && !strcmp(argv[1], "-c")) {
+        encode((unsigned)atoi(argv[2]));
+    } else {
+        size_t size;
+        unsigned char *input = read_input(&size);
+
+        for (int times = argc > 1 ? atoi(argv[1]) : 1; times > 0; times--)
+            decode(input, size);
+        printf("%08x\n", (unsigned)digest_of_output);
+    }
+    return 0;
+}
+
 MAYBE_UNUSED static uint32_t noise(void)
 {
     static uint32_t state = 20080625;

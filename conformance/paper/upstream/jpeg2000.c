@@ -109,15 +109,5 @@ static void decode(unsigned char *input, size_t size)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3 && !strcmp(argv[1], "-c")) {
-        encode((unsigned)atoi(argv[2]));
-    } else {
-        size_t size;
-        unsigned char *input = read_input(&size);
-
-        for (int times = argc > 1 ? atoi(argv[1]) : 1; times > 0; times--)
-            decode(input, size);
-        printf("%08x\n", (unsigned)digest_of_output);
-    }
-    return 0;
+    return run_codec(argc, argv, encode, decode);
 }

@@ -95,6 +95,15 @@ class Operation:
         if any(isinstance(operand, Register) and operand.file is File.MMX for operand in operands):
             self.run = _among_mmx_registers(run)
 
+    def two_sources(self) -> tuple[int, int]:
+        """The sources of a vector instruction: the first is the destination, unless VEX names another (SDM volume 1,
+        section 14.1.2)."""
+        return (self.source(), self.third()) if self.vex else (self.load(), self.source())
+
+    def control(self) -> int:
+        """What stands behind :meth:`two_sources`: an immediate, or a register that says how."""
+        return self.fourth() if self.vex else self.third()
+
     def set_size(self, size: int) -> None:
         """Choose the width that ``bits``, ``mask`` and ``sign`` describe."""
         self.size = size

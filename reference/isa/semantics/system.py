@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 from reference.cpuid import cpuid as virtual_cpuid
 from reference.cpuid import xcr0
@@ -50,7 +50,7 @@ def xgetbv(m: Machine, op: Operation) -> int:
 @semantics("rdrand", "rdseed")
 def rdrand(m: Machine, op: Operation) -> int:
     """A random number; CF tells that there was one, all other status flags are cleared."""
-    op.store(secrets.randbits(op.bits))
+    op.store(int.from_bytes(os.urandom(op.size), "little"))
     m.words[EFLAGS] = m.words[EFLAGS] & ~STATUS | CF
     return op.next
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reference.isa.semantics.machine import Machine
-from reference.isa.semantics.operation import Operation
-from reference.isa.semantics.registry import semantics
+from reference.isa.semantics.packed.form import one_source, one_source_control, two_sources
 
 
 def _multiply(a: int, b: int) -> int:
@@ -78,56 +76,41 @@ def _number(state: bytes) -> int:
     return int.from_bytes(state, "little")
 
 
-def _state_and_key(op: Operation) -> tuple[int, int]:
-    return (op.source(), op.third()) if op.vex else (op.load(), op.source())
-
-
-@semantics("aesenc", "vaesenc")
-def aesenc(m: Machine, op: Operation) -> int:
+@two_sources("aesenc", "vaesenc")
+def aesenc(state: int, key: int, size: int) -> int:
     """A round of encryption."""
-    state, key = _state_and_key(op)
-    op.store(_number(_mixed(_permuted(state, _SHIFT_ROWS, _SUBSTITUTE), _MIX)) ^ key)
-    return op.next
+    return _number(_mixed(_permuted(state, _SHIFT_ROWS, _SUBSTITUTE), _MIX)) ^ key
 
 
-@semantics("aesenclast", "vaesenclast")
-def aesenclast(m: Machine, op: Operation) -> int:
+@two_sources("aesenclast", "vaesenclast")
+def aesenclast(state: int, key: int, size: int) -> int:
     """The last round of encryption, which does not mix columns."""
-    state, key = _state_and_key(op)
-    op.store(_number(_permuted(state, _SHIFT_ROWS, _SUBSTITUTE)) ^ key)
-    return op.next
+    return _number(_permuted(state, _SHIFT_ROWS, _SUBSTITUTE)) ^ key
 
 
-@semantics("aesdec", "vaesdec")
-def aesdec(m: Machine, op: Operation) -> int:
+@two_sources("aesdec", "vaesdec")
+def aesdec(state: int, key: int, size: int) -> int:
     """A round of decryption in the order of the equivalent inverse cipher (FIPS 197, section 5.3.5)."""
-    state, key = _state_and_key(op)
-    op.store(_number(_mixed(_permuted(state, _SHIFT_ROWS_BACK, _SUBSTITUTE_BACK), _MIX_BACK)) ^ key)
-    return op.next
+    return _number(_mixed(_permuted(state, _SHIFT_ROWS_BACK, _SUBSTITUTE_BACK), _MIX_BACK)) ^ key
 
 
-@semantics("aesdeclast", "vaesdeclast")
-def aesdeclast(m: Machine, op: Operation) -> int:
+@two_sources("aesdeclast", "vaesdeclast")
+def aesdeclast(state: int, key: int, size: int) -> int:
     """The last round of decryption, which does not mix columns."""
-    state, key = _state_and_key(op)
-    op.store(_number(_permuted(state, _SHIFT_ROWS_BACK, _SUBSTITUTE_BACK)) ^ key)
-    return op.next
+    return _number(_permuted(state, _SHIFT_ROWS_BACK, _SUBSTITUTE_BACK)) ^ key
 
 
-@semantics("aesimc", "vaesimc")
-def aesimc(m: Machine, op: Operation) -> int:
+@one_source("aesimc", "vaesimc")
+def aesimc(key: int, size: int) -> int:
     """The inverse of MixColumns: makes a round key for encryption one for decryption."""
-    op.store(_number(_mixed(op.source().to_bytes(16, "little"), _MIX_BACK)))
-    return op.next
+    return _number(_mixed(key.to_bytes(16, "little"), _MIX_BACK))
 
 
-@semantics("aeskeygenassist", "vaeskeygenassist")
-def aeskeygenassist(m: Machine, op: Operation) -> int:
+@one_source_control("aeskeygenassist", "vaeskeygenassist")
+def aeskeygenassist(key: int, round_constant: int, size: int) -> int:
     """Of the second and the fourth word of the source, each: the word substituted, and that rotated with the immediate."""
-    words = bytes(_SUBSTITUTE[byte] for byte in op.source().to_bytes(16, "little"))
-    round_constant = op.third()
+    words = bytes(_SUBSTITUTE[byte] for byte in key.to_bytes(16, "little"))
     result = b""
     for word in (words[4:8], words[12:16]):
         result += word + bytes([word[1] ^ round_constant, word[2], word[3], word[0]])
-    op.store(_number(result))
-    return op.next
+    return _number(result)

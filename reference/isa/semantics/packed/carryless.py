@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from reference.isa.semantics.machine import Machine
-from reference.isa.semantics.operation import Operation
-from reference.isa.semantics.registry import semantics
+from reference.isa.semantics.packed.form import two_sources_control
+from reference.isa.semantics.packed.lanes import MASK64
 
 
 def product(a: int, b: int) -> int:
@@ -17,14 +16,11 @@ def product(a: int, b: int) -> int:
     return result
 
 
-@semantics("pclmulqdq", "vpclmulqdq")
-def pclmulqdq(m: Machine, op: Operation) -> int:
+@two_sources_control("pclmulqdq", "vpclmulqdq")
+def pclmulqdq(a: int, b: int, halves: int, size: int) -> int:
     """The product of one half of each source: bits 0 and 4 of the immediate take the upper ones."""
-    a, b, halves = (op.source(), op.third(), op.fourth()) if op.vex else (op.load(), op.source(), op.third())
     if halves & 1:
         a >>= 64
     if halves & 0x10:
         b >>= 64
-    half = (1 << 64) - 1
-    op.store(product(a & half, b & half))
-    return op.next
+    return product(a & MASK64, b & MASK64)

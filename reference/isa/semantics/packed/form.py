@@ -60,10 +60,7 @@ def two_sources(*mnemonics: str) -> Callable[[Binary], Binary]:
 
     def register(function: Binary) -> Binary:
         def run(m: Machine, op: Operation) -> int:
-            if op.vex:
-                op.store(function(op.source(), op.third(), op.size))
-            else:
-                op.store(function(op.load(), op.source(), op.size))
+            op.store(function(*op.two_sources(), op.size))
             return op.next
 
         semantics(*mnemonics)(run)
@@ -77,10 +74,7 @@ def two_sources_control(*mnemonics: str) -> Callable[[Ternary], Ternary]:
 
     def register(function: Ternary) -> Ternary:
         def run(m: Machine, op: Operation) -> int:
-            if op.vex:
-                op.store(function(op.source(), op.third(), op.fourth(), op.size))
-            else:
-                op.store(function(op.load(), op.source(), op.third(), op.size))
+            op.store(function(*op.two_sources(), op.control(), op.size))
             return op.next
 
         semantics(*mnemonics)(run)

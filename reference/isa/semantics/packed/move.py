@@ -96,10 +96,8 @@ def _move_half(place: int, combine: Binary) -> Semantics:
     def run(m: Machine, op: Operation) -> int:
         if isinstance(op.operands[0], Memory):
             op.store(op.source() >> place & MASK64)
-        elif op.vex:
-            op.store(combine(op.source(), op.third(), op.size))
         else:
-            op.store(combine(op.load(), op.source(), op.size))
+            op.store(combine(*op.two_sources(), op.size))
         return op.next
 
     return run

@@ -300,10 +300,7 @@ semantics("pextrd", "vpextrd", "extractps", "vextractps")(_extract(U32))
 @semantics("insertps", "vinsertps")
 def insertps(m: Machine, op: Operation) -> int:
     """A lane of 32 bits, of a register any (bits 7:6 of control), to any place (bits 5:4); then zero what bits 3:0 say."""
-    if op.vex:
-        a, b, control = op.source(), op.third(), op.fourth()
-    else:
-        a, b, control = op.load(), op.source(), op.third()
+    (a, b), control = op.two_sources(), op.control()
     if not isinstance(op.operands[-2], Memory):
         b >>= 32 * (control >> 6)
     lanes = list(U32.split(a, op.size))

@@ -17,11 +17,9 @@ from reference.isa.semantics.simd.form import (
     PACKED,
     SCALAR,
     binary,
-    immediate,
     packed,
     packed_binary,
     scalar,
-    two_sources,
     unary,
 )
 from reference.isa.semantics.simd.lane import (
@@ -100,7 +98,7 @@ def _horizontal(form: Format, lane: Lane) -> Semantics:
     row = LANES[form.bits]
 
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
+        first, second = op.two_sources()
         lanes: list[int] = []
         for a, b in zip(row.blocks(first, op.size), row.blocks(second, op.size), strict=True):
             lanes += a + b
@@ -119,8 +117,8 @@ def _dot_product(form: Format) -> Semantics:
     width = 16 // row.size
 
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
-        chosen = immediate(op)
+        first, second = op.two_sources()
+        chosen = op.control()
         rule = control(m)
 
         def step(lane: Lane, pairs: list[tuple[int, int]], selected: int = -1) -> list[int]:
@@ -177,8 +175,8 @@ def _round_packed(form: Format) -> Semantics:
 
 def _round_scalar(form: Format) -> Semantics:
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
-        return scalar(m, op, form, _round(immediate(op) & 15), first, second)
+        first, second = op.two_sources()
+        return scalar(m, op, form, _round(op.control() & 15), first, second)
 
     return run
 

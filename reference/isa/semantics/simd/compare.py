@@ -9,7 +9,7 @@ from reference.floating import Format, compare
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.registry import Semantics, semantics
-from reference.isa.semantics.simd.form import PACKED, SCALAR, binary, immediate, packed, scalar, two_sources
+from reference.isa.semantics.simd.form import PACKED, SCALAR, binary, packed, scalar
 from reference.isa.semantics.simd.lane import QUIET, SIGNALLING, ZERO, Lane, Result, operand
 from reference.isa.semantics.simd.mxcsr import DENORMAL, INVALID, Control, control, settle
 from reference.registers import EFLAGS
@@ -74,16 +74,16 @@ _LANES: Final = tuple(
 
 def _lane(op: Operation) -> Lane:
     """What the immediate chooses: without VEX, one of the first eight."""
-    return _LANES[immediate(op) & (31 if op.vex else 7)]
+    return _LANES[op.control() & (31 if op.vex else 7)]
 
 
 def _compare_packed(form: Format) -> Semantics:
-    return lambda m, op: packed(m, op, form, (_lane(op),), *two_sources(op))
+    return lambda m, op: packed(m, op, form, (_lane(op),), *op.two_sources())
 
 
 def _compare_scalar(form: Format) -> Semantics:
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
+        first, second = op.two_sources()
         return scalar(m, op, form, _lane(op), first, first, second)
 
     return run

@@ -14,7 +14,7 @@ from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
 from reference.isa.semantics.packed.lanes import S32
 from reference.isa.semantics.registry import semantics
-from reference.isa.semantics.simd.form import LANES, two_sources
+from reference.isa.semantics.simd.form import LANES
 from reference.isa.semantics.simd.lane import INFINITY, QUIET, ZEROS, Result, first_nan, operand, rounded
 from reference.isa.semantics.simd.mxcsr import DENORMAL, INVALID, PRECISION, Control, control, settle
 from reference.registers import MASK32
@@ -109,7 +109,7 @@ def _scalar(name: str, conversion: Conversion) -> None:
     mask = (1 << conversion.target) - 1
 
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
+        first, second = op.two_sources()
         op.store(first & ~mask | _convert(m, op, conversion, control(m), 1, second))
         return op.next
 

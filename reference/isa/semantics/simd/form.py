@@ -55,16 +55,6 @@ def scalar(m: Machine, op: Operation, form: Format, lane: Lane, rest: int, *sour
     return op.next
 
 
-def two_sources(op: Operation) -> tuple[int, int]:
-    """The sources of an instruction of which the first is the destination, unless VEX names another."""
-    return (op.source(), op.third()) if op.vex else (op.load(), op.source())
-
-
-def immediate(op: Operation) -> int:
-    """The immediate behind :func:`two_sources`."""
-    return op.fourth() if op.vex else op.third()
-
-
 def unary(name: str, lane: Lane, forms: tuple[str, ...] = ("ps", "pd", "ss", "sd")) -> None:
     """Define an operation on one source. The scalar instructions have a first source too, for its other lanes."""
     for suffix in forms:
@@ -78,7 +68,7 @@ def _packed_unary(form: Format, lane: Lane) -> Semantics:
 
 def _scalar_unary(form: Format, lane: Lane) -> Semantics:
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
+        first, second = op.two_sources()
         return scalar(m, op, form, lane, first, second)
 
     return run
@@ -94,12 +84,12 @@ def binary(name: str, lane: Lane) -> None:
 
 def packed_binary(form: Format, *lanes: Lane) -> Semantics:
     """An instruction on two sources whose lanes, if of several kinds, take turns."""
-    return lambda m, op: packed(m, op, form, lanes, *two_sources(op))
+    return lambda m, op: packed(m, op, form, lanes, *op.two_sources())
 
 
 def _scalar_binary(form: Format, lane: Lane) -> Semantics:
     def run(m: Machine, op: Operation) -> int:
-        first, second = two_sources(op)
+        first, second = op.two_sources()
         return scalar(m, op, form, lane, first, first, second)
 
     return run
