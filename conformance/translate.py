@@ -27,7 +27,7 @@ from conformance.outcome import Outcome, changes
 from reference.isa.instruction import DecodeError, InvalidOpcode, TruncatedCode
 from reference.isa.lookup import FORMS
 from reference.policy import Group, Policy, with_needs
-from reference.registers import ECX, EDX, EIP, MASK32
+from reference.registers import EBX, ECX, EDX, EIP, MASK32
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Vector, page_fault, processor_trap
 from vx32py._errors import UnsupportedHost
@@ -38,6 +38,8 @@ __all__ = ["Divergence", "ShardResult", "Task", "available", "case_of", "made_by
 ORACLES: Final = ("reference", "jit")
 _OFFSETS: Final = (0x200, 0x1_2340, 0xFF_0000)
 _ORIGINS: Final = (0, 0, 0x4000_0000, 0xF000_0000)
+#: In place of the first EIP of a window.
+_HASHED: Final = MASK32
 _EIPS: Final = (0, 0x1000, 0x0804_8000, 0xFFFF_FFF0, 0xFFFF_FFFF)
 
 Translator: TypeAlias = Callable[..., Fragment]
@@ -65,6 +67,7 @@ def case_of(task: Task, number: int) -> Case:
         code = code[: rng.randrange(len(code) + 1)]
     words = [0] * 8 + [rng.choice((*_EIPS, rng.getrandbits(32))), 0x202]
     words[ECX], words[EDX] = rng.choice((*_OFFSETS, 16 * rng.randrange(0x20, 0xF_0000))), rng.choice(_ORIGINS)
+    words[EBX] = rng.choice((_HASHED, words[EIP] & -0x1000, rng.getrandbits(32)))
     return Case(
         label,
         code[:FETCH_BYTES],
@@ -134,7 +137,7 @@ def _translator(name: str) -> Translator:
 
 @cache
 def _verifier() -> Callable[..., list[str]] | None:
-    """``vx32py.verify.problems(fragment, origin=..., gs_base=...)``, which says what is wrong with a fragment; None where
+    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=...)``, which says what is wrong with a fragment; None where
     there is none."""
     if find_spec("vx32py.verify") is None:
         return None
@@ -182,7 +185,7 @@ def _run(case: Case, number: int, translators: dict[str, Translator], result: Sh
     verify = _verifier()
     fragment = made[first]
     if verify is not None and isinstance(fragment, Fragment):
-        problems = verify(fragment, origin=case.words[EDX], gs_base=case.gs_base)
+        problems = verify(fragment, origin=case.words[EDX], gs_base=case.gs_base, window=_window(case))
         found += [f"verifier: {problem}" for problem in problems]
     if found:
         outcomes = {name: outcome_of(case, each) for name, each in made.items()}
@@ -195,11 +198,21 @@ def made_by(name: str, case: Case) -> Made:
     return _make(_translator(name), case)
 
 
+def _window(case: Case) -> int | None:
+    return None if case.words[EBX] == _HASHED else case.words[EBX]
+
+
 def _make(translator: Translator, case: Case) -> Made:
     words = case.words
     try:
         return translator(
-            case.code, words[EIP], policy_of(case), offset=words[ECX], gs_base=case.gs_base, origin=words[EDX]
+            case.code,
+            words[EIP],
+            policy_of(case),
+            offset=words[ECX],
+            gs_base=case.gs_base,
+            origin=words[EDX],
+            window=_window(case),
         )
     except DecodeError as error:
         return error

@@ -28,7 +28,7 @@ Translator: TypeAlias = Literal["auto", "numba", "reference"]
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
 _KIND_LEFT: Final = hostarea.KIND_LEFT
-_REASON: Final = at.REASON >> 2
+_REASON: Final = at.control_word(at.REASON)
 #: Reasons in this range are the numbers of software interrupts and SYSCALL: there is no more to say of them.
 _FIRST_CALL: Final = SOFTWARE_INTERRUPT
 _FIRST_REASON: Final = int(min(at.Reason))
@@ -113,6 +113,8 @@ class JitEngine(TranslatingEngine):
             origin=self.processor.origin,
             cache=self._to_adopt.cache if self._to_adopt is not None else None,
         )
+        if self._cache.window is None:
+            self._bound_control(at.HASHED_SIZE)
         self._bodies = self._cache.bodies
 
     def run(self) -> Trap:
@@ -169,11 +171,20 @@ class JitEngine(TranslatingEngine):
         if self._translator is None:
             return super()._translate(code, eip, offset)
         return self._translator.translate(
-            code, eip, self.policy, offset=offset, gs_base=self.cpu.gs_base, origin=self._origin
+            code,
+            eip,
+            self.policy,
+            offset=offset,
+            gs_base=self.cpu.gs_base,
+            origin=self._origin,
+            window=self._cache.window,
         )
 
     def _enter(self, offset: int, single: bool) -> Stop:
         return self.processor.enter(offset, single)
+
+    def _bound_control(self, size: int) -> None:
+        self.processor.bound_control(size)
 
     def _last_stop(self) -> Stop:
         return self.processor.last_stop()

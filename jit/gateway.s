@@ -1,7 +1,7 @@
 # The way into 32-bit mode and back. 64-bit code, mapped below 4 GiB because 32-bit code must be able to jump here.
 #
 #   enter      load the guest's state from the control block, and go
-#   leave      from the exit stub of translated code: the guest's general registers are in the control block
+#   leave      from the exit stub of translated code: the guest's general registers are where it has left them
 #   stopped    from the signal handler: registers and flags are in the control block
 #   interrupt  ask a guest to stop
 #   adopt      prepare the segment registers of a thread that is going to run guests
@@ -11,6 +11,8 @@
 # Between range_begin and range_end an interruption cannot simply be noted down, because the test for it has perhaps been
 # passed already: the signal handler sends whoever is in there to `stopped`. Nothing in the range changes the guest's
 # saved state, so it can be entered again as if nothing had happened. From range_begin on GS is the control segment.
+#
+# GS begins behind the control block: what is in the block has a negative offset, which in 64-bit mode no limit forbids.
 #
 # The range and everything after `leave` may run with the guest's AC flag, so every access must be aligned.
 
@@ -85,69 +87,79 @@ enter:
         mov     ds, eax                         # in 64-bit mode neither base nor limit of DS and ES count
         mov     es, eax
 range_begin:
-        cmp     dword ptr gs:[PENDING], 0
+        cmp     dword ptr gs:[PENDING - CONTROL_BLOCK], 0
         jne     .Labort
-        mov     eax, gs:[MAIN_MASK]
+        mov     eax, gs:[MAIN_MASK - CONTROL_BLOCK]
         and     eax, [rip + attention]
         jnz     .Lattend
-        mov     rax, gs:[THREAD_RECORD]
+        mov     rax, gs:[THREAD_RECORD - CONTROL_BLOCK]
         cmp     dword ptr [rax + THREAD_EXPIRED], 0
         jne     .Labort
-        mov     eax, gs:[EFLAGS_SAVED]
+        mov     eax, gs:[EFLAGS_SAVED - CONTROL_BLOCK]
         and     eax, USER_FLAGS
         or      eax, FIXED_FLAGS
-        cmp     dword ptr gs:[SINGLE], 0
+        cmp     dword ptr gs:[SINGLE - CONTROL_BLOCK], 0
         jne     .Lsingle
         push    rax
         popfq
-        mov     ss, word ptr gs:[DATA_SELECTOR]
-        mov     esp, gs:[ESP_SAVED]
-        mov     eax, gs:[EAX_SAVED]
-        mov     ecx, gs:[ECX_SAVED]
-        mov     edx, gs:[EDX_SAVED]
-        mov     ebx, gs:[EBX_SAVED]
-        mov     ebp, gs:[EBP_SAVED]
-        mov     esi, gs:[ESI_SAVED]
-        mov     edi, gs:[EDI_SAVED]
-        jmp     fword ptr gs:[ENTER_POINTER]
+        mov     ss, word ptr gs:[DATA_SELECTOR - CONTROL_BLOCK]
+        mov     esp, gs:[ESP_SAVED - CONTROL_BLOCK]
+        mov     eax, gs:[EAX_SAVED - CONTROL_BLOCK]
+        mov     ecx, gs:[ECX_SAVED - CONTROL_BLOCK]
+        mov     edx, gs:[EDX_SAVED - CONTROL_BLOCK]
+        mov     ebx, gs:[EBX_SAVED - CONTROL_BLOCK]
+        mov     ebp, gs:[EBP_SAVED - CONTROL_BLOCK]
+        mov     esi, gs:[ESI_SAVED - CONTROL_BLOCK]
+        mov     edi, gs:[EDI_SAVED - CONTROL_BLOCK]
+        jmp     fword ptr gs:[ENTER_POINTER - CONTROL_BLOCK]
 .Lsingle:
         # Only IRET can set TF so that it takes effect behind the first guest instruction. It must not find NT set.
-        mov     ecx, gs:[DATA_SELECTOR]
+        mov     ecx, gs:[DATA_SELECTOR - CONTROL_BLOCK]
         push    rcx
-        mov     ecx, gs:[ESP_SAVED]
+        mov     ecx, gs:[ESP_SAVED - CONTROL_BLOCK]
         push    rcx
         or      eax, TF
         push    rax
-        mov     ecx, gs:[CODE_SELECTOR]
+        mov     ecx, gs:[CODE_SELECTOR - CONTROL_BLOCK]
         push    rcx
-        mov     ecx, gs:[RAW_EIP]
+        mov     ecx, gs:[RAW_EIP - CONTROL_BLOCK]
         push    rcx
-        mov     eax, gs:[EAX_SAVED]
-        mov     ecx, gs:[ECX_SAVED]
-        mov     edx, gs:[EDX_SAVED]
-        mov     ebx, gs:[EBX_SAVED]
-        mov     ebp, gs:[EBP_SAVED]
-        mov     esi, gs:[ESI_SAVED]
-        mov     edi, gs:[EDI_SAVED]
+        mov     eax, gs:[EAX_SAVED - CONTROL_BLOCK]
+        mov     ecx, gs:[ECX_SAVED - CONTROL_BLOCK]
+        mov     edx, gs:[EDX_SAVED - CONTROL_BLOCK]
+        mov     ebx, gs:[EBX_SAVED - CONTROL_BLOCK]
+        mov     ebp, gs:[EBP_SAVED - CONTROL_BLOCK]
+        mov     esi, gs:[ESI_SAVED - CONTROL_BLOCK]
+        mov     edi, gs:[EDI_SAVED - CONTROL_BLOCK]
         iretq
 range_end:
 
 .Lattend:
         mov     dword ptr [rip + attention], 0
 .Labort:
-        mov     dword ptr gs:[KIND], KIND_INTERRUPTED
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_INTERRUPTED
         jmp     stopped
 
         .p2align 4
 leave:
-        mov     rsp, gs:[HOST_RSP]
+        mov     gs:[EAX_SAVED - CONTROL_BLOCK], eax
+        mov     gs:[ECX_SAVED - CONTROL_BLOCK], ecx
+        mov     gs:[EDX_SAVED - CONTROL_BLOCK], edx
+        mov     gs:[EBX_SAVED - CONTROL_BLOCK], ebx
+        mov     gs:[ESP_SAVED - CONTROL_BLOCK], esp
+        mov     gs:[EBP_SAVED - CONTROL_BLOCK], ebp
+        mov     gs:[ESI_SAVED - CONTROL_BLOCK], esi
+        mov     gs:[EDI_SAVED - CONTROL_BLOCK], edi
+        mov     ecx, gs:[TRAP_EIP]
+        mov     gs:[EIP_SAVED - CONTROL_BLOCK], ecx
+        mov     rsp, gs:[HOST_RSP - CONTROL_BLOCK]
         pushfq
         pop     rax
         and     eax, ~(TF | RF)
-        mov     gs:[EFLAGS_SAVED], eax
+        mov     gs:[EFLAGS_SAVED - CONTROL_BLOCK], eax
 stopped:
-        mov     rsp, gs:[HOST_RSP]
-        mov     rbx, gs:[SELF]
+        mov     rsp, gs:[HOST_RSP - CONTROL_BLOCK]
+        mov     rbx, gs:[SELF - CONTROL_BLOCK]
         mov     eax, [rbx + XSAVE_MASK]
         test    eax, eax
         jz      .Lsave_legacy

@@ -75,57 +75,57 @@ handler:
         mov     eax, gs
         test    al, LDT_SELECTOR
         jz      .Lin_host
-        cmp     dword ptr gs:[MAGIC], MAGIC_VALUE
+        cmp     dword ptr gs:[MAGIC - CONTROL_BLOCK], MAGIC_VALUE
         jne     .Lin_host
 
         # In a guest.
         test    r14d, r14d
         jnz     .Lguest_exception
         call    pass_on
-        mov     dword ptr gs:[KIND], KIND_INTERRUPTED
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_INTERRUPTED
         jmp     .Lstop_guest
 .Lguest_exception:
-        mov     dword ptr gs:[KIND], KIND_FAULT
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_FAULT
         mov     eax, [r13 + UC_TRAP]
-        mov     gs:[VECTOR], eax
+        mov     gs:[VECTOR - CONTROL_BLOCK], eax
         mov     ecx, [r13 + UC_ERROR]
-        mov     gs:[ERROR_CODE], ecx
+        mov     gs:[ERROR_CODE - CONTROL_BLOCK], ecx
         mov     rcx, [r13 + UC_CR2]
-        mov     gs:[FAULT_ADDRESS], rcx
+        mov     gs:[FAULT_ADDRESS - CONTROL_BLOCK], rcx
         cmp     eax, DEBUG
         jne     .Lstop_guest
-        cmp     dword ptr gs:[SINGLE], 0
+        cmp     dword ptr gs:[SINGLE - CONTROL_BLOCK], 0
         je      .Lstop_guest
-        mov     dword ptr gs:[KIND], KIND_STEPPED
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_STEPPED
 .Lstop_guest:
         mov     eax, [r13 + UC_RAX]
-        mov     gs:[EAX_SAVED], eax
+        mov     gs:[EAX_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RCX]
-        mov     gs:[ECX_SAVED], eax
+        mov     gs:[ECX_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RDX]
-        mov     gs:[EDX_SAVED], eax
+        mov     gs:[EDX_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RBX]
-        mov     gs:[EBX_SAVED], eax
+        mov     gs:[EBX_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RSP]
-        mov     gs:[ESP_SAVED], eax
+        mov     gs:[ESP_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RBP]
-        mov     gs:[EBP_SAVED], eax
+        mov     gs:[EBP_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RSI]
-        mov     gs:[ESI_SAVED], eax
+        mov     gs:[ESI_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RDI]
-        mov     gs:[EDI_SAVED], eax
+        mov     gs:[EDI_SAVED - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_RIP]
-        mov     gs:[RAW_EIP], eax
+        mov     gs:[RAW_EIP - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_FLAGS]
         and     eax, ~(TF | RF)
-        mov     gs:[EFLAGS_SAVED], eax
+        mov     gs:[EFLAGS_SAVED - CONTROL_BLOCK], eax
 .Lresume_in_leave_path:
         lea     rax, [rip + stopped]
         mov     [r13 + UC_RIP], rax
         mov     qword ptr [r13 + UC_FLAGS], FIXED_FLAGS
         mov     eax, cs
         mov     [r13 + UC_CS], ax
-        mov     eax, gs:[HOST_SS]
+        mov     eax, gs:[HOST_SS - CONTROL_BLOCK]
         mov     [r13 + UC_SS], ax
         pop     rbp
         ret
@@ -142,14 +142,14 @@ handler:
         test    r14d, r14d
         jnz     .Lrange_exception
         call    pass_on
-        mov     dword ptr gs:[KIND], KIND_INTERRUPTED
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_INTERRUPTED
         jmp     .Lresume_in_leave_path
 .Lrange_exception:                              # the far jump itself: an offset beyond the code segment
-        mov     dword ptr gs:[KIND], KIND_FAULT
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_FAULT
         mov     eax, [r13 + UC_TRAP]
-        mov     gs:[VECTOR], eax
+        mov     gs:[VECTOR - CONTROL_BLOCK], eax
         mov     eax, [r13 + UC_ERROR]
-        mov     gs:[ERROR_CODE], eax
+        mov     gs:[ERROR_CODE - CONTROL_BLOCK], eax
         jmp     .Lresume_in_leave_path
 
 .Loutside_range:
@@ -182,9 +182,9 @@ handler:
         mov     eax, gs
         test    al, LDT_SELECTOR
         jz      .Lreturn
-        cmp     dword ptr gs:[MAGIC], MAGIC_VALUE
+        cmp     dword ptr gs:[MAGIC - CONTROL_BLOCK], MAGIC_VALUE
         jne     .Lreturn
-        mov     rax, gs:[THREAD_RECORD]
+        mov     rax, gs:[THREAD_RECORD - CONTROL_BLOCK]
         mov     edi, [rax + THREAD_TIMER]
         xor     esi, esi
         lea     rdx, [rip + short_while]

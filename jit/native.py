@@ -39,7 +39,8 @@ LARGEST_LIMIT: Final = (4 << 30) - (256 << 20)
 #: So many closed guests' segments wait for new guests.
 _MOST_IDLE: Final = 8
 
-_REASON: Final = layout.REASON >> 2
+_REASON: Final = layout.control_word(layout.REASON)
+_LEAVE_POINTER: Final = layout.CONTROL_BLOCK + layout.LEAVE_POINTER
 _KIND: Final = hostarea.KIND >> 2
 _RAW_EIP: Final = hostarea.RAW_EIP >> 2
 _PENDING: Final = hostarea.PENDING >> 2
@@ -52,29 +53,35 @@ class _Unit:
     """A code and a control segment with three descriptors, which outlive guests. Raises EngineUnavailable, OSError,
     MemoryError."""
 
-    def __init__(self, code_size: int, based_code: bool) -> None:
-        self.kind = (code_size, based_code)
+    def __init__(self, code_size: int, based_code: bool, segment: int) -> None:
+        self.kind = (code_size, based_code, segment)
         self.code_size = code_size
+        #: The sizes of the control segment and of the control area.
+        self.segment = segment
+        self.area = layout.CONTROL_BLOCK + segment
         #: What the segments hold from their last guest; None if they are as new.
         self.kept: KeptCode | None = None
         gate = self._gateway = gateway.load()
+        if gate.host_code_selector >= layout.NO_CODE:
+            raise EngineUnavailable(f"the selector of this host's code, {gate.host_code_selector:#x}, is too large")
         with contextlib.ExitStack() as undo:
             self.code = lowmem.reserve(code_size)
             undo.callback(system.munmap, self.code, code_size)
-            self.control = lowmem.reserve(layout.CONTROL_SIZE)
-            undo.callback(system.munmap, self.control, layout.CONTROL_SIZE)
-            system.mprotect(self.control, layout.CONTROL_SIZE, system.READ | system.WRITE)
+            self.control = lowmem.reserve(self.area)
+            undo.callback(system.munmap, self.control, self.area)
+            system.mprotect(self.control, self.area, system.READ | system.WRITE)
             try:
                 system.mprotect(self.code, code_size, system.READ | system.WRITE | system.EXECUTE)
             except OSError as error:
                 raise EngineUnavailable(f"the system refuses writable and executable memory: {error}") from error
             self.origin = 0 if based_code else self.code
             self._data = Descriptor.data(0, 1)
+            self._control = Descriptor.data(self.control + layout.CONTROL_BLOCK, segment)
             self._indices = []
             for descriptor in (
                 # With base zero the limit bounds only upwards, and any but 4 GiB costs a third of the speed on Zen 4.
                 Descriptor.execute_only(self.code, code_size) if based_code else Descriptor.execute_only(0, 1 << 32),
-                Descriptor.data(self.control, layout.CONTROL_SIZE),
+                self._control,
                 self._data,
             ):
                 self._indices.append(ldt.allocator.allocate(descriptor))
@@ -84,14 +91,19 @@ class _Unit:
             self._undo = undo.pop_all()
 
     def wipe(self) -> None:
-        """Forget everything but the code that is kept: the control block reads as zeros, and if none is kept, so do both
-        segments. But for the entry table at the end of the control segment, which the next guest fills in at once: so its
-        pages are kept; of the code segment it will use few."""
+        """Forget everything but the code that is kept: all that is not a table reads as zeros, and if no code is kept, so
+        does everything."""
+        ctypes.memset(self.control, 0, layout.CONTROL_BLOCK + layout.DIRECT_TABLE)
         if self.kept is None:
-            ctypes.memset(self.control, 0, layout.ENTRY_TABLE)
+            system.forget(self.control, self.area)
             system.forget(self.code, self.code_size)
-        else:
-            ctypes.memset(self.control, 0, layout.HASH_TABLE)
+
+    def bound_control(self, size: int) -> None:
+        """Give the control segment this size, from the next entry on."""
+        control = Descriptor.data(self.control + layout.CONTROL_BLOCK, size)
+        if control != self._control:
+            ldt.write_entry(self._indices[1], control)
+            self._control = control
 
     def prepare(self, base: int, limit: int) -> None:
         """Fill in the control block, which is all zeros, for a guest with memory there."""
@@ -100,9 +112,10 @@ class _Unit:
         if data != self._data:
             ldt.write_entry(data_index, data)
             self._data = data
+        self.bound_control(self.segment)
         gate = self._gateway
-        block = memoryview((ctypes.c_ubyte * layout.FP_IMAGE).from_address(self.control)).cast("B")
-        struct.pack_into("<IH", block, layout.LEAVE_POINTER, gate.address_of("leave"), gate.host_code_selector)
+        block = memoryview((ctypes.c_ubyte * self.area).from_address(self.control)).cast("B")
+        struct.pack_into("<IH", block, _LEAVE_POINTER, gate.address_of("leave"), gate.host_code_selector)
         struct.pack_into("<IH", block, layout.ENTER_POINTER, 0, ldt.selector(code_index))
         struct.pack_into("<Q", block, hostarea.SELF, self.control)
         for offset, value in (
@@ -134,16 +147,16 @@ class _Pool:
     def _after_fork(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
 
-    def take(self, code_size: int, based_code: bool, program: object, policy: Policy | None) -> _Unit:
+    def take(self, code_size: int, based_code: bool, segment: int, program: object, policy: Policy | None) -> _Unit:
         """Segments whose code suits, or that hold none, or what has waited longest."""
         with self._lock:
-            fitting = [unit for unit in self._idle if unit.kind == (code_size, based_code)]
+            fitting = [unit for unit in self._idle if unit.kind == (code_size, based_code, segment)]
             for unit in fitting:
                 if unit.kept is not None and policy is not None and unit.kept.suits(program, policy):
                     self._idle.remove(unit)
                     return unit
             if not fitting or (len(self._idle) < _MOST_IDLE and all(unit.kept is not None for unit in fitting)):
-                return _Unit(code_size, based_code)
+                return _Unit(code_size, based_code, segment)
             chosen = next((unit for unit in fitting if unit.kept is None), fitting[0])
             self._idle.remove(chosen)
         if chosen.kept is not None:
@@ -179,7 +192,7 @@ def _lease(
     needs_page_zero: bool,
     prefer_zero: bool,
 ) -> tuple[_Unit, Placement]:
-    unit = _pool.take(code_size, based_code, program, policy)
+    unit = _pool.take(code_size, based_code, layout.segment_size(limit), program, policy)
     try:
         return unit, lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
     except BaseException:
@@ -224,7 +237,7 @@ class NativeProcessor:
             _pool.empty()
             unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
-        window = (ctypes.c_ubyte * layout.CONTROL_SIZE).from_address(unit.control)
+        window = (ctypes.c_ubyte * unit.area).from_address(unit.control)
         weakref.finalize(window, _pool.put_back, unit).atexit = False
         self.space = HostSpace(placement, budget=budget)
         unit.prepare(placement.base, limit)
@@ -233,7 +246,7 @@ class NativeProcessor:
         self.origin = unit.origin
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
-        self._words = self.control[: layout.FP_IMAGE].cast("I")
+        self._words = self.control.cast("I")
         self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
         #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
@@ -315,6 +328,11 @@ class NativeProcessor:
         """The thread that prepared this processor has ended, and another may have its number."""
         self._thread_id = 0
 
+    def bound_control(self, size: int) -> None:
+        """Give the control segment this size. Only while no thread is in the guest."""
+        if self._unit is not None:
+            self._unit.bound_control(size)
+
     def interrupt(self) -> None:
         """Make a running or the next :meth:`enter` return INTERRUPTED. From any thread, and from signal handlers."""
         self._thunks.interrupt()
@@ -331,7 +349,8 @@ class NativeProcessor:
         self.call = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")
-        self.control = memoryview(bytearray(layout.FP_IMAGE))  # for a thread that is just about to use it
+        # For a thread that is just about to use it.
+        self.control = memoryview(bytearray(layout.CONTROL_BLOCK + layout.DIRECT_TABLE))
         self._words = self.control.cast("I")
         self._close_space()
 

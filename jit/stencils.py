@@ -25,13 +25,17 @@ LOOPS: Final = ("loopne", "loope", "loop", "jecxz")
 
 #: Every stencil, and the values that it takes, in order.
 HOLES: Final[Mapping[str, tuple[str, ...]]] = {
-    "landing": ("edx_spilled", "ecx_spilled"),
-    "trampoline": ("site",),
+    "landing": ("ecx_spilled",),
     "spill": (),
+    "push_return": ("return_eip",),
+    "dispatch": ("table",),
+    "hashed_landing": ("edx_spilled", "ecx_spilled"),
+    "hashed_spill": (),
+    "hashed_push_return": ("return_eip", "entry_slot", "return_landing"),
+    "hashed_dispatch": (),
+    "trampoline": ("site",),
     "pop_target": (),
     "release": ("released",),
-    "push_return": ("return_eip", "entry_slot", "return_landing"),
-    "dispatch": (),
     "trap": ("reported", "reason"),
     "overflow": ("reported", "reason"),
     "jump_near": ("destination",),
@@ -44,6 +48,8 @@ HOLES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: The number of each stencil: what the compiled translator knows it by.
 NUMBERS: Final = {name: number for number, name in enumerate(HOLES)}
+#: What to add to the number of a stencil for the direct entry table to get that for the hashed one.
+HASHED: Final = NUMBERS["hashed_landing"] - NUMBERS["landing"]
 #: More values than any stencil takes.
 MOST_ARGUMENTS: Final = max(map(len, HOLES.values()))
 

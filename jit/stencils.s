@@ -5,18 +5,17 @@
 # stamps the stencil. `offset` in front of a symbol makes it an immediate (Intel syntax), not an address.
 #
 # Names in capitals are the layout of the control segment (reference/layout.py), defined by whoever assembles this. Memory
-# operands with GS are in that segment; the control block is addressed from its start. Nothing here may touch the guest's
+# operands with GS are in that segment, and count from its start. Nothing here may touch the guest's
 # flags, except where they are saved: LEA, MOV, PUSH, JECXZ and jumps do not.
 
 # -- templates ---------------------------------------------------------------------------------------------------------
 
         .text
 
-# Where indirect branches to one guest EIP arrive, their target in ECX. Giving back the two spilled registers is the check:
-# for another target the operands are beyond the segment's limit. What follows is the code for that EIP.
+# Where indirect branches to one guest EIP arrive, their target in ECX. Giving back the spilled register is the check:
+# for another target the operand is beyond the segment's limit. What follows is the code for that EIP.
         .globl  landing
 landing:
-        mov     edx, gs:[ecx * 8 + edx_spilled]
         mov     ecx, gs:[ecx + ecx_spilled]
 
 # Where a direct branch ends up whose target does not exist yet: tell the host which one, and leave.
@@ -25,10 +24,9 @@ trampoline:
         mov     dword ptr gs:[SITE], offset site
         jmp     chain
 
-# In front of an indirect branch: the two registers that it works with.
+# In front of an indirect branch: the register that it works with.
         .globl  spill
 spill:
-        mov     gs:[SPILL_EDX], edx
         mov     gs:[SPILL_ECX], ecx
 
 # A return takes its target from the guest's stack, and may release arguments there.
@@ -39,23 +37,42 @@ pop_target:
 release:
         lea     esp, [esp + released]
 
-# A call: the return address for the guest, and its landing for the return.
+# A call: the return address for the guest.
+        .macro  push_return_address
+        push    0x7fffffff                      # LLVM pushes 16 bits of a symbol: the hole is made by hand
+        .reloc  . - 4, R_386_32, return_eip
+        .endm
+        .globl  return_eip
         .globl  push_return
 push_return:
-        push    0x7fffffff                      # LLVM pushes 16 bits of a symbol: the hole is made by hand
-        .globl  return_eip
-        .reloc  . - 4, R_386_32, return_eip
-        mov     dword ptr gs:[entry_slot], offset return_landing
+        push_return_address
 
-# The end of an indirect branch, target in ECX: to the landing that the entry table has for its low half.
+# The end of an indirect branch, target in ECX: to the landing that the entry table has for it.
         .globl  dispatch
 dispatch:
+        jmp     gs:[ecx * 8 + table]
+
+# The same with the hashed table: its index is the target's low half, and a call stores the landing for its return.
+        .globl  hashed_landing
+hashed_landing:
+        mov     edx, gs:[ecx * 8 + edx_spilled]
+        mov     ecx, gs:[ecx + ecx_spilled]
+        .globl  hashed_spill
+hashed_spill:
+        mov     gs:[SPILL_EDX], edx
+        mov     gs:[SPILL_ECX], ecx
+        .globl  hashed_push_return
+hashed_push_return:
+        push_return_address
+        mov     dword ptr gs:[entry_slot], offset return_landing
+        .globl  hashed_dispatch
+hashed_dispatch:
         movzx   edx, cx
-        jmp     gs:[ENTRY_TABLE + edx * 4]
+        jmp     gs:[HASHED_TABLE + edx * 4]
 
 # To the host, with a trap number, and the EIP that the trap reports.
         .macro  to_host
-        mov     dword ptr gs:[EIP_SAVED], offset reported
+        mov     dword ptr gs:[TRAP_EIP], offset reported
         mov     dword ptr gs:[REASON], offset reason
         jmp     exit
         .endm

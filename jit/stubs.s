@@ -3,8 +3,13 @@
 #
 # Names in capitals are the layout of the control segment (reference/layout.py), defined by whoever assembles this.
 
-# An indirect branch missed the first-level table: target in ECX, the guest's EDX and ECX spilled. Unused entries of that
-# table lead here as well. LAHF and SETO keep the guest's flags in EAX.
+# Where entries lead that are not set: a fault.
+        .rept   NO_CODE
+        hlt
+        .endr
+
+# An indirect branch missed the first level of the hashed table: target in ECX, the guest's EDX and ECX spilled. Unused
+# entries of that table lead here as well. LAHF and SETO keep the guest's flags in EAX.
 lookup:
         mov     gs:[SPILL_EAX], eax
         lahf
@@ -33,7 +38,7 @@ miss:
         add     al, 0x7f
         sahf
         mov     eax, gs:[SPILL_EAX]
-        mov     gs:[EIP_SAVED], ecx
+        mov     gs:[TRAP_EIP], ecx
         mov     edx, gs:[SPILL_EDX]
         mov     ecx, gs:[SPILL_ECX]
         mov     dword ptr gs:[REASON], LOOKUP
@@ -48,14 +53,6 @@ stepped:
 chain:
         mov     dword ptr gs:[REASON], CHAIN
 
-# The guest's registers to the control block, and back to the host.
+# Back to the host, which stores the guest's registers in the control block.
 exit:
-        mov     gs:[EAX_SAVED], eax
-        mov     gs:[ECX_SAVED], ecx
-        mov     gs:[EDX_SAVED], edx
-        mov     gs:[EBX_SAVED], ebx
-        mov     gs:[ESP_SAVED], esp
-        mov     gs:[EBP_SAVED], ebp
-        mov     gs:[ESI_SAVED], esi
-        mov     gs:[EDI_SAVED], edi
         jmp     fword ptr gs:[LEAVE_POINTER]

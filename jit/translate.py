@@ -59,16 +59,25 @@ class NumbaTranslator:
         self._policy: Policy | None = None
         self._gs_base: int | None = None
         self._origin = 0
+        self._window: int | None = None
 
     def translate(
-        self, code: bytes, eip: int, policy: Policy, *, offset: int, gs_base: int | None = None, origin: int = 0
+        self,
+        code: bytes,
+        eip: int,
+        policy: Policy,
+        *,
+        offset: int,
+        gs_base: int | None = None,
+        origin: int = 0,
+        window: int | None = None,
     ) -> Fragment:
         """What :func:`reference.translator.translate` returns or raises for the same arguments."""
-        if policy is not self._policy or gs_base != self._gs_base or origin != self._origin:
-            self._configure(policy, gs_base, origin)
+        if policy is not self._policy or gs_base != self._gs_base or origin != self._origin or window != self._window:
+            self._configure(policy, gs_base, origin, window)
         if self._call(self._address, code, len(code), eip, offset) != _DONE:
             # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed something.)
-            return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin)
+            return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window)
         size, length, tail, landings, exits, spans = self._result_words
         end = _RESULT_BYTES + _TRIPLE_BYTES * (landings + exits + spans)
         fragment = _new(PackedFragment)
@@ -80,13 +89,14 @@ class NumbaTranslator:
         _set_packed(fragment, bytes(self._result_view[_RESULT_BYTES - 12 : end]))
         return fragment
 
-    def _configure(self, policy: Policy, gs_base: int | None, origin: int) -> None:
+    def _configure(self, policy: Policy, gs_base: int | None, origin: int, window: int | None) -> None:
         self._context.groups = group_mask(policy.groups)
         self._context.thread_pointer = policy.thread_pointer
         self._context.reproducible = policy.reproducible
         self._context.gs_base = -1 if gs_base is None else gs_base
         self._context.origin = origin
-        self._policy, self._gs_base, self._origin = policy, gs_base, origin
+        self._context.window = -1 if window is None else window
+        self._policy, self._gs_base, self._origin, self._window = policy, gs_base, origin, window
 
 
 class PackedFragment(Fragment):

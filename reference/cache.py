@@ -1,6 +1,6 @@
 """The code cache: which fragments exist, what leads to them, and how they are linked and dropped.
 
-The bytes are in the code segment and the tables in the control segment, which translated code uses without the host;
+The bytes are in the code segment and the entry table in the control segment, which translated code uses without the host;
 this module keeps the host's side of both in step. A direct branch is linked when its target exists, whichever comes
 first. Dropping a fragment points every branch into it back at its trampoline.
 """
@@ -16,19 +16,31 @@ from typing import Final
 from reference import layout as at
 from reference import runtime
 from reference.encode import mov_gs_immediate
-from reference.memory import PAGE_SHIFT
+from reference.memory import PAGE, PAGE_SHIFT, AddressSpace
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 from reference.translator.shape import placed
+from reference.traps import Access
 
-_LOW_HALF: Final = at.ENTRY_COUNT - 1
-_EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")
+#: For bytes.translate: which permissions include that to execute.
+_EXECUTABLE: Final = bytes(bool(state & Access.EXECUTE) for state in range(256))
+_LOW_HALF: Final = at.HASHED_ENTRIES - 1
+_EMPTY_HASH: Final = memoryview(bytes(at.HASHED_TABLE - at.HASH_TABLE)).cast("I")
 
 
 @lru_cache(maxsize=8)
 def _unused_entries(lookup: int) -> memoryview:
-    """The entry table when every entry leads to the lookup stub; kept, because every guest begins with it."""
-    return memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
+    """The first level of the hashed table when every entry leads to the lookup stub."""
+    return memoryview(lookup.to_bytes(4, "little") * at.HASHED_ENTRIES).cast("I")
+
+
+def choose_window(space: AddressSpace, segment: int) -> int | None:
+    """The first EIP of a window with all code that ``space`` has, in the middle, because there may be more later; for a direct
+    table in a control segment of that size. None if there is too much between the first and the last code."""
+    pages = space.permissions.translate(_EXECUTABLE)
+    first, last = pages.index(1) << PAGE_SHIFT, (pages.rindex(1) + 1) << PAGE_SHIFT
+    spare = at.direct_entries(segment) - (last - first)
+    return max(first - (spare >> 1 & -PAGE), 0) if spare >= 0 else None
 
 
 class CacheFull(Exception):
@@ -44,9 +56,13 @@ class _Site:
 
 
 class CodeCache:
-    """Bookkeeping over ``code`` (the code segment's bytes) and ``control`` (the control segment's 32-bit words).
+    """Bookkeeping over ``code`` (the code segment's bytes) and ``control`` (the control area's 32-bit words), whose entry
+    table must be empty.
 
-    ``origin`` is the EIP of code offset 0, which the tables hold; ``changed(start, end)`` is called after bytes of the
+    ``window`` is the first EIP that the direct entry table has an entry for, ``reach`` how many it has; they are chosen
+    when there is a first fragment to make (:meth:`arrange`). ``window`` is None with the hashed table.
+
+    ``origin`` is the EIP of code offset 0, which the table holds; ``changed(start, end)`` is called after bytes of the
     code segment were written.
     """
 
@@ -64,16 +80,40 @@ class CodeCache:
         self._changed = changed
         #: False while a change is under way: an exception may have left it half done.
         self.sound = False
+        self.window: int | None = 0
+        self.reach = 0
         self.bodies: dict[int, int] = {}
+        self._landings: dict[int, Landing] = {}
         self.flush()
+
+    def covers(self, eip: int) -> bool:
+        """Whether code at ``eip`` can be given an entry in the table."""
+        return self.window is None or self.window <= eip < self.window + self.reach
+
+    def arrange(self, window: int | None) -> None:
+        """Begin anew with a direct table for EIPs from ``window`` on, or for good with the hashed one."""
+        self.flush()
+        self.sound = False
+        self.window = window
+        if window is None:
+            self.reach = 0
+            self._empty_hashed_table()
+        else:
+            self.reach = at.direct_entries(4 * len(self.control) - at.CONTROL_BLOCK)
+        self.sound = True
 
     def flush(self) -> None:
         """Forget every fragment, and start again behind the stubs."""
         self.sound = False
+        if self.window is None:
+            self._empty_hashed_table()
+        else:
+            for eip in self._landings:
+                self._set_entry(eip, 0)
         self.write(0, runtime.STUBS)
         self.next: int = at.FIRST_FRAGMENT
         self.bodies.clear()
-        self._landings: dict[int, Landing] = {}
+        self._landings.clear()
         self._offsets: list[int] = []
         self._fragments: list[Fragment] = []
         self._pages: dict[int, list[Fragment]] = {}
@@ -81,8 +121,6 @@ class CodeCache:
         self._contended: set[int] = set()
         #: Fragments with a call that stores its return's landing, by the low half of the return address.
         self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
-        self.control[at.HASH_TABLE >> 2 : at.ENTRY_TABLE >> 2] = _EMPTY_HASH
-        self.control[at.ENTRY_TABLE >> 2 :] = _unused_entries(self._origin + runtime.LOOKUP)
         if self._changed is not None:
             self._changed(0, len(self.code))
         self.sound = True
@@ -108,7 +146,7 @@ class CodeCache:
 
     def reserve(self, eip: int, size: int) -> int:
         """The offset for a fragment for ``eip``; raises CacheFull if ``size`` bytes do not fit there."""
-        offset = placed(self.next, eip)
+        offset = placed(self.next, eip, self.window)
         if offset + size > len(self.code):
             raise CacheFull
         return offset
@@ -127,10 +165,11 @@ class CodeCache:
             # all that jump itself.
             if entry.eip != fragment.next_eip and entry.eip not in self.bodies:
                 self._add_entry(entry)
-        for entry in fragment.landings[1:]:
-            self._callers.setdefault(entry.eip & _LOW_HALF, []).append((fragment, entry))
-            if entry.eip & _LOW_HALF in self._contended:
-                self._disarm(fragment, entry)
+        if self.window is None:
+            for entry in fragment.landings[1:]:
+                self._callers.setdefault(entry.eip & _LOW_HALF, []).append((fragment, entry))
+                if entry.eip & _LOW_HALF in self._contended:
+                    self._disarm(fragment, entry)
         for branch in fragment.exits:
             self._sites.setdefault(branch.target, []).append(_Site(fragment, branch))
             body = self.bodies.get(branch.target)
@@ -139,10 +178,12 @@ class CodeCache:
         self.sound = True
 
     def learn(self, eip: int) -> None:
-        """An indirect branch went to ``eip``: let the tables lead the next one to its landing."""
+        """An indirect branch went to ``eip``: let the hashed table lead the next one to its landing."""
+        if self.window is not None:
+            return
         landing = self._origin + self._landings[eip].offset
         if eip & _LOW_HALF not in self._contended:
-            self.control[at.entry_slot(eip) >> 2] = landing
+            self.control[_hashed_word(eip)] = landing
         first = self._hash_word(eip)
         for word in range(first, first + 2 * at.HASH_PROBES, 2):
             if self.control[word + 1] == 0 or self.control[word] == eip:
@@ -156,11 +197,11 @@ class CodeCache:
         """An indirect branch to ``eip`` met the landing of another EIP with the same low half: let the lookup stub decide
         between them from now on. Calls no longer store the landings of their returns in that entry."""
         low = eip & _LOW_HALF
-        if low in self._contended:
+        if self.window is not None or low in self._contended:
             return
         self.sound = False
         self._contended.add(low)
-        self.control[at.entry_slot(eip) >> 2] = self._origin + runtime.LOOKUP
+        self.control[_hashed_word(eip)] = self._origin + runtime.LOOKUP
         for fragment, entry in self._callers.get(low, ()):
             self._disarm(fragment, entry)
         self.sound = True
@@ -207,6 +248,8 @@ class CodeCache:
     def _add_entry(self, entry: Landing) -> None:
         self.bodies[entry.eip] = entry.body
         self._landings[entry.eip] = entry
+        if self.window is not None:
+            self._set_entry(entry.eip, self._origin + entry.offset)
         for site in self._sites.get(entry.eip, ()):
             self._point(site.exit, entry.body)
 
@@ -221,21 +264,36 @@ class CodeCache:
                 self._sites[branch.target] = others
             else:
                 self._sites.pop(branch.target, None)
-        for entry in fragment.landings[1:]:
-            callers = self._callers[entry.eip & _LOW_HALF]
-            callers.remove((fragment, entry))
-            if not callers:
-                del self._callers[entry.eip & _LOW_HALF]
+        if self.window is None:
+            for entry in fragment.landings[1:]:
+                callers = self._callers[entry.eip & _LOW_HALF]
+                callers.remove((fragment, entry))
+                if not callers:
+                    del self._callers[entry.eip & _LOW_HALF]
         for entry in fragment.landings:
-            self._forget_tables(entry)
+            if self.window is None:
+                self._forget_hashed(entry)
             if self._landings.get(entry.eip) == entry:
+                if self.window is not None:
+                    self._set_entry(entry.eip, 0)
                 del self.bodies[entry.eip], self._landings[entry.eip]
                 for site in self._sites.get(entry.eip, ()):
                     self._point(site.exit, site.exit.trampoline)
 
-    def _forget_tables(self, entry: Landing) -> None:
+    def _set_entry(self, eip: int, landing: int) -> None:
+        """Set the entry of the direct table. (The landing behind a guest's very last instruction has none.)"""
+        if self.covers(eip):
+            assert self.window is not None
+            self.control[at.control_word(at.direct_slot(eip, self.window))] = landing
+
+    def _empty_hashed_table(self) -> None:
+        self.control[at.control_word(at.HASH_TABLE) : at.control_word(at.HASHED_TABLE)] = _EMPTY_HASH
+        first = at.control_word(at.HASHED_TABLE)
+        self.control[first : first + at.HASHED_ENTRIES] = _unused_entries(self._origin + runtime.LOOKUP)
+
+    def _forget_hashed(self, entry: Landing) -> None:
         landing = self._origin + entry.offset
-        slot = at.entry_slot(entry.eip) >> 2
+        slot = _hashed_word(entry.eip)
         if self.control[slot] == landing:
             self.control[slot] = self._origin + runtime.LOOKUP
         first = self._hash_word(entry.eip)
@@ -245,7 +303,7 @@ class CodeCache:
 
     def _disarm(self, fragment: Fragment, entry: Landing) -> None:
         """Have the call in front of its return's landing store the lookup stub instead."""
-        slot = at.entry_slot(entry.eip)
+        slot = at.hashed_slot(entry.eip)
         store = mov_gs_immediate(slot, self._origin + entry.offset)
         where = fragment.code.rindex(store, 0, entry.offset - fragment.offset)
         self.write(fragment.offset + where, mov_gs_immediate(slot, self._origin + runtime.LOOKUP))
@@ -256,7 +314,11 @@ class CodeCache:
 
     @staticmethod
     def _hash_word(eip: int) -> int:
-        return (at.HASH_TABLE >> 2) + 2 * at.hash_index(eip)
+        return at.control_word(at.HASH_TABLE) + 2 * at.hash_index(eip)
+
+
+def _hashed_word(eip: int) -> int:
+    return at.control_word(at.hashed_slot(eip))
 
 
 def _pages(fragment: Fragment) -> range:

@@ -19,13 +19,14 @@ from collections.abc import Callable
 from typing import Final
 
 from reference import layout as at
-from reference.cache import CacheFull, CodeCache
+from reference.cache import CacheFull, CodeCache, choose_window
+from reference.encode import jmp_gs_indexed8
 from reference.engine import Stats
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
-from reference.registers import CPU, EIP, Segment
+from reference.registers import CPU, ECX, EIP, Segment
 from reference.stop import Stop, StopKind
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
@@ -35,6 +36,12 @@ _VECTORS: Final = frozenset(int(vector) for vector in Vector)
 #: No template and no stub is longer than this many instructions.
 _MOST_CARRIED: Final = 200
 _X87_EIP: Final = at.X87_EIP >> 2
+_REASON: Final = at.control_word(at.REASON)
+_SITE: Final = at.control_word(at.SITE)
+_SPILL_ECX: Final = at.control_word(at.SPILL_ECX)
+_SPILL_EDX: Final = at.control_word(at.SPILL_EDX)
+#: How the jump through the direct table begins; guest code is never copied with these bytes.
+_DISPATCH: Final = jmp_gs_indexed8(0, ECX)[:4]
 #: Where the image has the opcode of the last x87 instruction, its EIP, and these with the operand's address.
 _OPCODE: Final = slice(6, 8)
 _LAST_EIP: Final = slice(8, 12)
@@ -136,7 +143,19 @@ class TranslatingEngine:
         raise NotImplementedError
 
     def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
-        return translate(code, eip, self.policy, offset=offset, gs_base=self.cpu.gs_base, origin=self._origin)
+        return translate(
+            code,
+            eip,
+            self.policy,
+            offset=offset,
+            gs_base=self.cpu.gs_base,
+            origin=self._origin,
+            window=self._cache.window,
+        )
+
+    def _bound_control(self, size: int) -> None:
+        """Give the control segment this size."""
+        raise NotImplementedError
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -212,9 +231,9 @@ class TranslatingEngine:
 
     def _left(self) -> Trap | None:
         """Translated code came through the exit stub: a trap for the guest's host, or None after some work here."""
-        reason = self._words[at.REASON >> 2]
+        reason = self._words[_REASON]
         if reason == Reason.CHAIN:
-            self.cpu.eip = self._cache.branch_target(self._words[at.SITE >> 2])
+            self.cpu.eip = self._cache.branch_target(self._words[_SITE])
             return None
         if reason == Reason.LOOKUP:
             return self._look_up()
@@ -236,17 +255,30 @@ class TranslatingEngine:
         self._cache.learn(eip)
         return None
 
-    def _wrong_landing(self) -> Trap | None:
-        """The landing that the entry table named was not that of the target, in ECX: segmentation has noticed."""
+    def _went_astray(self, stop: Stop) -> bool:
+        """Whether a fault is that of an indirect branch to a target, in ECX, that the entry table does not have: the entry is
+        outside the table, or not set, or that of another target, as the landing has found out."""
+        if not at.NO_CODE <= stop.offset < len(self._cache.code):
+            return True
+        if stop.vector != Vector.GENERAL_PROTECTION:
+            return False
+        return (
+            self._cache.landing_at(stop.offset) is not None
+            or self._cache.code[stop.offset : stop.offset + len(_DISPATCH)] == _DISPATCH
+        )
+
+    def _send_on(self) -> Trap | None:
+        """Finish the indirect branch."""
         cpu, words = self.cpu, self._words
-        cpu.eip = cpu.ecx
-        cpu.ecx, cpu.edx = words[at.SPILL_ECX >> 2], words[at.SPILL_EDX >> 2]
+        cpu.eip, cpu.ecx = cpu.ecx, words[_SPILL_ECX]
+        if self._cache.window is None:
+            cpu.edx = words[_SPILL_EDX]
         self._cache.contend(cpu.eip)
         return self._look_up()
 
     def _fault(self, stop: Stop) -> Trap | None:
-        if stop.vector == Vector.GENERAL_PROTECTION and self._cache.landing_at(stop.offset) is not None:
-            return self._wrong_landing()
+        if self._went_astray(stop):
+            return self._send_on()
         eip = self._precise(stop.offset)
         self.cpu.eip = eip
         if stop.vector == Vector.PAGE_FAULT:
@@ -279,7 +311,7 @@ class TranslatingEngine:
         span = self._cache.span_at(offset)
         assert span is not None, f"fault outside any template, at code offset {offset:#x}"
         if span.borrowed and offset >= span.borrowed:
-            self.cpu.ecx = self._words[at.SPILL_ECX >> 2]
+            self.cpu.ecx = self._words[_SPILL_ECX]
         return span.eip
 
     def _carry_forward(self, stop: Stop) -> Stop:
@@ -353,6 +385,8 @@ class TranslatingEngine:
     def _make_fragment(self, eip: int) -> int | Trap:
         """Translate the guest code at ``eip``: the code offset of its body, or the trap of fetching or decoding it."""
         started = time.perf_counter()
+        if not self._cache.covers(eip):
+            self._arrange_entries(eip)
         try:
             while True:
                 code = self.space.fetch(eip, FETCH_BYTES)
@@ -372,6 +406,16 @@ class TranslatingEngine:
         self.stats.cache_bytes = self._cache.next
         self.stats.seconds_translating += time.perf_counter() - started
         return self._cache.bodies[eip]
+
+    def _arrange_entries(self, eip: int) -> None:
+        """See to it that the entry table has room for ``eip``, which may be the guest's first code, or lie outside the window
+        of what it had until now."""
+        if eip >= self.space.limit or not self.space.permissions[eip >> PAGE_SHIFT] & Access.EXECUTE:
+            return
+        segment = 4 * len(self._words) - at.CONTROL_BLOCK
+        window = choose_window(self.space, segment)
+        self._cache.arrange(window)
+        self._bound_control(segment if window is not None else at.HASHED_SIZE)
 
     def _room(self, eip: int) -> int:
         try:

@@ -58,9 +58,14 @@ def cmp_gs_indexed8(table: int, index: int, register: int) -> bytes:
     return GS + bytes([0x39, modrm(0, register, 4), 3 << 6 | index << 3 | 5]) + word(table)
 
 
-def jmp_gs_indexed(table: int, index: int) -> bytes:
+def jmp_gs_indexed4(table: int, index: int) -> bytes:
     """``jmp gs:[table + index * 4]``"""
     return GS + bytes([0xFF, modrm(0, 4, 4), 2 << 6 | index << 3 | 5]) + word(table)
+
+
+def jmp_gs_indexed8(table: int, index: int) -> bytes:
+    """``jmp gs:[table + index * 8]``"""
+    return GS + bytes([0xFF, modrm(0, 4, 4), 3 << 6 | index << 3 | 5]) + word(table)
 
 
 def jmp_gs(offset: int) -> bytes:

@@ -29,9 +29,11 @@ from reference.traps import Access, GuestTrap, Trap, Vector
 CODE_BASE: Final = 0xD000_0000
 CONTROL_BASE: Final = 0xE000_0000
 
+_CONTROL_INDEX: Final = 2
 #: The raw "trap" with which the model's far jump out of 32-bit code comes back.
 _LEFT: Final = -1
-#: The word with the EIP of the last x87 instruction, in the image within the control segment.
+_TRAP_EIP: Final = at.control_word(at.TRAP_EIP)
+#: The word with the EIP of the last x87 instruction, in the image within the control block.
 _X87_POINTER: Final = at.FP_IMAGE + 8 >> 2
 _FAR_JUMP: Final = b"\x65\xff\x2d"
 _FAR_JUMP_ROW: Final = Row(-1, "FF /5", "leave code", (), Group.BASE, Kind.REWRITE, 0, 0, 0, False, "")
@@ -56,12 +58,14 @@ class TranslatedEngine(TranslatingEngine):
     ) -> None:
         if base + space.limit > CODE_BASE:
             raise ValueError(f"guest memory [{base:#x}, {base + space.limit:#x}) runs into the code segment")
-        code, control = memoryview(bytearray(code_size)), memoryview(bytearray(at.CONTROL_SIZE))
+        segment = at.segment_size(space.limit)
+        code, control = memoryview(bytearray(code_size)), memoryview(bytearray(at.CONTROL_BLOCK + segment))
         fp = control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES]
         cpu = CPU(control[: 4 * REGISTER_WORDS].cast("I"), fp)
         self._hardware = CPU(fp=fp)
         self._origin = 0 if based_code else CODE_BASE
-        segments = _load_segments(base, space.limit, code_size, based_code)
+        self._segments = segments = _load_segments(base, space.limit, code_size, based_code)
+        self._bound_control(segment)
         memory = _LinearMemory(space, base, code, control)
         self._interpreter = Interpreter(
             self._hardware,
@@ -101,7 +105,9 @@ class TranslatedEngine(TranslatingEngine):
             control[at.X87_EIP >> 2], control[_X87_POINTER] = control[_X87_POINTER], guest_pointer
         saved[EFLAGS] = words[EFLAGS]
         if trap is not None and trap.number == _LEFT:
-            return Stop(StopKind.LEFT)  # the exit stub has stored the registers itself
+            saved[:EIP] = words[:EIP]
+            saved[EIP] = control[_TRAP_EIP]
+            return Stop(StopKind.LEFT)
         saved[:EIP] = words[:EIP]
         offset = words[EIP] - self._origin
         if trap is None:
@@ -115,6 +121,11 @@ class TranslatedEngine(TranslatingEngine):
         self.cpu.words[:EIP] = self._hardware.words[:EIP]
         self.cpu.eflags = self._hardware.eflags
         return Stop(StopKind.INTERRUPTED, self._hardware.eip - self._origin)
+
+    def _bound_control(self, size: int) -> None:
+        ldt = self._segments.ldt
+        selector = ldt.set(_CONTROL_INDEX, Descriptor.data(CONTROL_BASE + at.CONTROL_BLOCK, size))
+        self._segments.load(Segment.GS, selector)
 
     def _kick(self) -> None:
         self._interpreter.machine.interrupted = True
@@ -131,12 +142,10 @@ def _load_segments(base: int, limit: int, code_size: int, based_code: bool) -> S
     data = ldt.set(0, Descriptor.data(base, limit))
     own = Descriptor.execute_only(CODE_BASE, code_size)
     code = ldt.set(1, own if based_code else Descriptor.execute_only(0, CODE_BASE + code_size))
-    control = ldt.set(2, Descriptor.data(CONTROL_BASE, at.CONTROL_SIZE))
     segments = Segments(ldt)
     for register in (Segment.DS, Segment.ES, Segment.SS):
         segments.load(register, data)
     segments.load(Segment.CS, code)
-    segments.load(Segment.GS, control)
     return segments
 
 

@@ -1,12 +1,13 @@
 """The runtime: the few stubs of 32-bit code at the start of every code segment that all fragments share.
 
-    LOOKUP    an indirect branch missed the first-level table: probe the second level, go on; else leave
+    NO_CODE   not a stub: bytes that fault, from offset 0 on
+    LOOKUP    an indirect branch missed the first level of the hashed table: probe the second, go on; else leave
     MISS      leave with Reason.LOOKUP
     CHAIN     a direct branch is not linked yet: leave with Reason.CHAIN
     STEPPED   the single instruction in the scratch area is done: leave with Reason.STEPPED
-    EXIT      store the guest's registers in the control block and jump to the host
+    EXIT      jump to the host, which stores the guest's registers in the control block
 
-Unused entries of the first-level table lead to the lookup stub, and so do those that several targets compete for. ECX
+Unused entries of the hashed table lead to the lookup stub, and so do those that several targets compete for. ECX
 then holds the target EIP, and the guest's EDX and ECX are spilled. The flags of the guest pass through it unharmed: LAHF and
 SETO keep them in EAX (the original vx32 lost the overflow flag here).
 """
@@ -18,11 +19,10 @@ from typing import Final
 from reference import encode as e
 from reference import layout as at
 from reference.layout import Reason
-from reference.registers import EAX, EBP, EBX, ECX, EDI, EDX, ESI, ESP
+from reference.registers import EAX, ECX, EDX
 
 _JE, _JMP = 0x74, 0xEB
-
-LOOKUP: Final = 0
+_HLT: Final = b"\xf4"
 
 
 class _Stubs:
@@ -55,6 +55,8 @@ class _Stubs:
 def _build() -> tuple[bytes, dict[str, int]]:
     stub = _Stubs()
 
+    stub.add(_HLT * at.NO_CODE)
+
     stub.label("lookup")
     stub.add(
         e.mov_gs_from(at.SPILL_EAX, EAX),
@@ -83,7 +85,7 @@ def _build() -> tuple[bytes, dict[str, int]]:
     stub.add(
         e.restore_flags(),
         e.mov_from_gs(EAX, at.SPILL_EAX),
-        e.mov_gs_from(at.EIP_SAVED, ECX),
+        e.mov_gs_from(at.TRAP_EIP, ECX),
         e.mov_from_gs(EDX, at.SPILL_EDX),
         e.mov_from_gs(ECX, at.SPILL_ECX),
         e.mov_gs_immediate(at.REASON, Reason.LOOKUP),
@@ -98,22 +100,13 @@ def _build() -> tuple[bytes, dict[str, int]]:
     stub.add(e.mov_gs_immediate(at.REASON, Reason.CHAIN))
 
     stub.label("exit")
-    stub.add(
-        e.mov_gs_from(at.EAX_SAVED, EAX),
-        e.mov_gs_from(at.ECX_SAVED, ECX),
-        e.mov_gs_from(at.EDX_SAVED, EDX),
-        e.mov_gs_from(at.EBX_SAVED, EBX),
-        e.mov_gs_from(at.ESP_SAVED, ESP),
-        e.mov_gs_from(at.EBP_SAVED, EBP),
-        e.mov_gs_from(at.ESI_SAVED, ESI),
-        e.mov_gs_from(at.EDI_SAVED, EDI),
-        e.jmp_far_gs(at.LEAVE_POINTER),
-    )
+    stub.add(e.jmp_far_gs(at.LEAVE_POINTER))
     return stub.finish(), stub.labels
 
 
 #: The stubs' bytes, from code offset 0 on, and the offset of each.
 STUBS, _LABELS = _build()
+LOOKUP: Final = _LABELS["lookup"]
 MISS: Final = _LABELS["miss"]
 STEPPED: Final = _LABELS["stepped"]
 CHAIN: Final = _LABELS["chain"]

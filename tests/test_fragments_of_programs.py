@@ -48,6 +48,7 @@ class Translation:
     offset: int
     gs_base: int | None
     origin: int
+    window: int | None
     policy: vx32py.Policy = field(repr=False)
     fragment: Fragment = field(repr=False)
 
@@ -63,7 +64,8 @@ def translations(monkeypatch: pytest.MonkeyPatch) -> list[Translation]:
         def record(engine: TranslatingEngine, code: bytes, eip: int, offset: int) -> Fragment:
             fragment: Fragment = original(engine, code, eip, offset)
             if type(engine) is cls:
-                made.append(Translation(code, eip, offset, engine.cpu.gs_base, engine._origin, engine.policy, fragment))
+                where = (engine.cpu.gs_base, engine._origin, engine._cache.window)
+                made.append(Translation(code, eip, offset, *where, engine.policy, fragment))
             return fragment
 
         return record
@@ -153,7 +155,7 @@ def check(made: list[Translation]) -> None:
     """Both translators answer as the engine's did."""
     native = native_translator()
     for each in made:
-        where = {"offset": each.offset, "gs_base": each.gs_base, "origin": each.origin}
+        where = {"offset": each.offset, "gs_base": each.gs_base, "origin": each.origin, "window": each.window}
         expected = translate(each.code, each.eip, each.policy, **where)  # type: ignore[arg-type]
         found = native.translate(each.code, each.eip, each.policy, **where)  # type: ignore[arg-type]
         for other, whose in ((found, "the compiled translator"), (each.fragment, "the engine")):

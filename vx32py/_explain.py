@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reference.cache import choose_window
 from reference.isa.instruction import DecodeError
-from reference.layout import FIRST_FRAGMENT
+from reference.layout import FIRST_FRAGMENT, segment_size
 from reference.translator import FETCH_BYTES, Fragment, placed, translate
 from reference.translator.scan import scan
 from vx32py._disassembly import Disassembler
@@ -46,6 +47,7 @@ class Explanation:
 def explain(module: Module, space: AddressSpace, policy: Policy, eip: int, *, most: int) -> Iterator[Explanation]:
     """The fragment at ``eip``, then those that it leads to directly, breadth first; at most ``most`` (0: all)."""
     disassembler = Disassembler()
+    window = choose_window(space, segment_size(space.limit))
     waiting, seen, offset, count = deque([eip]), {eip}, FIRST_FRAGMENT, 0
     while waiting and not (most and count == most):
         here = waiting.popleft()
@@ -53,7 +55,7 @@ def explain(module: Module, space: AddressSpace, policy: Policy, eip: int, *, mo
         code = space.fetch(here, FETCH_BYTES)
         symbol = module.symbol_at(here)
         try:
-            fragment = translate(code, here, policy, offset=placed(offset, here))
+            fragment = translate(code, here, policy, offset=placed(offset, here, window), window=window)
         except DecodeError as error:
             yield Explanation(here, symbol, None, [], str(error))
             continue

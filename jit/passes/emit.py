@@ -33,6 +33,7 @@ from jit.passes.place import (
     SPILL,
     TRAMPOLINE,
     branch_end,
+    for_table,
     leaves,
     size_of,
 )
@@ -52,7 +53,7 @@ from jit.passes.scan import (
     RETURN,
 )
 from jit.stencils import MOST_ARGUMENTS
-from reference.layout import ENTRY_COUNT, ENTRY_TABLE, SPILL_ECX, SPILL_EDX
+from reference.layout import DIRECT_TABLE, HASHED_ENTRIES, HASHED_TABLE, SPILL_ECX, SPILL_EDX
 from reference.registers import ECX, MASK32
 
 assert MOST_ARGUMENTS <= 3  # what _stamp takes
@@ -82,7 +83,7 @@ def emit(context: Context, count: int, eip: int, offset: int, tail: int) -> None
         here = item.offset + item.size
         span_words = _triple(span_words, item.offset, item.eip, _borrowed(context, item))
         if item.shape in (CALL, CALL_INDIRECT):
-            where = here - size_of(context, LANDING)
+            where = here - size_of(context, for_table(context, LANDING))
             landing_words = _triple(landing_words, (item.eip + item.length) & MASK32, where, here)
         if leaves(item):
             exit_words = _triple(exit_words, branch_end(context, item) - 4, item.target, item.trampoline)
@@ -159,19 +160,19 @@ def _template(context: Context, base: int, item: Item) -> None:
         here = _jump(context, base, here, item)
         _landing(context, base, here, (item.eip + item.length) & MASK32)
     elif shape in (CALL_INDIRECT, JUMP_INDIRECT):
-        here = _stamp(context, base, here, SPILL, 0, 0, 0)
+        here = _spill(context, base, here)
         here = _load_target(context, base, here, item)
         if shape == CALL_INDIRECT:
             here = _push_return(context, base, here, item)
-        here = _stamp(context, base, here, DISPATCH, 0, 0, 0)
+        here = _dispatch(context, base, here)
         if shape == CALL_INDIRECT:
             _landing(context, base, here, (item.eip + item.length) & MASK32)
     elif shape == RETURN:
-        here = _stamp(context, base, here, SPILL, 0, 0, 0)
+        here = _spill(context, base, here)
         here = _stamp(context, base, here, POP_TARGET, 0, 0, 0)
         if item.released:
             here = _stamp(context, base, here, RELEASE, item.released, 0, 0)
-        _stamp(context, base, here, DISPATCH, 0, 0, 0)
+        _dispatch(context, base, here)
     else:
         stencil = OVERFLOW_TRAP if shape == OVERFLOW else TRAP_STENCIL
         _stamp(context, base, here, stencil, item.reported, item.reason, 0)
@@ -198,16 +199,30 @@ def _condition(item: Item) -> int:
 
 
 @compiled
+def _spill(context: Context, base: int, here: int) -> int:
+    return _stamp(context, base, here, for_table(context, SPILL), 0, 0, 0)
+
+
+@compiled
+def _dispatch(context: Context, base: int, here: int) -> int:
+    table = DIRECT_TABLE - 8 * context.window
+    return _stamp(context, base, here, for_table(context, DISPATCH), table, 0, 0)
+
+
+@compiled
 def _push_return(context: Context, base: int, here: int, item: Item) -> int:
-    where = context.origin + item.offset + item.size - size_of(context, LANDING)
+    where = context.origin + item.offset + item.size - size_of(context, for_table(context, LANDING))
     back = (item.eip + item.length) & MASK32
-    slot = ENTRY_TABLE + 4 * (back & (ENTRY_COUNT - 1))
-    return _stamp(context, base, here, PUSH_RETURN, back, slot, where)
+    slot = HASHED_TABLE + 4 * (back & (HASHED_ENTRIES - 1))
+    return _stamp(context, base, here, for_table(context, PUSH_RETURN), back, slot, where)
 
 
 @compiled
 def _landing(context: Context, base: int, here: int, eip: int) -> int:
-    return _stamp(context, base, here, LANDING, SPILL_EDX - 8 * eip, SPILL_ECX - eip, 0)
+    give_back = SPILL_ECX - eip
+    if context.window < 0:
+        return _stamp(context, base, here, for_table(context, LANDING), SPILL_EDX - 8 * eip, give_back, 0)
+    return _stamp(context, base, here, LANDING, give_back, 0, 0)
 
 
 @compiled
@@ -215,7 +230,11 @@ def _borrowed(context: Context, item: Item) -> int:
     """In an indirect call the push can fault when ECX already holds the target."""
     if item.shape != CALL_INDIRECT:
         return 0
-    behind = size_of(context, PUSH_RETURN) + size_of(context, DISPATCH) + size_of(context, LANDING)
+    behind = (
+        size_of(context, for_table(context, PUSH_RETURN))
+        + size_of(context, for_table(context, DISPATCH))
+        + size_of(context, for_table(context, LANDING))
+    )
     return item.offset + item.size - behind
 
 

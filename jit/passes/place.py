@@ -20,10 +20,11 @@ from jit.passes.scan import (
     OVERFLOW,
     RETURN,
 )
-from jit.stencils import NUMBERS
+from jit.stencils import HASHED, NUMBERS
 
-LANDING, TRAMPOLINE, TRAP = NUMBERS["landing"], NUMBERS["trampoline"], NUMBERS["trap"]
-SPILL, DISPATCH, PUSH_RETURN = NUMBERS["spill"], NUMBERS["dispatch"], NUMBERS["push_return"]
+TRAMPOLINE, TRAP = NUMBERS["trampoline"], NUMBERS["trap"]
+#: What depends on the kind of the entry table: see :func:`for_table`.
+LANDING, SPILL, DISPATCH, PUSH_RETURN = (NUMBERS[name] for name in ("landing", "spill", "dispatch", "push_return"))
 POP_TARGET, RELEASE, OVERFLOW_TRAP = NUMBERS["pop_target"], NUMBERS["release"], NUMBERS["overflow"]
 JUMP_NEAR, JUMP_SHORT = NUMBERS["jump_near"], NUMBERS["jump_short"]
 #: The first of sixteen, by condition.
@@ -37,7 +38,7 @@ ADDRESS_PREFIX = NUMBERS["address_prefix"]
 def place(context: Context, count: int, offset: int) -> int:
     """Fill in ``offset``, ``size`` and ``trampoline`` of each item; the offset behind the last template."""
     while True:
-        here = offset + size_of(context, LANDING)
+        here = offset + size_of(context, for_table(context, LANDING))
         for i in range(count):
             item = item_at(context.items, i)
             item.offset, item.size = here, _size(context, item)
@@ -82,13 +83,19 @@ def leaves(item: Item) -> bool:
 def branch_end(context: Context, item: Item) -> int:
     """The code offset from which the displacement of a direct branch counts."""
     end = item.offset + item.size
-    return end - size_of(context, LANDING) if item.shape == CALL else end
+    return end - size_of(context, for_table(context, LANDING)) if item.shape == CALL else end
 
 
 @compiled
 def _reaches(context: Context, item: Item) -> bool:
     distance = item_at(context.items, item.inside).offset - branch_end(context, item)
     return -128 <= distance <= 127
+
+
+@compiled
+def for_table(context: Context, stencil: int) -> int:
+    """The stencil for the kind of entry table that there is, from that for the direct one."""
+    return stencil + HASHED if context.window < 0 else stencil
 
 
 @compiled
@@ -113,14 +120,22 @@ def _size(context: Context, item: Item) -> int:
         return size + size_of(context, ADDRESS_PREFIX) if item.address_size == 2 else size
     if shape == CALL:
         jump = size_of(context, JUMP_SHORT if item.short else JUMP_NEAR)
-        return size_of(context, PUSH_RETURN) + jump + size_of(context, LANDING)
+        return size_of(context, for_table(context, PUSH_RETURN)) + jump + size_of(context, for_table(context, LANDING))
     if shape in (CALL_INDIRECT, JUMP_INDIRECT):
-        size = size_of(context, SPILL) + target_size(item) + size_of(context, DISPATCH)
+        size = (
+            size_of(context, for_table(context, SPILL))
+            + target_size(item)
+            + size_of(context, for_table(context, DISPATCH))
+        )
         if shape == CALL_INDIRECT:
-            size += size_of(context, PUSH_RETURN) + size_of(context, LANDING)
+            size += size_of(context, for_table(context, PUSH_RETURN)) + size_of(context, for_table(context, LANDING))
         return size
     if shape == RETURN:
-        size = size_of(context, SPILL) + size_of(context, POP_TARGET) + size_of(context, DISPATCH)
+        size = (
+            size_of(context, for_table(context, SPILL))
+            + size_of(context, POP_TARGET)
+            + size_of(context, for_table(context, DISPATCH))
+        )
         return size + size_of(context, RELEASE) if item.released else size
     return size_of(context, OVERFLOW_TRAP if shape == OVERFLOW else TRAP)
 

@@ -188,7 +188,8 @@ class Hole(ctypes.Structure):
 class Context(ctypes.Structure):
     """What a call is given besides its arguments. Addresses: of the tables, of what the passes write, of the guest's code
     (filled in by each call). And what the translation depends on besides the code: the policy as a mask of ``groups`` and
-    ``thread_pointer`` and ``reproducible``, the guest's thread pointer as a displacement, or -1, and the EIP of code offset 0."""
+    ``thread_pointer`` and ``reproducible``, the guest's thread pointer as a displacement, or -1, the EIP of code
+    offset 0, and the first EIP of the direct entry table, or -1 for the hashed one."""
 
     roots: I64
     selectors: I64
@@ -206,6 +207,7 @@ class Context(ctypes.Structure):
     reproducible: I64
     gs_base: I64
     origin: I64
+    window: I64
 
 
 @record

@@ -1,29 +1,37 @@
 """Pass 4, emit: write each template's bytes.
 
-The templates, in the order of their frequency; T is the entry table, R the guest's return address:
+The templates, in the order of their frequency; R is the guest's return address, T[x] the entry table's entry for x:
 
     copied      the instruction itself
     jcc L       jcc L'                                      L' inside the fragment, or a trampoline until it is linked
+    call L      push R; jmp L'; landing of R
+    ret         spill ECX; pop ecx; jmp T[ecx]
+    jmp r/m     spill ECX; mov ecx, r/m; jmp T[ecx]
+    call r/m    spill ECX; mov ecx, r/m; push R; jmp T[ecx]; landing of R
+    int n       store the guest's EIP and the trap number; jmp EXIT
+    landing     mov ecx, gs:[spilled ECX + (ecx - R)]
+
+An indirect branch arrives at the landing that the entry table has for its target, with the target in ECX. T[ecx] is
+``gs:[table + ecx * 8]``: segmentation checks that the target is in the table's window (layout.py). The product has lost
+three bits, so the landing checks, too, while it gives back the register: for another target than R the distance is a
+multiple of half a gigabyte, and the operand is beyond the limit of the segment. No flag is touched.
+
+With the hashed table, for guests whose code is too far apart for a window, two registers are borrowed:
+
     call L      push R; mov gs:[T + 4 * low16(R)], landing; jmp L'; landing of R
     ret         spill EDX, ECX; pop ecx; movzx edx, cx; jmp gs:[T + edx * 4]
-    jmp r/m     spill EDX, ECX; mov ecx, r/m; movzx edx, cx; jmp gs:[T + edx * 4]
-    call r/m    spill EDX, ECX; mov ecx, r/m; push R; mov gs:[T + 4 * low16(R)], landing; movzx …; jmp …; landing of R
-    int n       store the guest's EIP and the trap number; jmp EXIT
     landing     mov edx, gs:[spilled EDX + (ecx - R) * 8]; mov ecx, gs:[spilled ECX + (ecx - R)]
 
-An indirect branch arrives at the landing that the entry table names for the low 16 bits of its target, with the target
-in ECX. The landing gives back the two registers, and *that is also the check*: if the target is R, it reads the spill
-words; if not, the distance is a multiple of 64 KiB, eight times that is beyond the limit of the control segment, and
-segmentation raises a fault. (Distances of half a gigabyte are lost in the first product; the second load catches them.)
-Two loads, no branch, and no flag is touched, so that they survive whether the guess was right or not: a CMP would spoil
-flags that the true target may read.
-
-A call stores its own landing, so that the return finds it. Where two targets compete for an entry, one fault shows it,
-and the entry leads to the lookup stub from then on (reference/cache.py).
+and the others likewise. Targets with equal low halves share an entry. If the target is R, the landing reads the spill
+words; if not, the distance is a multiple of 64 KiB, eight times that is beyond the limit of the control
+segment, and segmentation raises a fault. (Distances of half a gigabyte are lost in the first product; the second load
+catches them.) A call stores its own landing, so that the return finds it. Where two targets compete for an entry, one fault
+shows it, and the entry leads to the lookup stub from then on (reference/cache.py).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from reference import encode as e
@@ -32,8 +40,9 @@ from reference import runtime
 from reference.isa.instruction import Instruction, Memory
 from reference.registers import ECX, EDX, ESP, Segment
 from reference.translator.fragment import Exit, Fragment, Landing, Span
-from reference.translator.place import CALL_HEAD, DISPATCH_SIZE, LANDING_SIZE, Placement, branch_end, leaves, released
+from reference.translator.place import Placement, branch_end, leaves, released, return_landing
 from reference.translator.scan import Item, Shape
+from reference.translator.shape import Sizes, sizes
 
 _GS_PREFIX: Final = 0x65
 _DS_PREFIX: Final = 0x3E
@@ -41,22 +50,25 @@ _ADDRESS_PREFIX: Final = b"\x67"
 _JNO: Final = 0x71
 
 
-def emit(items: list[Item], placement: Placement, eip: int, offset: int, gs_base: int | None, origin: int) -> Fragment:
+def emit(
+    items: list[Item], placement: Placement, eip: int, offset: int, gs_base: int | None, origin: int, window: int | None
+) -> Fragment:
     """The finished fragment. ``placement`` is what :func:`reference.translator.place.place` said for ``offset``."""
-    code = bytearray(landing(eip))
+    its = sizes(window)
+    templates = _Templates(items, placement, gs_base, origin, window, its)
+    code = bytearray(landing(eip, window))
     landings = [Landing(eip, offset, placement.body)]
     spans: list[Span] = []
     exits: list[Exit] = []
     for item in items:
         assert offset + len(code) == item.offset, f"template of {item.shape.name} at {item.eip:#x} misplaced"
-        code += _template(item, items, placement, gs_base, origin)
-        spans.append(Span(item.offset, item.eip, _borrowed(item)))
+        code += templates.of(item)
+        spans.append(Span(item.offset, item.eip, _borrowed(item, its)))
         if item.shape in (Shape.CALL, Shape.CALL_INDIRECT):
             assert item.instruction is not None
-            end = item.offset + item.size
-            landings.append(Landing(item.instruction.next_eip, end - LANDING_SIZE, end))
+            landings.append(Landing(item.instruction.next_eip, return_landing(item, its), item.offset + item.size))
         if leaves(item):
-            exits.append(Exit(branch_end(item) - 4, item.target, placement.trampolines[item.target]))
+            exits.append(Exit(branch_end(item, its) - 4, item.target, placement.trampolines[item.target]))
     assert offset + len(code) == placement.tail
     for where in placement.trampolines.values():
         code += trampoline(where)
@@ -66,9 +78,17 @@ def emit(items: list[Item], placement: Placement, eip: int, offset: int, gs_base
     return Fragment(eip, length, offset, bytes(code), tuple(spans), placement.tail, tuple(exits), tuple(landings))
 
 
-def landing(eip: int) -> bytes:
+def landing(eip: int, window: int | None) -> bytes:
     """Where indirect branches to ``eip`` arrive; what follows is the code for ``eip``."""
-    return e.mov_from_gs_indexed8(EDX, at.SPILL_EDX - 8 * eip, ECX) + e.mov_from_gs_based(ECX, at.SPILL_ECX - eip, ECX)
+    give_back = e.mov_from_gs_based(ECX, at.SPILL_ECX - eip, ECX)
+    return give_back if window is not None else e.mov_from_gs_indexed8(EDX, at.SPILL_EDX - 8 * eip, ECX) + give_back
+
+
+def dispatch(window: int | None) -> bytes:
+    """The end of an indirect branch, target in ECX: to the landing that the entry table has."""
+    if window is not None:
+        return e.jmp_gs_indexed8(at.direct_slot(0, window), ECX)
+    return e.movzx_word(EDX, ECX) + e.jmp_gs_indexed4(at.HASHED_TABLE, EDX)
 
 
 def trampoline(offset: int) -> bytes:
@@ -76,87 +96,91 @@ def trampoline(offset: int) -> bytes:
     return e.mov_gs_immediate(at.SITE, offset) + e.jmp(runtime.CHAIN - (offset + 16))
 
 
-def _template(item: Item, items: list[Item], placement: Placement, gs_base: int | None, origin: int) -> bytes:
-    instruction = item.instruction
-    if instruction is None:
-        return e.jmp(_destination(item, items, placement) - branch_end(item))
-    match item.shape:
-        case Shape.COPY:
-            return instruction.copy
-        case Shape.FOLD:
-            return fold(instruction, gs_base)
-        case Shape.JUMP:
-            return _jump(item, items, placement)
-        case Shape.BRANCH:
-            return _branch(item, instruction, items, placement)
-        case Shape.LOOP:
-            return _loop(item, instruction, items, placement)
-        case Shape.CALL:
-            return (
-                _push_return(item, instruction, origin) + _jump(item, items, placement) + landing(instruction.next_eip)
-            )
-        case Shape.CALL_INDIRECT:
-            return (
-                _spill()
-                + _load_target(instruction, gs_base)
-                + _push_return(item, instruction, origin)
-                + _dispatch()
-                + landing(instruction.next_eip)
-            )
-        case Shape.JUMP_INDIRECT:
-            return _spill() + _load_target(instruction, gs_base) + _dispatch()
-        case Shape.RETURN:
-            release = released(instruction)
-            return _spill() + e.pop(ECX) + (e.lea(ESP, ESP, release) if release else b"") + _dispatch()
-        case Shape.OVERFLOW:
-            return e.jump_short(_JNO, item.size - 2) + _trap(item, item.offset + 2)
-        case _:
-            return _trap(item, item.offset)
+@dataclass(frozen=True, slots=True)
+class _Templates:
+    """The templates for the items of one fragment."""
 
+    items: list[Item]
+    placement: Placement
+    gs_base: int | None
+    origin: int
+    window: int | None
+    its: Sizes
 
-def _destination(item: Item, items: list[Item], placement: Placement) -> int:
-    return placement.trampolines[item.target] if item.inside is None else items[item.inside].offset
+    def of(self, item: Item) -> bytes:
+        """The bytes for an item."""
+        instruction = item.instruction
+        if instruction is None:
+            return self._jump(item)
+        match item.shape:
+            case Shape.COPY:
+                return instruction.copy
+            case Shape.FOLD:
+                return fold(instruction, self.gs_base)
+            case Shape.JUMP:
+                return self._jump(item)
+            case Shape.BRANCH:
+                return self._branch(item, instruction)
+            case Shape.LOOP:
+                return self._loop(item, instruction)
+            case Shape.CALL:
+                back = instruction.next_eip
+                return self._push_return(item, back) + self._jump(item) + landing(back, self.window)
+            case Shape.CALL_INDIRECT:
+                back = instruction.next_eip
+                push = self._push_return(item, back)
+                return self._take_target(instruction) + push + dispatch(self.window) + landing(back, self.window)
+            case Shape.JUMP_INDIRECT:
+                return self._take_target(instruction) + dispatch(self.window)
+            case Shape.RETURN:
+                release = released(instruction)
+                pop = e.pop(ECX) + (e.lea(ESP, ESP, release) if release else b"")
+                return self._spill() + pop + dispatch(self.window)
+            case Shape.OVERFLOW:
+                return e.jump_short(_JNO, item.size - 2) + _trap(item, item.offset + 2)
+            case _:
+                return _trap(item, item.offset)
 
+    def _distance(self, item: Item) -> int:
+        inside = item.inside
+        there = self.placement.trampolines[item.target] if inside is None else self.items[inside].offset
+        return there - branch_end(item, self.its)
 
-def _jump(item: Item, items: list[Item], placement: Placement) -> bytes:
-    distance = _destination(item, items, placement) - branch_end(item)
-    return e.jump_short(0xEB, distance) if item.short else e.jmp(distance)
+    def _jump(self, item: Item) -> bytes:
+        distance = self._distance(item)
+        return e.jump_short(0xEB, distance) if item.short else e.jmp(distance)
 
+    def _branch(self, item: Item, instruction: Instruction) -> bytes:
+        distance, condition = self._distance(item), _condition(instruction)
+        return e.jump_short(0x70 + condition, distance) if item.short else e.jcc(condition, distance)
 
-def _branch(item: Item, instruction: Instruction, items: list[Item], placement: Placement) -> bytes:
-    distance = _destination(item, items, placement) - branch_end(item)
-    condition = _condition(instruction)
-    return e.jump_short(0x70 + condition, distance) if item.short else e.jcc(condition, distance)
+    def _loop(self, item: Item, instruction: Instruction) -> bytes:
+        """LOOP and JECXZ have only an 8-bit form: ``loop +2; jmp +5; jmp L'``."""
+        prefix = _ADDRESS_PREFIX if instruction.address_size == 2 else b""
+        opcode = instruction.raw[instruction.opcode_offset]
+        distance = self._distance(item)
+        if item.short:
+            return prefix + e.jump_short(opcode, distance)
+        return prefix + e.jump_short(opcode, 2) + e.jump_short(0xEB, 5) + e.jmp(distance)
+
+    def _spill(self) -> bytes:
+        spill_ecx = e.mov_gs_from(at.SPILL_ECX, ECX)
+        return spill_ecx if self.window is not None else e.mov_gs_from(at.SPILL_EDX, EDX) + spill_ecx
+
+    def _take_target(self, instruction: Instruction) -> bytes:
+        return self._spill() + _load_target(instruction, self.gs_base)
+
+    def _push_return(self, item: Item, back: int) -> bytes:
+        push = e.push_immediate(back)
+        if self.window is not None:
+            return push
+        return push + e.mov_gs_immediate(at.hashed_slot(back), self.origin + return_landing(item, self.its))
 
 
 def _condition(instruction: Instruction) -> int:
     """The condition is the low half of the last opcode byte, in both the 8-bit and the 32-bit form."""
     opcode = instruction.raw[instruction.opcode_offset]
     return (instruction.raw[instruction.opcode_offset + 1] if opcode == 0x0F else opcode) & 0xF
-
-
-def _loop(item: Item, instruction: Instruction, items: list[Item], placement: Placement) -> bytes:
-    """LOOP and JECXZ have only an 8-bit form: ``loop +2; jmp +5; jmp L'``."""
-    prefix = _ADDRESS_PREFIX if instruction.address_size == 2 else b""
-    opcode = instruction.raw[instruction.opcode_offset]
-    distance = _destination(item, items, placement) - branch_end(item)
-    if item.short:
-        return prefix + e.jump_short(opcode, distance)
-    return prefix + e.jump_short(opcode, 2) + e.jump_short(0xEB, 5) + e.jmp(distance)
-
-
-def _spill() -> bytes:
-    return e.mov_gs_from(at.SPILL_EDX, EDX) + e.mov_gs_from(at.SPILL_ECX, ECX)
-
-
-def _dispatch() -> bytes:
-    return e.movzx_word(EDX, ECX) + e.jmp_gs_indexed(at.ENTRY_TABLE, EDX)
-
-
-def _push_return(item: Item, instruction: Instruction, origin: int) -> bytes:
-    where = origin + item.offset + item.size - LANDING_SIZE
-    back = instruction.next_eip
-    return e.push_immediate(back) + e.mov_gs_immediate(at.entry_slot(back), where)
 
 
 def _load_target(instruction: Instruction, gs_base: int | None) -> bytes:
@@ -171,15 +195,15 @@ def _load_target(instruction: Instruction, gs_base: int | None) -> bytes:
 
 
 def _trap(item: Item, offset: int) -> bytes:
-    stores = e.mov_gs_immediate(at.EIP_SAVED, item.reported) + e.mov_gs_immediate(at.REASON, item.reason)
+    stores = e.mov_gs_immediate(at.TRAP_EIP, item.reported) + e.mov_gs_immediate(at.REASON, item.reason)
     return stores + e.jmp(runtime.EXIT - (offset + len(stores) + 5))
 
 
-def _borrowed(item: Item) -> int:
+def _borrowed(item: Item, its: Sizes) -> int:
     """In an indirect call the push can fault when ECX already holds the target."""
     if item.shape != Shape.CALL_INDIRECT:
         return 0
-    return item.offset + item.size - LANDING_SIZE - DISPATCH_SIZE - CALL_HEAD
+    return return_landing(item, its) - its.dispatch - its.call
 
 
 def fold(instruction: Instruction, gs_base: int | None) -> bytes:

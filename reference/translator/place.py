@@ -12,19 +12,16 @@ from typing import Final
 from reference.isa.instruction import Immediate, Instruction, Memory
 from reference.registers import Segment
 from reference.translator.scan import Item, Shape
-from reference.translator.shape import LANDING_SIZE, placed
+from reference.translator.shape import Sizes, placed, sizes
 
-__all__ = ["LANDING_SIZE", "Placement", "branch_end", "leaves", "place", "placed", "released"]
+__all__ = ["Placement", "branch_end", "leaves", "place", "placed", "released", "return_landing"]
 
-#: Sizes in bytes of what emit.py writes.
+#: Sizes in bytes of what emit.py writes, whatever the entry table.
 TRAMPOLINE_SIZE: Final = 16
 TRAP_SIZE: Final = 27
 JUMP_SIZES: Final = (5, 2)  # near, short
 BRANCH_SIZES: Final = (6, 2)
 LOOP_SIZES: Final = (9, 2)  # without an address-size prefix
-CALL_HEAD: Final = 16  # push, store of the landing
-SPILL_SIZE: Final = 14
-DISPATCH_SIZE: Final = 11  # movzx, indirect jump
 POP_SIZE: Final = 1
 RELEASE_SIZE: Final = 7  # lea esp, [esp + imm32]
 
@@ -40,14 +37,15 @@ class Placement:
     end: int
 
 
-def place(items: list[Item], offset: int) -> Placement:
+def place(items: list[Item], offset: int, window: int | None) -> Placement:
     """Fill in ``offset`` and ``size`` of each item for a fragment that starts at code offset ``offset``."""
+    its = sizes(window)
     while True:
-        here = offset + LANDING_SIZE
+        here = offset + its.landing
         for item in items:
-            item.offset, item.size = here, _size(item)
+            item.offset, item.size = here, _size(item, its)
             here += item.size
-        too_far = [item for item in items if item.short and not _reaches(item, items)]
+        too_far = [item for item in items if item.short and not _reaches(item, items, its)]
         if not too_far:
             break
         for item in too_far:
@@ -58,7 +56,7 @@ def place(items: list[Item], offset: int) -> Placement:
         if leaves(item) and item.target not in trampolines:
             trampolines[item.target] = here
             here += TRAMPOLINE_SIZE
-    return Placement(offset + LANDING_SIZE, tail, trampolines, here)
+    return Placement(offset + its.landing, tail, trampolines, here)
 
 
 def leaves(item: Item) -> bool:
@@ -66,17 +64,22 @@ def leaves(item: Item) -> bool:
     return item.inside is None and item.shape in (Shape.JUMP, Shape.BRANCH, Shape.LOOP, Shape.CALL, Shape.FALL)
 
 
-def branch_end(item: Item) -> int:
+def return_landing(item: Item, its: Sizes) -> int:
+    """The code offset of the landing for a call's return, with which its template ends."""
+    return item.offset + item.size - its.landing
+
+
+def branch_end(item: Item, its: Sizes) -> int:
     """The code offset from which the displacement of a direct branch counts."""
-    return item.offset + item.size - (LANDING_SIZE if item.shape == Shape.CALL else 0)
+    return return_landing(item, its) if item.shape == Shape.CALL else item.offset + item.size
 
 
-def _reaches(item: Item, items: list[Item]) -> bool:
+def _reaches(item: Item, items: list[Item], its: Sizes) -> bool:
     assert item.inside is not None
-    return -128 <= items[item.inside].offset - branch_end(item) <= 127
+    return -128 <= items[item.inside].offset - branch_end(item, its) <= 127
 
 
-def _size(item: Item) -> int:
+def _size(item: Item, its: Sizes) -> int:
     instruction = item.instruction
     if instruction is None:
         return JUMP_SIZES[0]
@@ -92,13 +95,13 @@ def _size(item: Item) -> int:
         case Shape.LOOP:
             return LOOP_SIZES[item.short] + (instruction.address_size == 2)
         case Shape.CALL:
-            return CALL_HEAD + JUMP_SIZES[item.short] + LANDING_SIZE
+            return its.call + JUMP_SIZES[item.short] + its.landing
         case Shape.CALL_INDIRECT:
-            return SPILL_SIZE + target_size(instruction) + CALL_HEAD + DISPATCH_SIZE + LANDING_SIZE
+            return its.spill + target_size(instruction) + its.call + its.dispatch + its.landing
         case Shape.JUMP_INDIRECT:
-            return SPILL_SIZE + target_size(instruction) + DISPATCH_SIZE
+            return its.spill + target_size(instruction) + its.dispatch
         case Shape.RETURN:
-            return SPILL_SIZE + POP_SIZE + (RELEASE_SIZE if released(instruction) else 0) + DISPATCH_SIZE
+            return its.spill + POP_SIZE + (RELEASE_SIZE if released(instruction) else 0) + its.dispatch
         case Shape.OVERFLOW:
             return 2 + TRAP_SIZE
         case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -32,10 +33,26 @@ class Shape(Enum):
     FALL = "continues in another fragment"
 
 
-#: The size in bytes of a landing, with which every fragment begins.
-LANDING_SIZE: Final = 15
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes in bytes of what depends on the kind of the entry table: ``landing``, with which every fragment begins;
+    ``call``, what a call does before it branches; ``spill`` and ``dispatch``, before and at an indirect branch."""
+
+    landing: int
+    call: int
+    spill: int
+    dispatch: int
 
 
-def placed(free: int, eip: int) -> int:
+DIRECT_SIZES: Final = Sizes(landing=7, call=5, spill=7, dispatch=8)
+HASHED_SIZES: Final = Sizes(landing=15, call=16, spill=14, dispatch=11)
+
+
+def sizes(window: int | None) -> Sizes:
+    """Those for a direct table with a window of EIPs from ``window`` on, or for the hashed table."""
+    return HASHED_SIZES if window is None else DIRECT_SIZES
+
+
+def placed(free: int, eip: int, window: int | None) -> int:
     """The first code offset from ``free`` on for a fragment whose body is to be aligned as ``eip`` is."""
-    return free + (eip - free - LANDING_SIZE) % CODE_ALIGNMENT
+    return free + (eip - free - sizes(window).landing) % CODE_ALIGNMENT

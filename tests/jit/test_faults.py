@@ -148,9 +148,12 @@ def test_guest_memory_is_never_executable() -> None:
 @in_child
 def test_control_segment_ends_at_its_limit() -> None:
     bare = Bare()
-    assert bare.run(f"mov eax, gs:[{layout.CONTROL_SIZE - 4}]").kind == StopKind.LEFT
-    _expect(bare, f"mov eax, gs:[{layout.CONTROL_SIZE - 3}]", 13)
-    _expect(bare, f"mov gs:[{layout.CONTROL_SIZE}], eax", 13)
+    for size in (layout.segment_size(bare.processor.space.limit), layout.HASHED_SIZE):
+        bare.processor.bound_control(size)
+        assert bare.run(f"mov eax, gs:[{size - 4}]").kind == StopKind.LEFT
+        _expect(bare, f"mov eax, gs:[{size - 3}]", 13)
+        _expect(bare, f"mov gs:[{size}], eax", 13)
+    _expect(bare, "mov eax, gs:[-4]", 13)
 
 
 @in_child

@@ -267,5 +267,5 @@ def test_pending_x87_exception_stays_the_guest_s() -> None:
 @in_child
 def test_far_pointers_of_the_control_block_are_where_the_layout_says() -> None:
     bare = Bare()
-    offset, selector = struct.unpack_from("<IH", bare.processor.control, layout.LEAVE_POINTER)
+    offset, selector = struct.unpack_from("<IH", bare.processor.control, layout.CONTROL_BLOCK + layout.LEAVE_POINTER)
     assert (offset, selector & 7) == (gateway.load().address_of("leave"), 3)

@@ -239,7 +239,7 @@ def test_a_signal_just_before_entering_is_not_missed() -> None:
         stop = bare.processor.last_stop()
         if stop.kind == StopKind.LEFT:  # it was not even entered
             words = bare.processor.control.cast("I")
-            assert (words[layout.REASON >> 2], bare.cpu.eip) == (layout.Reason.LOOKUP, 0x1234)
+            assert (words[layout.control_word(layout.REASON)], bare.cpu.eip) == (layout.Reason.LOOKUP, 0x1234)
         else:
             assert (stop.kind, stop.offset >> 4) == (StopKind.INTERRUPTED, CODE >> 4)
 

@@ -16,20 +16,17 @@ from reference import encode as e
 from reference import layout as at
 from reference import runtime
 from reference.registers import ECX, EDX, ESP
-from reference.translator.emit import landing, trampoline
+from reference.translator.emit import dispatch, landing, trampoline
 from reference.translator.place import (
     BRANCH_SIZES,
-    CALL_HEAD,
-    DISPATCH_SIZE,
     JUMP_SIZES,
-    LANDING_SIZE,
     LOOP_SIZES,
     POP_SIZE,
     RELEASE_SIZE,
-    SPILL_SIZE,
     TRAMPOLINE_SIZE,
     TRAP_SIZE,
 )
+from reference.translator.shape import DIRECT_SIZES, HASHED_SIZES
 
 WORDS = st.integers(0, 0xFFFF_FFFF)
 #: Code offsets: the code segment is much smaller than the address space.
@@ -55,13 +52,14 @@ def test_the_runtime_stubs_are_the_specification() -> None:
 
 def test_sizes_are_those_that_the_specification_places_with() -> None:
     sizes = {stencil.name: len(stencil.code) for stencil in built().all}
-    assert sizes["landing"] == LANDING_SIZE
+    for prefix, its in (("", DIRECT_SIZES), ("hashed_", HASHED_SIZES)):
+        assert sizes[prefix + "landing"] == its.landing
+        assert sizes[prefix + "push_return"] == its.call
+        assert sizes[prefix + "spill"] == its.spill
+        assert sizes[prefix + "dispatch"] == its.dispatch
     assert sizes["trampoline"] == TRAMPOLINE_SIZE
     assert sizes["trap"] == TRAP_SIZE
     assert sizes["overflow"] == 2 + TRAP_SIZE
-    assert sizes["push_return"] == CALL_HEAD
-    assert sizes["spill"] == SPILL_SIZE
-    assert sizes["dispatch"] == DISPATCH_SIZE
     assert sizes["pop_target"] == POP_SIZE
     assert sizes["release"] == RELEASE_SIZE
     assert (sizes["jump_near"], sizes["jump_short"]) == JUMP_SIZES
@@ -73,8 +71,9 @@ def test_sizes_are_those_that_the_specification_places_with() -> None:
 
 @given(here=OFFSETS, eip=WORDS)
 def test_a_landing_is_the_specification(here: int, eip: int) -> None:
-    stamped = built()["landing"].stamp(here, at.SPILL_EDX - 8 * eip, at.SPILL_ECX - eip)
-    assert stamped == landing(eip)
+    assert built()["landing"].stamp(here, at.SPILL_ECX - eip) == landing(eip, 0)
+    stamped = built()["hashed_landing"].stamp(here, at.SPILL_EDX - 8 * eip, at.SPILL_ECX - eip)
+    assert stamped == landing(eip, None)
 
 
 @given(here=OFFSETS)
@@ -84,19 +83,21 @@ def test_a_trampoline_is_the_specification(here: int) -> None:
 
 @given(back=WORDS, where=WORDS, released=st.integers(0, 0xFFFF))
 def test_the_parts_of_calls_and_returns_are_the_specification(back: int, where: int, released: int) -> None:
-    slot = at.entry_slot(back)
-    assert built()["push_return"].stamp(0, back, slot, where) == e.push_immediate(back) + e.mov_gs_immediate(
-        slot, where
-    )
-    assert built()["spill"].stamp(0) == e.mov_gs_from(at.SPILL_EDX, EDX) + e.mov_gs_from(at.SPILL_ECX, ECX)
+    slot = at.hashed_slot(back)
+    push, spill = e.push_immediate(back), e.mov_gs_from(at.SPILL_ECX, ECX)
+    assert built()["push_return"].stamp(0, back) == push
+    assert built()["hashed_push_return"].stamp(0, back, slot, where) == push + e.mov_gs_immediate(slot, where)
+    assert built()["spill"].stamp(0) == spill
+    assert built()["hashed_spill"].stamp(0) == e.mov_gs_from(at.SPILL_EDX, EDX) + spill
     assert built()["pop_target"].stamp(0) == e.pop(ECX)
     assert built()["release"].stamp(0, released) == e.lea(ESP, ESP, released)
-    assert built()["dispatch"].stamp(0) == e.movzx_word(EDX, ECX) + e.jmp_gs_indexed(at.ENTRY_TABLE, EDX)
+    assert built()["dispatch"].stamp(0, at.DIRECT_TABLE - 8 * back) == dispatch(back)
+    assert built()["hashed_dispatch"].stamp(0) == dispatch(None)
 
 
 @given(here=OFFSETS, reported=WORDS, reason=st.integers(0, 0x1FFF))
 def test_traps_are_the_specification(here: int, reported: int, reason: int) -> None:
-    stores = e.mov_gs_immediate(at.EIP_SAVED, reported) + e.mov_gs_immediate(at.REASON, reason)
+    stores = e.mov_gs_immediate(at.TRAP_EIP, reported) + e.mov_gs_immediate(at.REASON, reason)
     trap = stores + e.jmp(runtime.EXIT - (here + len(stores) + 5))
     assert built()["trap"].stamp(here, reported, reason) == trap
     behind = stores + e.jmp(runtime.EXIT - (here + 2 + len(stores) + 5))

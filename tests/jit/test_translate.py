@@ -65,9 +65,16 @@ def outcome(make: object, code: bytes, eip: int, policy: Policy, **where: int | 
 
 
 def assert_same(
-    code: bytes, eip: int, policy: Policy, *, offset: int, gs_base: int | None = None, origin: int = 0
+    code: bytes,
+    eip: int,
+    policy: Policy,
+    *,
+    offset: int,
+    gs_base: int | None = None,
+    origin: int = 0,
+    window: int | None = None,
 ) -> Fragment | tuple[object, ...]:
-    where = {"offset": offset, "gs_base": gs_base, "origin": origin}
+    where = {"offset": offset, "gs_base": gs_base, "origin": origin, "window": window}
     expected = outcome(translate, code, eip, policy, **where)
     found = outcome(translator().translate, code, eip, policy, **where)
     refused = isinstance(expected, Fragment) and not isinstance(found, PackedFragment)
@@ -102,15 +109,18 @@ OFFSETS = st.one_of(st.sampled_from((0x200, 0x1_2340, 0xFF_F000)), st.integers(0
     offset=OFFSETS,
     gs_base=guest_code.thread_pointers(),
     origin=st.sampled_from((0, 0x4000_0000, 0xF000_0000)),
+    window=st.none() | guest_code.guest_addresses(),
 )
-@example(b"", 0x1000, WITH_GS, 0x200, None, 0)
-@example(b"\x65\xff\x15\x10\x00\x00\x00", 0x1000, WITH_GS, 0x200, 0xFFFF_F000, 0)  # call gs:[16]
-@example(b"\xf3\x65\xa5\xc3", 0x1000, WITH_GS, 0x200, 0x1000, 0)  # rep movs from gs
-@example(b"\x67\xe3\xfd", 0xFFFF_FFFE, WITH_GS, 0x200, None, 0)  # jcxz to itself, across the end of the address space
+@example(b"", 0x1000, WITH_GS, 0x200, None, 0, 0)
+@example(b"\x65\xff\x15\x10\x00\x00\x00", 0x1000, WITH_GS, 0x200, 0xFFFF_F000, 0, 0x1000)  # call gs:[16]
+@example(b"\xf3\x65\xa5\xc3", 0x1000, WITH_GS, 0x200, 0x1000, 0, None)  # rep movs from gs
+@example(
+    b"\x67\xe3\xfd", 0xFFFF_FFFE, WITH_GS, 0x200, None, 0, None
+)  # jcxz to itself, across the end of the address space
 def test_any_code_becomes_the_same_fragment(
-    code: bytes, eip: int, policy: Policy, offset: int, gs_base: int | None, origin: int
+    code: bytes, eip: int, policy: Policy, offset: int, gs_base: int | None, origin: int, window: int | None
 ) -> None:
-    assert_same(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin)
+    assert_same(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window)
 
 
 def test_thousands_of_random_programs_become_the_same_fragments() -> None:
@@ -240,6 +250,7 @@ def test_an_engine_has_the_same_code_in_its_cache_with_either_translator() -> No
             assert fragments
             for made in fragments:
                 code = engine.space.fetch(made.eip, FETCH_BYTES)
-                assert made == translate(code, made.eip, engine.policy, offset=made.offset, origin=engine._origin)
+                where = {"offset": made.offset, "origin": engine._origin, "window": engine._cache.window}
+                assert made == translate(code, made.eip, engine.policy, **where)  # type: ignore[arg-type]
         finally:
             engine.close()
