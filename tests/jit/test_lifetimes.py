@@ -19,6 +19,7 @@ from child import environment, in_child
 
 from jit import ldt, lowmem, native, system
 from jit.native import NativeProcessor
+from reference import layout
 from reference.segmentation import Descriptor
 from reference.stop import StopKind
 from reference.traps import Access
@@ -297,7 +298,8 @@ def test_descriptors_are_what_they_are_said_to_be() -> None:
     table = {raw for raw in ldt.read_entries() if any(raw)}
     where, size = _place(bare.processor.code)
     code = Descriptor.execute_only(where, size)
-    control = Descriptor.data(*_place(bare.processor.control))
+    area, room = _place(bare.processor.control)
+    control = Descriptor.data(area + layout.CONTROL_BLOCK, room - layout.CONTROL_BLOCK)
     data = Descriptor.data(bare.space.base, bare.space.limit)
     assert table == {descriptor.pack() for descriptor in (code, control, data)}
 
