@@ -72,9 +72,6 @@ class JitEngine(TranslatingEngine):
         based_code: bool | None = None,
         program: object = None,
     ) -> None:
-        reason = available()
-        if reason is not None:
-            raise EngineUnavailable(reason)
         policy = policy or Policy.default()
         self._lacking = policy.groups - (host_groups() or policy.groups)
         mistaken = sorted(group.value for group in self._lacking & _MISTAKEN)
@@ -90,14 +87,20 @@ class JitEngine(TranslatingEngine):
                 self._translator = NumbaTranslator(compiled.build())
             except compiled.BuildError as error:
                 raise EngineUnavailable(f"no compiled translator: {error}") from error
-        self.processor = native.NativeProcessor(
-            limit=limit,
-            budget=budget,
-            prefer_zero=prefer_zero,
-            based_code=based_code,
-            program=program,
-            policy=policy,
-        )
+        try:
+            self.processor = native.NativeProcessor(
+                limit=limit,
+                budget=budget,
+                prefer_zero=prefer_zero,
+                based_code=based_code,
+                program=program,
+                policy=policy,
+            )
+        except (OSError, MemoryError) as error:
+            reason = available()
+            if reason is None:
+                raise
+            raise EngineUnavailable(reason) from error
         self._program = program
         self._to_adopt = self.processor.kept
         self._busy = False

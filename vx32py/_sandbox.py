@@ -84,7 +84,7 @@ class Sandbox:
         open_files: int = 64,
         processes: int = 16,
     ) -> None:
-        _engines.resolve(engine)
+        _engines.check(engine)
         self.engine = engine
         self.memory = page_ceil(parse_size(memory))
         if not 0 < self.memory <= 1 << 32:
