@@ -12,11 +12,11 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from jit import diskcache
+from reference.records import dataclass
 
 _TRIPLES: Final = {32: "i386-unknown-linux-gnu", 64: "x86_64-unknown-linux-gnu"}
 _PROLOGUE: Final = ".intel_syntax noprefix\n.text\n"

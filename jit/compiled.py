@@ -18,11 +18,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from jit import diskcache
+from reference.records import dataclass
 
 if TYPE_CHECKING:
     from jit.link import Image

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +16,7 @@ from reference import layout as at
 from reference import runtime
 from reference.encode import mov_gs_immediate
 from reference.memory import PAGE_SHIFT
+from reference.records import dataclass
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 from reference.translator.shape import placed

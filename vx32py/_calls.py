@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from operator import itemgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from reference.errors import MemoryFault, OutOfMemory
+from reference.records import dataclass
 from reference.registers import EAX, EBP, EBX, ECX, EDI, EDX, ESI, MASK32
 from reference.traps import SOFTWARE_INTERRUPT, Vector
 from vx32py._errors import CallError

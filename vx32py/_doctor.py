@@ -6,11 +6,11 @@ import ctypes
 import os
 import platform
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from reference.policy import Group, host_groups
+from reference.records import dataclass, field
 from vx32py import _engines
 from vx32py._loader import LOWEST
 

@@ -13,10 +13,10 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reference.records import dataclass
 from vx32py._descriptors import BytesFile, HostFile, OpenFile, Status
 from vx32py._errors import CallError, UnsupportedHost
 

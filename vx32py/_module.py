@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import bisect
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
 from reference.memory import PAGE
+from reference.records import dataclass
 from reference.traps import Access
 from vx32py import _elf
 from vx32py._elf import Segment, Symbol
