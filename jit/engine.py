@@ -7,11 +7,10 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from jit import compiled, hostarea, native
+from jit import hostarea, library, native
 from jit.kept import KeptCode, adopt, keep
-from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
 from reference.errors import EngineUnavailable
@@ -21,6 +20,9 @@ from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
 from reference.traps import SOFTWARE_INTERRUPT, Trap, Vector
+
+if TYPE_CHECKING:
+    from jit.translate import NumbaTranslator
 
 #: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
 Translator: TypeAlias = Literal["auto", "numba", "reference"]
@@ -41,6 +43,8 @@ def available() -> str | None:
 
 def facts() -> dict[str, Any]:
     """What this host offers to the engine, for ``vx32py doctor``."""
+    from jit import compiled
+
     return native.facts() | {"compiled translator": compiled.status()}
 
 
@@ -83,6 +87,9 @@ class JitEngine(TranslatingEngine):
         self._wait_for_translator = translator == "auto"
         self._translator: NumbaTranslator | None = None
         if translator == "numba":
+            from jit import compiled
+            from jit.translate import NumbaTranslator
+
             try:
                 self._translator = NumbaTranslator(compiled.build())
             except compiled.BuildError as error:
@@ -117,6 +124,13 @@ class JitEngine(TranslatingEngine):
             cache=self._to_adopt.cache if self._to_adopt is not None else None,
         )
         self._bodies = self._cache.bodies
+        #: What was translated for the same program in other processes.
+        self._loans: library.Loans | None = None
+        if self._to_adopt is None and translator == "auto":
+            found = library.of(program, policy)
+            if found is not None:
+                self._loans = library.Loans(found, self.space, self._origin)
+                self._loans.begin(self._cache, self._circumstances())
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
@@ -165,8 +179,39 @@ class JitEngine(TranslatingEngine):
         self._busy = False
         return -1
 
+    def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
+        """See :meth:`reference.engine.Engine.set_thread_pointer`."""
+        if self._loans is None or base == self.cpu.gs_base:
+            super().set_thread_pointer(selector, base)
+            return
+        self._loans.end(self._cache)
+        super().set_thread_pointer(selector, base)
+        self._loans.begin(self._cache, self._circumstances())
+
+    def _circumstances(self) -> library.Circumstances:
+        """What fragments depend on beside the program's code and the policy."""
+        return (self.cpu.gs_base,)
+
+    def _make_fragment(self, eip: int) -> int | Trap:
+        if self._loans is not None:
+            fragment = self._loans.borrow(self._cache, eip)
+            if fragment is not None:
+                self._cache.install(fragment)
+                self.stats.cache_bytes = self._cache.next
+                return self._cache.bodies[eip]
+        return super()._make_fragment(eip)
+
+    def _code_changes(self, first: int, last: int) -> None:
+        super()._code_changes(first, last)
+        if self._loans is not None:
+            self._loans.changed(first, last)
+
     def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
         if self._translator is None and self._wait_for_translator:
+            # Here, because a guest whose fragments are all known needs neither.
+            from jit import compiled
+            from jit.translate import NumbaTranslator
+
             ready = compiled.ready()
             self._translator = None if ready is None else NumbaTranslator(ready)
         if self._translator is None:
@@ -205,6 +250,9 @@ class JitEngine(TranslatingEngine):
     def close(self) -> None:
         """Give memory and descriptors back."""
         kept: KeptCode | None = None
+        if self._loans is not None and not (self._closed or self._busy):
+            self._loans.end(self._cache)
+            self._loans.save()
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
             if self._to_adopt is None:

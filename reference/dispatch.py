@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final
 
 from reference import layout as at
+from reference.assist import assist
 from reference.cache import CacheFull, CodeCache
 from reference.engine import Stats
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
@@ -344,6 +345,8 @@ class TranslatingEngine:
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        if assist(self.cpu, self.space, self.policy):
+            return None
         from reference.engines import execute_one
 
         return execute_one(self.cpu, self.space, self.policy)

@@ -6,6 +6,7 @@ cannot run or a host that cannot run it; 128 + n where a native program would ha
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -17,6 +18,10 @@ EXIT_USAGE: Final = 2
 EXIT_LIMIT: Final = 124
 EXIT_CANNOT_RUN: Final = 125
 EXIT_SIGNAL: Final = 128
+
+#: How many objects a process that runs a guest makes before it looks for garbage. What a short one has made until its end is
+#: all in use.
+_ALLOCATIONS: Final = 50_000
 
 
 def main() -> None:
@@ -36,6 +41,7 @@ def main() -> None:
 def _run_at_once(arguments: list[str]) -> None:
     """``vx32py run`` without click, which takes longer to import than most guests run, and without the interpreter's way
     to the end of a process. Returns where click is to have its say: to explain, or to complain."""
+    gc.set_threshold(_ALLOCATIONS)
     from vx32py.commands import guests
 
     options = guests.parse(guests.RUN_OPTIONS, arguments)

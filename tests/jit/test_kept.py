@@ -8,11 +8,19 @@ import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
+from jit import library
 from reference.traps import Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
 
 pytestmark = pytest.mark.skipif(unavailable("jit") is not None, reason=str(unavailable("jit")))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other processes have translated is the subject of test_library.py."""
+    monkeypatch.setattr(library, "of", lambda program, policy: None)
+
 
 #: Calls itself a function, and exits with what it returns.
 PROGRAM = """

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from reference.records import dataclass
 from vx32py.cli import EXIT_CANNOT_RUN, EXIT_LIMIT, EXIT_SIGNAL, fail, open_program, say
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from vx32py._sandbox import Sandbox
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Option:
     """One option of a command. A value is text, a ``number`` (int or float, more than 0), or one of ``choices``;
     a ``flag`` has none. Of a ``multiple`` option the values are a tuple. ``name`` is the key of the parsed value."""
 
