@@ -123,11 +123,17 @@ def _trim(place: str) -> None:
         left, total = left - 1, total - size
 
 
+def usable() -> bool:
+    """Whether there is a cache directory that nobody else may write to."""
+    place = directory()
+    return place is not None and _is_ours_alone(place)
+
+
 def usage() -> tuple[int, int]:
     """How many entries there are, and their bytes."""
     sizes = []
     place = directory()
-    if place is not None and _is_ours_alone(place):
+    if place is not None and usable():
         with contextlib.suppress(OSError), os.scandir(place) as found:
             for entry in found:
                 if _is_key(entry.name):
@@ -139,7 +145,7 @@ def usage() -> tuple[int, int]:
 def clear() -> int:
     """Remove every entry, and whatever processes that were killed have left behind; how many entries there were."""
     place, removed = directory(), 0
-    if place is None or not _is_ours_alone(place):
+    if place is None or not usable():
         return 0
     with contextlib.suppress(OSError):
         for name in os.listdir(place):

@@ -157,6 +157,7 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
 
     sandbox = make_sandbox(options)
     module = open_program(options["program"])
+    _tell_of_progress()
     if sys.stdout is not None:
         sys.stdout.flush()
     streams = standard_streams()
@@ -168,6 +169,25 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
         fail(options["program"], error)
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + 2)
+
+
+#: Seconds that something may take without a word, where stderr is not a terminal.
+_MOMENT: Final = 1.0
+
+
+def _tell_of_progress() -> None:
+    """One line on stderr about work that makes the guest wait: at once on a terminal, else when it has taken a moment."""
+    try:
+        from jit import progress
+    except ImportError:  # there is no jit on this system
+        return
+
+    def tell(what: str, seconds: float) -> None:
+        if seconds > _MOMENT or (sys.stderr is not None and sys.stderr.isatty()):
+            progress.listener = None
+            say(f"vx32py: {what}")
+
+    progress.listener = tell
 
 
 def standard_streams() -> dict[str, Any]:
