@@ -193,12 +193,9 @@ class JitEngine(TranslatingEngine):
         return (self.cpu.gs_base,)
 
     def _make_fragment(self, eip: int) -> int | Trap:
-        if self._loans is not None:
-            fragment = self._loans.borrow(self._cache, eip)
-            if fragment is not None:
-                self._cache.install(fragment)
-                self.stats.cache_bytes = self._cache.next
-                return self._cache.bodies[eip]
+        if self._loans is not None and self._loans.borrow(self._cache, eip):
+            self.stats.cache_bytes = self._cache.next
+            return self._bodies[eip]
         return super()._make_fragment(eip)
 
     def _code_changes(self, first: int, last: int) -> None:

@@ -41,6 +41,8 @@ _Stored: TypeAlias = tuple[int, int, int, bytes, tuple[Any, ...], tuple[Any, ...
 #: A library has so many sections at most, the process holds so many libraries.
 _MOST_SECTIONS: Final = 8
 _MOST_LIBRARIES: Final = 8
+#: So many fragments are installed at once at most.
+_MOST_AT_ONCE: Final = 256
 #: A guest may change its circumstances as often as it likes; after so many times nothing is noted down any more.
 _MOST_CHANGES: Final = 4
 #: Nothing from behind this code offset is noted down.
@@ -193,20 +195,28 @@ class Loans:
             self._offered = dict(section.fragments)
             cache.claim(section.end)
 
-    def borrow(self, cache: CodeCache, eip: int) -> Fragment | None:
-        """The fragment for ``eip``, at the offset where it must stand; None if there is none for the guest as it is."""
-        stored = self._offered.pop(eip, None)
-        if stored is None:
-            return None
+    def borrow(self, cache: CodeCache, eip: int) -> bool:
+        """Install the fragment for ``eip``, where it has stood before, and those to which it leads; whether there is one for
+        the guest as it is."""
+        if eip not in self._offered:
+            return False
         section = self._section
         if section is None or cache.next < section.end:  # the cache was flushed: others are there now
             self._offered.clear()
-            return None
-        fragment = _restored(eip, stored, self._origin)
-        for page in _pages(eip, fragment.length):
-            if page not in self._verified and not self._verify(page, section):
-                return None
-        return fragment
+            return False
+        # Whoever has gone here has gone on to the next ones, too, and each would be another way out of translated code.
+        waiting, bodies = [eip], cache.bodies
+        for _ in range(_MOST_AT_ONCE):
+            if not waiting:
+                break
+            here = waiting.pop()
+            stored = self._offered.pop(here, None)
+            if stored is None or here in bodies or not self._is_unchanged(here, stored[0], section):
+                continue
+            fragment = _restored(here, stored, self._origin)
+            cache.install(fragment)
+            waiting += [target for _, target, _ in stored[5] if target in self._offered and target not in bodies]
+        return eip in bodies
 
     def changed(self, first: int, last: int) -> None:
         """Pages [first, last) are about to change."""
@@ -245,6 +255,10 @@ class Loans:
     def save(self) -> None:
         """Let what was noted down outlive this process."""
         self._library.save()
+
+    def _is_unchanged(self, eip: int, length: int, section: Section) -> bool:
+        """Whether the guest code of a fragment is what it was."""
+        return all(page in self._verified or self._verify(page, section) for page in _pages(eip, length))
 
     def _verify(self, page: int, section: Section) -> bool:
         space = self._space
