@@ -13,6 +13,7 @@ Only code from pages that are executable and not writable is noted down, as in :
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 import struct
@@ -21,6 +22,7 @@ import threading
 
 # As jit.diskcache has it: hashlib would load OpenSSL first.
 from _blake2 import blake2b
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -102,6 +104,7 @@ class _Process:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.libraries: dict[str, Library] = {}
+        self.used = True
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
@@ -113,8 +116,8 @@ _process: Final = _Process()
 
 
 def of(program: object, policy: Policy) -> Library | None:
-    """The library of a program; None where the cache is turned off, or ``program`` has no ``digest`` of its code."""
-    digest: bytes = getattr(program, "digest", b"")
+    """The library of a program; None where the cache is turned off or not to be used, or ``program`` has no ``digest`` of its code."""
+    digest: bytes = getattr(program, "digest", b"") if _process.used else b""
     if not digest or diskcache.directory() is None:
         return None
     key = _key(digest, policy)
@@ -128,6 +131,16 @@ def of(program: object, policy: Policy) -> Library | None:
         for old in list(_process.libraries)[:-_MOST_LIBRARIES]:
             del _process.libraries[old]
     return library
+
+
+@contextlib.contextmanager
+def unused() -> Iterator[None]:
+    """Guests that are created meanwhile do without libraries: for those who measure translation."""
+    before, _process.used = _process.used, False
+    try:
+        yield
+    finally:
+        _process.used = before
 
 
 def forget() -> None:

@@ -3,6 +3,7 @@
 import faulthandler
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from child import in_child
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.skipif(unavailable("jit") is not None, reason=str(unava
 
 
 @pytest.fixture(autouse=True)
-def _nothing_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_from_disk() -> Iterator[None]:
     """What other processes have translated is the subject of test_library.py."""
-    monkeypatch.setattr(library, "of", lambda program, policy: None)
+    with library.unused():
+        yield
 
 
 #: Calls itself a function, and exits with what it returns.
