@@ -45,7 +45,7 @@ _MOST_SECTIONS: Final = 8
 _MOST_LIBRARIES: Final = 8
 #: So many fragments are installed at once at most.
 _MOST_AT_ONCE: Final = 256
-#: A guest may change its circumstances as often as it likes; after so many times nothing is noted down any more.
+#: A guest may change its circumstances as often as it likes; after so many times it does without its library.
 _MOST_CHANGES: Final = 4
 #: Nothing from behind this code offset is noted down.
 _MOST_CODE: Final = 4 << 20
@@ -201,6 +201,8 @@ class Loans:
 
     def begin(self, cache: CodeCache, circumstances: Circumstances) -> None:
         """Let the guest borrow what is known under the circumstances; ``cache`` is empty."""
+        if self._changes >= _MOST_CHANGES:
+            return
         self._circumstances = circumstances
         self._section = section = self._library.section(circumstances)
         self._verified.clear()
@@ -233,14 +235,13 @@ class Loans:
 
     def changed(self, first: int, last: int) -> None:
         """Pages [first, last) are about to change."""
-        if self._verified:
-            self._verified.difference_update(range(first, last))
+        self._verified = {page for page in self._verified if not first <= page < last}
 
     def end(self, cache: CodeCache) -> None:
         """Note down what the guest has, before its cache is emptied."""
         circumstances, self._circumstances = self._circumstances, None
         self._changes += 1
-        if circumstances is None or self._changes > _MOST_CHANGES or not cache.sound:
+        if circumstances is None or not cache.sound:
             return
         section = self._section
         self._section, self._offered = None, {}
