@@ -124,13 +124,9 @@ class JitEngine(TranslatingEngine):
             cache=self._to_adopt.cache if self._to_adopt is not None else None,
         )
         self._bodies = self._cache.bodies
-        #: What was translated for the same program in other processes.
+        #: What was translated for the same program in other processes; looked for when the first fragment is needed.
         self._loans: library.Loans | None = None
-        if self._to_adopt is None and translator == "auto":
-            found = library.of(program, policy)
-            if found is not None:
-                self._loans = library.Loans(found, self.space, self._origin)
-                self._loans.begin(self._cache, self._circumstances())
+        self._may_borrow = self._to_adopt is None and translator == "auto" and program is not None
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
@@ -193,6 +189,12 @@ class JitEngine(TranslatingEngine):
         return (self.cpu.gs_base,)
 
     def _make_fragment(self, eip: int) -> int | Trap:
+        if self._may_borrow:
+            self._may_borrow = False
+            found = library.of(self._program, self.policy)
+            if found is not None:
+                self._loans = library.Loans(found, self.space, self._origin)
+                self._loans.begin(self._cache, self._circumstances())
         if self._loans is not None and self._loans.borrow(self._cache, eip):
             self.stats.cache_bytes = self._cache.next
             return self._bodies[eip]

@@ -342,3 +342,15 @@ def test_code_for_another_origin_is_what_the_translator_makes_for_it() -> None:
             assert rebased(fragment.code, fragment.offset, fragment.landings, old, new) == expected.code
     with pytest.raises(ValueError, match="not found"):
         rebased(made[0].code, 0x1000, made[0].landings, 0x1234, 0)
+
+
+def test_what_killed_processes_leave_behind_goes_after_a_day(place: Path) -> None:
+    run()
+    key = diskcache.key_of("x")
+    old, young, foreign = place / f".{key}.1.abcd", place / f".{key}.2.abcd", place / ".profile"
+    for path in (old, young, foreign):
+        path.write_text("")
+    for path in (old, foreign):
+        os.utime(path, (1, 1))
+    assert diskcache.save(key, b"")
+    assert [path.exists() for path in (old, young, foreign)] == [False, True, True]
