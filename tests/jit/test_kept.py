@@ -3,26 +3,16 @@
 import faulthandler
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
-from jit import library
 from reference.traps import Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
 
 pytestmark = pytest.mark.skipif(unavailable("jit") is not None, reason=str(unavailable("jit")))
-
-
-@pytest.fixture(autouse=True)
-def _nothing_from_disk() -> Iterator[None]:
-    """What other processes have translated is the subject of test_library.py."""
-    with library.unused():
-        yield
-
 
 #: Calls itself a function, and exits with what it returns.
 PROGRAM = """

@@ -44,6 +44,7 @@ def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """An empty cache. The compiled translator is not in it, nor built for it: fragments are the same without."""
     monkeypatch.setenv("VX32PY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("VX32PY_NO_NUMBA", "1")
+    monkeypatch.setattr(library._process, "used", True)
     library.forget()
     yield tmp_path / "cache"
     library.forget()
