@@ -9,14 +9,14 @@ Results are kept on disk (:mod:`jit.diskcache`), so that a process which finds t
 from __future__ import annotations
 
 import importlib.util
-import json
+import marshal
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from jit import diskcache
+from reference.records import dataclass
 
 _TRIPLES: Final = {32: "i386-unknown-linux-gnu", 64: "x86_64-unknown-linux-gnu"}
 _PROLOGUE: Final = ".intel_syntax noprefix\n.text\n"
@@ -41,7 +41,7 @@ def assemble(text: str, *, bits: int, constants: Mapping[str, int] | None = None
     symbols; on a syntax error LLVM itself prints the line and ends the process, so only text of ours belongs here.
     """
     source = "".join(f".set {name}, {value:#x}\n" for name, value in (constants or {}).items()) + text
-    key = diskcache.key_of("assembly", str(bits), _llvmlite_version(), source)
+    key = diskcache.key_of("assembly", str(bits), str(marshal.version), _llvmlite_version(), source)
     stored = diskcache.load(key)
     blob = _unpack(stored) if stored is not None else None
     if blob is None:
@@ -57,15 +57,15 @@ def assemble_object(text: str, *, bits: int, constants: Mapping[str, int] | None
 
 
 def _pack(blob: Blob) -> bytes:
-    return json.dumps({"symbols": dict(blob.symbols), "code": blob.code.hex()}).encode()
+    return marshal.dumps((blob.code, dict(blob.symbols)))
 
 
 def _unpack(payload: bytes) -> Blob | None:
     try:
-        fields = json.loads(payload)
-        return Blob(bytes.fromhex(fields["code"]), fields["symbols"])
-    except (ValueError, KeyError, TypeError):
+        code, symbols = marshal.loads(payload)  # noqa: S302 - our own, as the digest tells
+    except (ValueError, EOFError, TypeError):
         return None
+    return Blob(code, symbols)
 
 
 @cache

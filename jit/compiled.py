@@ -18,11 +18,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from jit import diskcache
+from jit import diskcache, progress
+from reference.records import dataclass
 
 if TYPE_CHECKING:
     from jit.link import Image
@@ -44,6 +44,7 @@ _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _POLL_SECONDS: Final = 0.2
 _RETRY_SECONDS: Final = 24 * 3600
 _NICENESS: Final = 10
+_BUILDING: Final = "compiling the translator in the background, once; until then guests start more slowly"
 
 
 class BuildError(Exception):
@@ -218,6 +219,7 @@ class Loader:
         self._next_look = 0.0
         self._child = 0  # the process id of a build of ours
         self._spawned = False
+        self._missed_since = 0.0
         self._milliseconds = 0.0
 
     def ready(self, *, start: bool = True) -> Compiled | None:
@@ -232,6 +234,9 @@ class Loader:
                 if loaded is None and start and not self._spawned and _failure() is None and not _is_building():
                     self._spawned = True
                     self._child = _spawn()
+                if loaded is None and start and (self._child or _is_building()):
+                    self._missed_since = self._missed_since or time.monotonic()
+                    progress.tell(_BUILDING, time.monotonic() - self._missed_since)
             return self._loaded
 
     def build(self, progress: Callable[[float], None] | None = None) -> Compiled:

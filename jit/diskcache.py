@@ -1,30 +1,33 @@
-"""A cache on disk for what is dear to make and follows from its key: assembled stubs, compiled translators.
+"""A cache on disk for what is dear to make and follows from its key: machine code of ours, compiled translators, guests'
+translated code.
 
-An entry is a file named after the SHA-256 of its key; it holds a magic number, the SHA-256 of key and payload, and the
+An entry is a file named after the digest of its key; it holds a magic number, the digest of key and payload, and the
 payload. Code from here is executed, so an entry counts only if it is a regular file in a directory of this user's own
 that nobody else may write to, and if the digest is right. Whatever else is found is ignored, never an error: a cache
 that cannot be used makes things slower, nothing more.
 
 The directory is ``$VX32PY_CACHE``, else ``$XDG_CACHE_HOME/vx32py``, else ``~/.cache/vx32py``; an empty ``VX32PY_CACHE``
-turns the cache off.
+turns the cache off. It may be removed at any time (:func:`clear`), and many processes may use it at once.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import stat
 import time
+
+# hashlib has the same function, but loads OpenSSL first, which takes as long as all else that a small guest needs.
+from _blake2 import blake2b
 from typing import Final
 
-_MAGIC: Final = b"vx32py\x01\n"
+_MAGIC: Final = b"vx32py\x02\n"
 _DIGEST_BYTES: Final = 32
-#: When there are more entries than this, the least recently used go, until there are half as many.
+_KEY_LENGTH: Final = 2 * _DIGEST_BYTES
+#: When there are more entries or more bytes than this, the least recently used go, until there are half as many.
 _MOST_ENTRIES: Final = 512
-_IS_KEY: Final = re.compile(r"[0-9a-f]{64}").fullmatch
-#: Seconds after which use of an entry is noted again.
+_MOST_BYTES: Final = 256 << 20
+#: Seconds after which use of an entry is noted again, and after which what a killed process left behind is removed.
 _DAY: Final = 86400
 
 
@@ -41,7 +44,7 @@ def directory() -> str | None:
 
 def key_of(*parts: str | bytes) -> str:
     """A key from everything the payload depends on. Parts are delimited, so ``("ab", "c")`` is not ``("a", "bc")``."""
-    digest = hashlib.sha256()
+    digest = blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
         digest.update(len(raw).to_bytes(8, "little"))
@@ -99,21 +102,72 @@ def save(key: str, payload: bytes) -> bool:
 
 
 def _trim(place: str) -> None:
-    names = [name for name in os.listdir(place) if _IS_KEY(name)]
-    if len(names) <= _MOST_ENTRIES:
+    now, entries = time.time(), []
+    with os.scandir(place) as found:
+        for entry in found:
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                if _is_key(entry.name):
+                    entries.append((status.st_mtime, status.st_size, entry.path))
+                elif _is_temporary(entry.name) and now - status.st_mtime > _DAY:
+                    os.unlink(entry.path)
+    total = sum(size for _, size, _ in entries)
+    if len(entries) <= _MOST_ENTRIES and total <= _MOST_BYTES:
         return
-    entries = []
-    for name in names:
-        path = os.path.join(place, name)
-        with contextlib.suppress(OSError):
-            entries.append((os.stat(path).st_mtime, path))
-    for _, path in sorted(entries)[: len(entries) - _MOST_ENTRIES // 2]:
+    left = len(entries)
+    for _, size, path in sorted(entries):
+        if left <= _MOST_ENTRIES // 2 and total <= _MOST_BYTES // 2:
+            break
         with contextlib.suppress(OSError):
             os.unlink(path)
+        left, total = left - 1, total - size
+
+
+def usable() -> bool:
+    """Whether there is a cache directory that nobody else may write to."""
+    place = directory()
+    return place is not None and _is_ours_alone(place)
+
+
+def usage() -> tuple[int, int]:
+    """How many entries there are, and their bytes."""
+    sizes = []
+    place = directory()
+    if place is not None and usable():
+        with contextlib.suppress(OSError), os.scandir(place) as found:
+            for entry in found:
+                if _is_key(entry.name):
+                    with contextlib.suppress(OSError):
+                        sizes.append(entry.stat(follow_symlinks=False).st_size)
+    return len(sizes), sum(sizes)
+
+
+def clear() -> int:
+    """Remove every entry, and whatever processes that were killed have left behind; how many entries there were."""
+    place, removed = directory(), 0
+    if place is None or not usable():
+        return 0
+    with contextlib.suppress(OSError):
+        for name in os.listdir(place):
+            if _is_key(name[:_KEY_LENGTH]) or _is_temporary(name):  # and nothing else that may be there
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(place, name))
+                    removed += _is_key(name)
+    return removed
+
+
+def _is_key(name: str) -> bool:
+    return len(name) == _KEY_LENGTH and not name.strip("0123456789abcdef")
+
+
+def _is_temporary(name: str) -> bool:
+    return name.startswith(".") and _is_key(name[1 : 1 + _KEY_LENGTH])
 
 
 def _digest(key: str, payload: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + payload).digest()
+    digest = blake2b(key.encode(), digest_size=_DIGEST_BYTES)
+    digest.update(payload)
+    return digest.digest()
 
 
 def _is_ours_alone(place: str) -> bool:

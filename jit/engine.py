@@ -7,11 +7,10 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from jit import compiled, hostarea, native
+from jit import hostarea, library, native
 from jit.kept import KeptCode, adopt, keep
-from jit.translate import NumbaTranslator
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
 from reference.errors import EngineUnavailable
@@ -21,6 +20,9 @@ from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
 from reference.traps import SOFTWARE_INTERRUPT, Trap, Vector
+
+if TYPE_CHECKING:
+    from jit.translate import NumbaTranslator
 
 #: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
 Translator: TypeAlias = Literal["auto", "numba", "reference"]
@@ -41,6 +43,8 @@ def available() -> str | None:
 
 def facts() -> dict[str, Any]:
     """What this host offers to the engine, for ``vx32py doctor``."""
+    from jit import compiled
+
     return native.facts() | {"compiled translator": compiled.status()}
 
 
@@ -72,9 +76,6 @@ class JitEngine(TranslatingEngine):
         based_code: bool | None = None,
         program: object = None,
     ) -> None:
-        reason = available()
-        if reason is not None:
-            raise EngineUnavailable(reason)
         policy = policy or Policy.default()
         self._lacking = policy.groups - (host_groups() or policy.groups)
         mistaken = sorted(group.value for group in self._lacking & _MISTAKEN)
@@ -86,18 +87,27 @@ class JitEngine(TranslatingEngine):
         self._wait_for_translator = translator == "auto"
         self._translator: NumbaTranslator | None = None
         if translator == "numba":
+            from jit import compiled
+            from jit.translate import NumbaTranslator
+
             try:
                 self._translator = NumbaTranslator(compiled.build())
             except compiled.BuildError as error:
                 raise EngineUnavailable(f"no compiled translator: {error}") from error
-        self.processor = native.NativeProcessor(
-            limit=limit,
-            budget=budget,
-            prefer_zero=prefer_zero,
-            based_code=based_code,
-            program=program,
-            policy=policy,
-        )
+        try:
+            self.processor = native.NativeProcessor(
+                limit=limit,
+                budget=budget,
+                prefer_zero=prefer_zero,
+                based_code=based_code,
+                program=program,
+                policy=policy,
+            )
+        except (OSError, MemoryError) as error:
+            reason = available()
+            if reason is None:
+                raise
+            raise EngineUnavailable(reason) from error
         self._program = program
         self._to_adopt = self.processor.kept
         self._busy = False
@@ -116,6 +126,9 @@ class JitEngine(TranslatingEngine):
         if self._cache.window is None:
             self._bound_control(at.HASHED_SIZE)
         self._bodies = self._cache.bodies
+        #: What was translated for the same program in other processes; looked for when the first fragment is needed.
+        self._loans: library.Loans | None = None
+        self._may_borrow = self._to_adopt is None and translator == "auto" and program is not None
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
@@ -164,8 +177,51 @@ class JitEngine(TranslatingEngine):
         self._busy = False
         return -1
 
+    def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
+        """See :meth:`reference.engine.Engine.set_thread_pointer`."""
+        if self._loans is None or base == self.cpu.gs_base:
+            super().set_thread_pointer(selector, base)
+            return
+        self._loans.end(self._cache)
+        super().set_thread_pointer(selector, base)
+        self._loans.begin(self._cache, self._circumstances())
+
+    def _circumstances(self) -> library.Circumstances:
+        """What fragments depend on beside the program's code and the policy."""
+        return self.cpu.gs_base, self._cache.window
+
+    def _begin_anew(self, window: int | None) -> None:
+        if self._loans is not None:
+            self._loans.end(self._cache)
+        super()._begin_anew(window)
+        if self._loans is not None:
+            self._loans.begin(self._cache, self._circumstances())
+
+    def _make_fragment(self, eip: int) -> int | Trap:
+        if not self._cache.covers(eip):
+            self._arrange_entries(eip)
+        if self._may_borrow and self._cache.covers(eip):
+            self._may_borrow = False
+            found = library.of(self._program, self.policy)
+            if found is not None:
+                self._loans = library.Loans(found, self.space, self._origin)
+                self._loans.begin(self._cache, self._circumstances())
+        if self._loans is not None and self._loans.borrow(self._cache, eip):
+            self.stats.cache_bytes = self._cache.next
+            return self._bodies[eip]
+        return super()._make_fragment(eip)
+
+    def _code_changes(self, first: int, last: int) -> None:
+        super()._code_changes(first, last)
+        if self._loans is not None:
+            self._loans.changed(first, last)
+
     def _translate(self, code: bytes, eip: int, offset: int) -> Fragment:
         if self._translator is None and self._wait_for_translator:
+            # Here, because a guest whose fragments are all known needs neither.
+            from jit import compiled
+            from jit.translate import NumbaTranslator
+
             ready = compiled.ready()
             self._translator = None if ready is None else NumbaTranslator(ready)
         if self._translator is None:
@@ -213,6 +269,9 @@ class JitEngine(TranslatingEngine):
     def close(self) -> None:
         """Give memory and descriptors back."""
         kept: KeptCode | None = None
+        if self._loans is not None and not (self._closed or self._busy):
+            self._loans.end(self._cache)
+            self._loans.save()
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
             if self._to_adopt is None:

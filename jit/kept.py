@@ -14,12 +14,12 @@ another guest has run the same code before.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from reference.cache import CodeCache
 from reference.memory import PAGE, PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
+from reference.records import dataclass
 from reference.traps import Access
 
 #: With more code than this, much of which may be dead, it is better to begin anew.

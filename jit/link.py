@@ -7,10 +7,10 @@ possible is checked here: the object refers to nothing but itself, and only rela
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from jit import objectfile
+from reference.records import dataclass
 
 #: Relocation types that count from the field itself (System V ABI, AMD64 supplement, table 4.9).
 _R_X86_64_PC32, _R_X86_64_PLT32 = 2, 4

@@ -14,11 +14,11 @@ import errno
 import functools
 import os
 import threading
-from dataclasses import dataclass
 from typing import Final
 
 from jit import system
 from jit.system import NONE, PAGE
+from reference.records import dataclass
 
 END: Final = 1 << 32
 

@@ -20,7 +20,7 @@ import threading
 import weakref
 from typing import Any, Final
 
-from jit import diskcache, gateway, hostarea, ldt, lowmem, signals, system
+from jit import gateway, hostarea, ldt, lowmem, signals, system
 from jit.kept import KeptCode
 from jit.lowmem import Placement
 from jit.space import HostSpace
@@ -410,5 +410,4 @@ def facts() -> dict[str, Any]:
         "bytes of a signal frame": gateway.signal_frame_bytes(),
         "private signal": signals.kick_signal(),
         "descriptors in use": sum(1 for raw in ldt.read_entries() if any(raw)),
-        "cache": diskcache.directory(),
     }

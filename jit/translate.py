@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, Final, TypeVar, cast
 
 from jit.compiled import TABLES, Compiled
@@ -151,7 +150,7 @@ def _setter(kind: type, name: str) -> Callable[[Any, Any], None]:
 
 
 def _maker(kind: type[Triple]) -> Callable[[int, int, int], Triple]:
-    set_first, set_second, set_third = (_setter(kind, field.name) for field in fields(kind))
+    set_first, set_second, set_third = (_setter(kind, name) for name in kind.__match_args__)
 
     def make(first: int, second: int, third: int) -> Triple:
         triple = _new(kind)

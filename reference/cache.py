@@ -8,8 +8,7 @@ first. Dropping a fragment points every branch into it back at its trampoline.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -17,6 +16,7 @@ from reference import layout as at
 from reference import runtime
 from reference.encode import mov_gs_immediate
 from reference.memory import PAGE, PAGE_SHIFT, AddressSpace
+from reference.records import dataclass
 from reference.registers import MASK32
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 from reference.translator.shape import placed
@@ -151,13 +151,19 @@ class CodeCache:
             raise CacheFull
         return offset
 
+    def claim(self, end: int) -> None:
+        """Keep the code offsets below ``end`` for fragments that have stood there before."""
+        self.next = max(self.next, end)
+
     def install(self, fragment: Fragment) -> None:
-        """Make a fragment for the offset that :meth:`reserve` gave reachable, and link it both ways."""
+        """Make a fragment, for the offset that :meth:`reserve` gave or for one that is claimed, reachable, and link it both
+        ways."""
         self.sound = False
         self.write(fragment.offset, fragment.code)
-        self.next = fragment.end
-        self._offsets.append(fragment.offset)
-        self._fragments.append(fragment)
+        self.next = max(self.next, fragment.end)
+        index = bisect_left(self._offsets, fragment.offset)
+        self._offsets.insert(index, fragment.offset)
+        self._fragments.insert(index, fragment)
         for page in _pages(fragment):
             self._pages.setdefault(page, []).append(fragment)
         for entry in fragment.landings:
@@ -303,10 +309,8 @@ class CodeCache:
 
     def _disarm(self, fragment: Fragment, entry: Landing) -> None:
         """Have the call in front of its return's landing store the lookup stub instead."""
-        slot = at.hashed_slot(entry.eip)
-        store = mov_gs_immediate(slot, self._origin + entry.offset)
-        where = fragment.code.rindex(store, 0, entry.offset - fragment.offset)
-        self.write(fragment.offset + where, mov_gs_immediate(slot, self._origin + runtime.LOOKUP))
+        where = _store_of(fragment.code, fragment.offset, entry, self._origin)
+        self.write(fragment.offset + where, mov_gs_immediate(at.hashed_slot(entry.eip), self._origin + runtime.LOOKUP))
 
     def _point(self, branch: Exit, destination: int) -> None:
         distance = (destination - (branch.field + 4)) & MASK32
@@ -319,6 +323,25 @@ class CodeCache:
 
 def _hashed_word(eip: int) -> int:
     return at.control_word(at.hashed_slot(eip))
+
+
+def rebased(code: bytes, offset: int, landings: Sequence[Landing], old: int, new: int) -> bytes:
+    """The code of a fragment for the hashed table, for another ``origin``: all that depends on it are the stores of calls.
+    Raises ValueError for code that is not such a fragment's."""
+    if old == new or len(landings) == 1:
+        return code
+    changed = bytearray(code)
+    for entry in landings[1:]:
+        where = _store_of(code, offset, entry, old)
+        store = mov_gs_immediate(at.hashed_slot(entry.eip), new + entry.offset)
+        changed[where : where + len(store)] = store
+    return bytes(changed)
+
+
+def _store_of(code: bytes, offset: int, entry: Landing, origin: int) -> int:
+    """Where in a fragment's code the call in front of its return's landing stores that."""
+    store = mov_gs_immediate(at.hashed_slot(entry.eip), origin + entry.offset)
+    return code.rindex(store, 0, entry.offset - offset)
 
 
 def _pages(fragment: Fragment) -> range:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final
 
 from reference import layout as at
+from reference.assist import assist
 from reference.cache import CacheFull, CodeCache, choose_window
 from reference.encode import jmp_gs_indexed8
 from reference.engine import Stats
@@ -376,6 +377,8 @@ class TranslatingEngine:
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        if assist(self.cpu, self.space, self.policy):
+            return None
         from reference.engines import execute_one
 
         return execute_one(self.cpu, self.space, self.policy)
@@ -414,8 +417,12 @@ class TranslatingEngine:
             return
         segment = 4 * len(self._words) - at.CONTROL_BLOCK
         window = choose_window(self.space, segment)
-        self._cache.arrange(window)
+        self._begin_anew(window)
         self._bound_control(segment if window is not None else at.HASHED_SIZE)
+
+    def _begin_anew(self, window: int | None) -> None:
+        """Drop all fragments, because those to come depend on another window."""
+        self._cache.arrange(window)
 
     def _room(self, eip: int) -> int:
         try:

@@ -6,11 +6,11 @@ the trap (a system call, say) means to change ``cpu`` and ``space`` and to run a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from reference.memory import AddressSpace
 from reference.policy import Policy
+from reference.records import dataclass
 from reference.registers import CPU
 from reference.traps import Trap
 

@@ -11,11 +11,12 @@ A quotient or a root that has no end is cut off and its last bit set ("sticky"),
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import cached_property
 from math import isqrt
 from typing import Final, NamedTuple
+
+from reference.records import dataclass
 
 
 class Rounding(IntEnum):

@@ -11,10 +11,11 @@ that need it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from typing import Final
+
+from reference.records import dataclass, replace
 
 
 class Group(Enum):

@@ -7,9 +7,9 @@ address translation) and chapter 5 (limit and type checks). User mode only: ring
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from reference.records import dataclass
 from reference.registers import MASK32, Segment
 from reference.traps import Access
 

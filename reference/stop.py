@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
+from reference.records import dataclass
 from reference.traps import Access
 
 

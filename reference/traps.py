@@ -7,9 +7,10 @@ original did: hardware does not say which address it was. :attr:`Trap.vector` ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final
+
+from reference.records import dataclass
 
 #: Added to n for ``INT n``.
 SOFTWARE_INTERRUPT: Final = 0x200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from vx32py import _engines
@@ -15,3 +17,15 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     if reason is not None:
         pytest.skip(f"the {name} engine cannot run here: {reason}")
     return name
+
+
+@pytest.fixture(autouse=True)
+def _all_code_is_translated() -> Iterator[None]:
+    """Guests borrow nothing that earlier runs of the tests have left on disk; tests/jit/test_library.py sees to that part."""
+    if _engines.unavailable("jit") is not None:
+        yield
+        return
+    from jit import library
+
+    with library.unused():
+        yield

@@ -92,6 +92,18 @@ def test_imports_point_one_way() -> None:
     assert not wrong
 
 
+def test_what_a_start_needs_makes_its_dataclasses_quickly() -> None:
+    """The standard module takes as long to import as all of the package together: reference.records has its decorator."""
+    wrong = []
+    for package in ("reference", "jit", "vx32py"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.parse(path.read_bytes()).body:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if "dataclasses" in [*names, getattr(node, "module", None)]:
+                    wrong.append(str(path.relative_to(ROOT)))
+    assert not wrong
+
+
 def test_importing_vx32py_loads_nothing_heavy() -> None:
     heavy = {"numba", "numpy", "llvmlite", "capstone", "elftools", "click", "rich"}
     script = f"import sys, vx32py; print(sorted({heavy!r} & set(sys.modules)))"

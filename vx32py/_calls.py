@@ -8,13 +8,13 @@ what is in the tables of its sandbox: everything else is ``-ENOSYS``.
 from __future__ import annotations
 
 import errno
-import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from operator import itemgetter
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from reference.errors import MemoryFault, OutOfMemory
+from reference.records import dataclass
 from reference.registers import EAX, EBP, EBX, ECX, EDI, EDX, ESI, MASK32
 from reference.traps import SOFTWARE_INTERRUPT, Vector
 from vx32py._errors import CallError
@@ -32,6 +32,9 @@ VX_REGISTERS: Final = (EDX, ECX, EBX, EDI, ESI)
 #: Linux on i386: entry_INT80_32 and the man page syscall(2).
 LINUX_TRAP: Final = SOFTWARE_INTERRUPT + 0x80
 LINUX_REGISTERS: Final = (EBX, ECX, EDX, ESI, EDI, EBP)
+
+#: Flags of a code object (inspect.CO_VARARGS, CO_VARKEYWORDS): it takes *args or **kwargs.
+_VARIADIC: Final = 0x4 | 0x8
 
 _OUR_HANDLERS: Final = "vx32py.personality."
 
@@ -88,45 +91,59 @@ class SystemCalls:
     OutOfMemory ``-ENOMEM``. Any other exception leaves ``Process.run()`` with its traceback.
     """
 
-    def __init__(self, name: str, trap: int, registers: tuple[int, ...]) -> None:
-        """An empty table. ``registers`` are the numbers of the registers that hold the arguments, in order."""
+    def __init__(
+        self,
+        name: str,
+        trap: int,
+        registers: tuple[int, ...],
+        *,
+        original: Callable[[], SystemCalls] | None = None,
+    ) -> None:
+        """An empty table. ``registers`` are the numbers of the registers that hold the arguments, in order.
+
+        With ``original`` it is a copy of the table which that returns: made when it is first needed, because many programs
+        use one table of several, and to import a personality takes longer than they do.
+        """
         self.name = name
         self.trap = trap
         self.registers = registers
+        self._original = original
         self._entries: dict[int, Entry] = {}
 
     @classmethod
     def vx(cls) -> SystemCalls:
         """A fresh table with the calls of the VX ABI."""
-        from vx32py.personality import vx
-
-        return vx.TABLE.copy()
+        return cls("vx", VX_TRAP, VX_REGISTERS, original=_original_vx)
 
     @classmethod
     def linux(cls) -> SystemCalls:
         """A fresh table with the Linux i386 calls that a program needs to compute on its standard streams."""
-        from vx32py.personality import linux
-
-        return linux.TABLE.copy()
+        return cls("linux", LINUX_TRAP, LINUX_REGISTERS, original=_original_linux)
 
     def copy(self) -> SystemCalls:
         """A table with the same calls, that can be changed by itself."""
-        other = SystemCalls(self.name, self.trap, self.registers)
+        other = SystemCalls(self.name, self.trap, self.registers, original=self._original)
         other._entries.update(self._entries)
         return other
+
+    def _complete(self) -> bool:
+        """Take over the entries of the original, if that has not been done. Whether there was one to take them from."""
+        original, self._original = self._original, None
+        if original is None:
+            return False
+        self._entries = {entry.number: entry for entry in original()} | self._entries
+        return True
 
     def define(self, number: int, name: str | None = None) -> Callable[[AnyHandler], AnyHandler]:
         """A decorator that makes a function the handler of call ``number``, in place of what was there."""
 
         def decorate(handler: AnyHandler) -> AnyHandler:
-            parameters = tuple(inspect.signature(handler).parameters.values())
-            kinds = {parameter.kind for parameter in parameters}
-            if not kinds <= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
-                raise TypeError("a handler takes positional parameters only: the process, then one for each argument")
+            parameters = _parameters(handler)
             if not 1 <= len(parameters) <= len(self.registers) + 1:
                 raise TypeError(f"a handler takes the process and at most {len(self.registers)} arguments")
-            names = tuple(parameter.name for parameter in parameters[1:])
+            names = parameters[1:]
             fetch = _fetcher(self.registers[: len(names)])
+            self._complete()
             ours = str(getattr(handler, "__module__", "")).startswith(_OUR_HANDLERS)
             self._entries[number] = Entry(number, name or _name_of(handler), handler, names, fetch, ours)
             return handler
@@ -145,12 +162,15 @@ class SystemCalls:
 
     def get(self, number: int) -> Entry | None:
         """The entry of a call, or None."""
+        self._complete()
         return self._entries.get(number)
 
     def __iter__(self) -> Iterator[Entry]:
+        self._complete()
         return iter(sorted(self._entries.values(), key=lambda entry: entry.number))
 
     def __len__(self) -> int:
+        self._complete()
         return len(self._entries)
 
     def __repr__(self) -> str:
@@ -184,8 +204,10 @@ class SystemCalls:
         return entry.ours
 
     def _dispatch_slowly(self, process: Task, entry: Entry | None) -> bool:
-        """The same for calls that nobody knows, and before observers."""
+        """The same for calls that nobody knows (yet), and before observers."""
         words = process.engine.cpu.words
+        if entry is None and self._complete():
+            return self.dispatch(process)
         if entry is None:
             process.unknown_calls[self.name, words[EAX]] += 1
         else:
@@ -236,6 +258,33 @@ def _fetcher(registers: tuple[int, ...]) -> Callable[[memoryview], tuple[int, ..
         register = registers[0]
         return lambda words: (words[register],)
     return itemgetter(*registers)
+
+
+def _parameters(handler: Handler) -> tuple[str, ...]:
+    """The names of a handler's parameters. Raises TypeError where any of them is not positional."""
+    if isinstance(handler, FunctionType) and not hasattr(handler, "__wrapped__"):
+        code = handler.__code__
+        if not code.co_kwonlyargcount and not code.co_flags & _VARIADIC:
+            return code.co_varnames[: code.co_argcount]
+    import inspect  # takes longer to import than this module, and functions are nearly all there is
+
+    parameters = inspect.signature(handler).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    if not kinds <= {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}:
+        raise TypeError("a handler takes positional parameters only: the process, then one for each argument")
+    return tuple(parameter.name for parameter in parameters)
+
+
+def _original_vx() -> SystemCalls:
+    from vx32py.personality import vx
+
+    return vx.TABLE
+
+
+def _original_linux() -> SystemCalls:
+    from vx32py.personality import linux
+
+    return linux.TABLE
 
 
 def _name_of(handler: Any) -> str:

@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from jit import diskcache
+from reference.records import dataclass
 from vx32py import guest
 from vx32py._errors import Vx32Error
 

@@ -11,9 +11,9 @@ import os
 import select
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from reference.records import dataclass
 from vx32py._errors import CallError
 from vx32py._wait import Waiter, WouldBlock
 

@@ -6,11 +6,11 @@ import ctypes
 import os
 import platform
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from reference.policy import Group, host_groups
+from reference.records import dataclass, field
 from vx32py import _engines
 from vx32py._loader import LOWEST
 
@@ -117,11 +117,16 @@ def _pie() -> Fact:
 def _caches() -> list[Fact]:
     try:
         from jit import diskcache
-
-        directory = diskcache.directory()
     except ImportError:
         return []
-    return [Fact("cache", directory or "none", directory is not None, "" if directory else "nothing is kept on disk")]
+    directory = diskcache.directory()
+    if directory is None:
+        return [Fact("cache", "none", False, "nothing is kept on disk, guests' translated code neither")]
+    if os.path.exists(directory) and not diskcache.usable():
+        return [Fact("cache", directory, False, "not used: it must be this user's, and nobody else may write to it")]
+    entries, size = diskcache.usage()
+    why = "machine code, compiled translators, and guests' translated code; --clear-cache empties it"
+    return [Fact("cache", f"{directory}: {entries} entries, {size / 1e6:.1f} MB", True, why)]
 
 
 def _packages() -> list[Fact]:

@@ -8,11 +8,11 @@ where. Names and structures are those of the System V gABI, chapter 4 (object fi
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from reference.memory import PAGE, page_ceil, page_floor
+from reference.records import dataclass
 from reference.traps import Access
 from vx32py._errors import BadImage
 

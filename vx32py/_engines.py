@@ -24,24 +24,27 @@ def create(name: str, *, limit: int, budget: int, policy: Policy, program: objec
     ``name`` is auto, jit, translated or reference. Raises ValueError for another name, UnsupportedHost where the engine
     cannot run.
     """
-    chosen = resolve(name)
-    reason = unavailable(chosen)
-    if reason is not None:
-        raise UnsupportedHost(f"the {chosen} engine cannot run here: {reason}")
+    check(name)
+    chosen = NAMES[0] if name == "auto" else name
     try:
         return _make(chosen, limit, budget, policy, program)
-    except EngineUnavailable as error:
-        if name != "auto" or chosen == "reference":
+    except (EngineUnavailable, ImportError) as error:
+        if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
         return _make("reference", limit, budget, policy, program)
 
 
+def check(name: str) -> None:
+    """Raise ValueError unless ``name`` is auto, or the name of an engine."""
+    if name != "auto" and name not in NAMES:
+        raise ValueError(f"engine must be one of auto, {', '.join(NAMES)}, not {name!r}")
+
+
 def resolve(name: str) -> str:
     """The engine that ``name`` stands for: "auto" is the jit where it can run, else the reference."""
+    check(name)
     if name == "auto":
         return "jit" if unavailable("jit") is None else "reference"
-    if name not in NAMES:
-        raise ValueError(f"engine must be one of auto, {', '.join(NAMES)}, not {name!r}")
     return name
 
 
@@ -52,7 +55,7 @@ def engines() -> list[str]:
 
 @cache
 def unavailable(name: str) -> str | None:
-    """Why an engine cannot run here, or None if it can."""
+    """Why an engine cannot run here, or None if it can: found out by making one. (:func:`create` makes one at once.)"""
     try:
         if name == "jit":
             from jit.engine import available

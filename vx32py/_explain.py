@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reference.cache import choose_window
 from reference.isa.instruction import DecodeError
 from reference.layout import FIRST_FRAGMENT, segment_size
+from reference.records import dataclass
 from reference.translator import FETCH_BYTES, Fragment, placed, translate
 from reference.translator.scan import scan
 from vx32py._disassembly import Disassembler

@@ -13,10 +13,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from reference.records import dataclass
 from vx32py._descriptors import BytesFile, HostFile, OpenFile, Status
 from vx32py._errors import CallError, UnsupportedHost
 
@@ -111,7 +110,7 @@ class Files:
                 if not hasattr(os, "O_PATH"):
                     raise UnsupportedHost("host files can be granted on Linux only; grant bytes instead")
                 grant = granted if isinstance(granted, Grant) else Grant(granted)
-                mount = Grant(Path(grant.path).resolve(strict=True), grant.writable)
+                mount = Grant(os.path.realpath(grant.path, strict=True), grant.writable)
             self._mounts["/" + "/".join(parts)] = mount
             self._parents.update("/" + "/".join(parts[:i]) for i in range(len(parts)))
 

@@ -14,13 +14,13 @@ argv pointers, 0, the envp pointers, 0, the auxiliary vector, which VX programs 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from reference.cpuid import cpuid
 from reference.errors import OutOfMemory
 from reference.memory import MAX_LIMIT, PAGE, AddressSpace, page_floor
 from reference.policy import Policy
+from reference.records import dataclass
 from reference.traps import Access
 from vx32py._descriptors import GUEST_ID
 from vx32py._errors import BadImage, LimitExceeded

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import bisect
 import os
-from dataclasses import dataclass
+import weakref
+
+# As jit.diskcache has it: hashlib would load OpenSSL first.
+from _blake2 import blake2b
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import Final, Literal
 
 from reference.memory import PAGE
+from reference.records import dataclass
 from reference.traps import Access
 from vx32py import _elf
 from vx32py._elf import Segment, Symbol
@@ -23,6 +26,26 @@ MAX_FILE: Final = 1 << 30
 _LINUX_TYPES: Final = frozenset({_elf.PT_TLS, _elf.PT_GNU_STACK, _elf.PT_GNU_RELRO, _elf.PT_DYNAMIC, _elf.PT_NOTE})
 #: What the guest library of this package leaves in every image.
 _VX_MARK: Final = b"VX ABI 1\0"
+
+
+class Identity:
+    """Tells one module from another: by identity within a process, by :attr:`digest` across processes."""
+
+    def __init__(self, module: Module) -> None:
+        self._module = weakref.ref(module)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """A digest of the module's code; empty where nobody has asked for it while there was the module."""
+        module = self._module()
+        if module is None:
+            return b""
+        digest = blake2b(digest_size=32)
+        for segment in module.segments:
+            if segment.access & Access.EXECUTE:
+                digest.update(segment.start.to_bytes(4, "little") + len(segment.data).to_bytes(4, "little"))
+                digest.update(segment.data)
+        return digest.digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +72,12 @@ class Module:
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Module:
         """Read and check an image. Raises BadImage, and OSError where the file cannot be read."""
-        path = Path(path)
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_FILE:
                 raise BadImage(f"an image of {size} bytes; {MAX_FILE} are the most")
             data = file.read(MAX_FILE + 1)
-        return cls.from_bytes(data, path.name)
+        return cls.from_bytes(data, os.path.basename(os.fsdecode(path)))
 
     @property
     def entry(self) -> int:
@@ -120,9 +142,9 @@ class Module:
         return runs
 
     @cached_property
-    def identity(self) -> object:
+    def identity(self) -> Identity:
         """What tells this module from every other, also to those who must not keep it alive."""
-        return object()
+        return Identity(self)
 
     @cached_property
     def symbols(self) -> dict[str, Symbol]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final
 
 from reference.engine import Stats
+from reference.records import dataclass, field
 from reference.traps import SOFTWARE_INTERRUPT, Trap, Vector
 from vx32py._errors import GuestFailed, GuestTrapped, LimitExceeded, Timeout
 

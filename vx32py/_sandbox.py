@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reference.memory import page_ceil
 from reference.policy import Group, Policy
+from reference.records import replace
 from vx32py import _engines, _loader
 from vx32py._calls import LINUX_TRAP, Observer, SystemCalls
 from vx32py._clock import HostClock, VirtualClock
@@ -84,7 +84,7 @@ class Sandbox:
         open_files: int = 64,
         processes: int = 16,
     ) -> None:
-        _engines.resolve(engine)
+        _engines.check(engine)
         self.engine = engine
         self.memory = page_ceil(parse_size(memory))
         if not 0 < self.memory <= 1 << 32:

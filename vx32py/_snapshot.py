@@ -7,10 +7,10 @@ descriptors: positions of files and the content of pipes stay as they are, and s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from reference.memory import AddressSpace
+from reference.records import dataclass
 from reference.registers import CPU
 from reference.traps import Access
 

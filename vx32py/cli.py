@@ -1,4 +1,4 @@
-"""The command line: ``vx32py COMMAND``. Commands are loaded when they are used; this file imports click and no more.
+"""The command line: ``vx32py COMMAND``. Commands are loaded when they are used, and so is click (:mod:`.commands.group`).
 
 Exit codes: the guest's own; 2 for wrong usage; 124 when a limit of time or fuel ended the guest; 125 for an image that
 cannot run or a host that cannot run it; 128 + n where a native program would have died of signal n.
@@ -6,18 +6,12 @@ cannot run or a host that cannot run it; 128 + n where a native program would ha
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING, Final, NoReturn
 
-import click
-
-from vx32py import __version__
-
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from vx32py._module import Module
 
 EXIT_USAGE: Final = 2
@@ -25,78 +19,18 @@ EXIT_LIMIT: Final = 124
 EXIT_CANNOT_RUN: Final = 125
 EXIT_SIGNAL: Final = 128
 
-#: Name of a command → the module that has it, under a name without dashes, and what ``--help`` says of it.
-_COMMANDS: Final = {
-    "run": ("vx32py.commands.run", "Run a guest program; its exit code passes through."),
-    "cc": ("vx32py.commands.cc", "Compile C to a guest program."),
-    "trace": ("vx32py.commands.trace", "Run a guest and show its system calls, or every instruction."),
-    "explain": ("vx32py.commands.explain", "Show guest code and the fragments it is translated to, side by side."),
-    "doctor": ("vx32py.commands.doctor", "Show what this host supports, which engine runs, and why."),
-}
-
-_EPILOG: Final = """\b
-Examples:
-  vx32py cc hello.c -o hello.elf          compile C for the sandbox
-  vx32py run hello.elf one two            run it; stdin and stdout pass through
-  vx32py run --dir .:/data sort.elf /data/list.txt
-  vx32py trace hello.elf                  what it asks of its host
-  vx32py COMMAND --help                   more about one command
-
-A guest reaches its own memory, stdin, stdout and stderr, and nothing else unless an option grants it.
-"""
-
-
-class _Commands(click.Group):
-    """Loads a command's module when the command is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_COMMANDS, *_plugged_in()]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = _COMMANDS.get(cmd_name)
-        if entry is None:
-            plugged_in = _plugged_in().get(cmd_name)
-            return None if plugged_in is None else _pass_on(cmd_name, plugged_in)
-        command = getattr(import_module(entry[0]), cmd_name.replace("-", "_"))
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-        if plugged_in := _plugged_in():
-            with formatter.section("From other packages"):
-                formatter.write_dl([(name, entry.value) for name, entry in plugged_in.items()])
-
-
-def _plugged_in() -> dict[str, EntryPoint]:
-    """Commands that other packages add: entry points of the group ``vx32py.commands``, each a function that takes the
-    arguments and returns the exit code. (``conformance`` comes by this way: nothing here may import it.)"""
-    from importlib.metadata import entry_points
-
-    return {entry.name: entry for entry in entry_points(group="vx32py.commands")}
-
-
-def _pass_on(name: str, entry: EntryPoint) -> click.Command:
-    """A command that leaves all of its arguments, ``--help`` too, to the function behind an entry point."""
-
-    @click.command(name, add_help_option=False, context_settings={"ignore_unknown_options": True})
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def command(arguments: tuple[str, ...]) -> None:
-        sys.exit(entry.load()(list(arguments)))
-
-    return command
-
-
-@click.command(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, "-V", "--version", prog_name="vx32py")
-def vx32py() -> None:
-    """Run untrusted 32-bit x86 programs in a sandbox, at native speed and without privileges."""
+#: How many objects a process that runs a guest makes before it looks for garbage. What a short one has made until its end is
+#: all in use.
+_ALLOCATIONS: Final = 50_000
 
 
 def main() -> None:
     """The entry point of the ``vx32py`` command."""
     try:
+        if sys.argv[1:2] == ["run"]:
+            _run_at_once(sys.argv[2:])
+        from vx32py.commands.group import vx32py
+
         vx32py(prog_name="vx32py")
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain again when it flushes stdout at exit.
@@ -104,9 +38,45 @@ def main() -> None:
         sys.exit(EXIT_SIGNAL + 13)
 
 
+def _run_at_once(arguments: list[str]) -> None:
+    """``vx32py run`` without click, which takes longer to import than most guests run, and without the interpreter's way
+    to the end of a process. Returns where click is to have its say: to explain, or to complain."""
+    gc.set_threshold(_ALLOCATIONS)
+    from vx32py.commands import guests
+
+    options = guests.parse(guests.RUN_OPTIONS, arguments)
+    if options is None:
+        return
+    try:
+        guests.run(options)
+    except guests.WrongUsage:
+        return
+    except KeyboardInterrupt:
+        _leave(EXIT_SIGNAL + 2)
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process as the interpreter does, but for clearing away one object after the other."""
+    import atexit
+
+    atexit._run_exitfuncs()  # noqa: SLF001 - there is no other way to have them run
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)
+
+
+def say(line: str) -> None:
+    """A line on stderr, where there is one."""
+    if sys.stderr is not None:
+        print(line, file=sys.stderr)
+
+
 def fail(program: str, message: object, code: int = EXIT_CANNOT_RUN) -> NoReturn:
     """End with one line on stderr that says what and where."""
-    click.echo(f"vx32py: {program}: {message}", err=True)
+    say(f"vx32py: {program}: {message}")
     sys.exit(code)
 
 

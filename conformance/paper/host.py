@@ -22,7 +22,7 @@ from conformance import busybox, guests
 from conformance.paper import programs, sources, targets
 from conformance.paper.inputs import BUILD
 from conformance.paper.results import Figure
-from jit import compiled, diskcache, translate
+from jit import compiled, diskcache, library, translate
 from reference.isa.instruction import InvalidOpcode, TruncatedCode
 from vx32py import _compile, guest
 
@@ -154,7 +154,8 @@ def _translator(quick: bool) -> float:
 def _translation_at_work(quick: bool) -> float:
     """What a guest waits for: the same within a run, with fetching, watching and installing."""
     module = targets.prepare(_LARGE).guest
-    result = vx32py.Sandbox(engine="jit").run(module, ["300"]).check()
+    with library.unused():
+        result = vx32py.Sandbox(engine="jit").run(module, ["300"]).check()
     counters = result.stats.counters
     if not counters.guest_bytes_translated:
         raise RuntimeError("nothing was translated: the fragments had been kept")
@@ -174,8 +175,12 @@ with vx32py.Sandbox(engine="jit").spawn(sys.argv[1]) as process:
 
 
 def _python(*args: str, **environment: str) -> str:
-    """What Python prints. Raises RuntimeError."""
-    env = {**os.environ, "PYTHONPATH": str(guests.ROOT), **environment}
+    """What Python prints. Raises RuntimeError.
+
+    Bytecode is kept, as it is for a package that is installed, wherever this process gets its own from.
+    """
+    kept = {"PYTHONPYCACHEPREFIX": str(BUILD / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+    env = {**os.environ, "PYTHONPATH": str(guests.ROOT), **kept, **environment}
     done = subprocess.run([sys.executable, *args], capture_output=True, text=True, env=env, check=False)
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["it failed"])[-1])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from reference.records import dataclass
 from reference.registers import Segment
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ The way is the trie of :mod:`reference.isa.trie`, which shows here under its nam
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, overload
 
@@ -29,6 +28,7 @@ from reference.isa.trie import (
     slots_of,
 )
 from reference.policy import Group
+from reference.records import dataclass
 
 __all__ = [
     "ENCODINGS",

@@ -29,11 +29,11 @@ their names: ``AL CL AX DX eAX`` (EAX or AX), ``ES`` … ``GS``, ``ST0``, ``STi`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from reference.isa.instruction import File, Register
+from reference.records import dataclass
 from reference.registers import Segment
 
 _FIXED_SIZES: Final = {

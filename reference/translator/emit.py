@@ -31,13 +31,13 @@ shows it, and the entry leads to the lookup stub from then on (reference/cache.p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from reference import encode as e
 from reference import layout as at
 from reference import runtime
 from reference.isa.instruction import Instruction, Memory
+from reference.records import dataclass
 from reference.registers import ECX, EDX, ESP, Segment
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 from reference.translator.place import Placement, branch_end, leaves, released, return_landing

@@ -6,10 +6,10 @@ tried short first; whoever does not reach becomes near, which can only push othe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from reference.isa.instruction import Immediate, Instruction, Memory
+from reference.records import dataclass
 from reference.registers import Segment
 from reference.translator.scan import Item, Shape
 from reference.translator.shape import Sizes, placed, sizes

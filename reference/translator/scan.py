@@ -8,13 +8,13 @@ A call does not end a fragment: the code behind it is the landing of its return.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from reference.isa.decode import decode
 from reference.isa.instruction import DecodeError, Immediate, Instruction, Kind, Relative
 from reference.layout import Reason
 from reference.policy import Policy
+from reference.records import dataclass
 from reference.registers import Segment
 from reference.translator.shape import FETCH_BYTES, MOST_BYTES, MOST_INSTRUCTIONS, Shape
 from reference.traps import SOFTWARE_INTERRUPT, Vector

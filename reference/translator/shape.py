@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from reference.layout import CODE_ALIGNMENT
+from reference.records import dataclass
 
 #: A fragment ends after this many instructions, or where this many guest bytes are reached.
 MOST_INSTRUCTIONS: Final = 64

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from jit import compiled, diskcache
+from jit import compiled, diskcache, progress
 from jit.link import Image, LinkError, link
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +89,23 @@ def test_only_one_process_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert compiled.build_here(build) == 0
     assert seen == ["being built in the background"]
     assert compiled.Loader().ready(start=False) is not None
+
+
+def test_a_build_that_is_waited_for_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    heard: list[tuple[str, float]] = []
+    monkeypatch.setenv("VX32PY_CACHE", str(tmp_path))
+    monkeypatch.setattr(progress, "listener", lambda what, seconds: heard.append((what, seconds)))
+    monkeypatch.setattr(compiled, "_spawn", lambda: os.posix_spawn("/bin/sleep", ["sleep", "10"], os.environ))
+    monkeypatch.setattr(compiled, "_POLL_SECONDS", 0.0)
+    loader = compiled.Loader()
+    assert loader.ready(start=False) is None
+    assert not heard, "whoever only asks does not wait"
+    assert loader.ready() is None
+    assert loader.ready() is None
+    assert ["in the background" in what for what, _ in heard] == [True, True]
+    assert heard[0][1] < heard[1][1]
+    os.kill(loader._child, 9)
+    os.waitpid(loader._child, 0)
 
 
 @pytest.mark.slow

@@ -10,13 +10,20 @@ _EPILOG = """\b
 Examples:
   vx32py doctor
   vx32py doctor --json | jq .chosen
+  vx32py doctor --clear-cache             remove what is kept on disk; it is made again when it is needed
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="Write the facts as JSON.")
-def doctor(as_json: bool) -> None:
-    """Show what this host supports, which engine "auto" stands for, and why. Changes nothing."""
+@click.option("--clear-cache", is_flag=True, help="Empty the cache on disk, and do nothing else.")
+def doctor(as_json: bool, clear_cache: bool) -> None:
+    """Show what this host supports, which engine "auto" stands for, and why. Changes nothing, but for --clear-cache."""
+    if clear_cache:
+        from jit import diskcache
+
+        click.echo(f"{diskcache.clear()} entries removed from {diskcache.directory() or 'no cache: it is turned off'}")
+        return
     from vx32py._doctor import doctor as examine
 
     diagnosis = examine()

@@ -9,14 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from vx32py.cli import EXIT_LIMIT, EXIT_SIGNAL, fail, open_program
-from vx32py.commands.options import (
-    GUEST_ARGUMENTS,
-    exit_like,
-    make_sandbox,
-    run_guest,
-    sandbox_options,
-    standard_streams,
-)
+from vx32py.commands.guests import SANDBOX_OPTIONS, exit_like, make_sandbox, run_guest, standard_streams
+from vx32py.commands.options import GUEST_ARGUMENTS, options_of, wrong_usage_to_click
 
 if TYPE_CHECKING:
     from vx32py._process import Process
@@ -36,7 +30,7 @@ _REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 
 
 @click.command(epilog=_EPILOG, context_settings=GUEST_ARGUMENTS)
-@sandbox_options
+@options_of(SANDBOX_OPTIONS)
 @click.option("--calls", metavar="NAMES", default="", help="Show these system calls alone, separated by commas.")
 @click.option("--instructions", is_flag=True, help="Show every instruction, and the system calls between them.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="With --instructions: stop after N of them.")
@@ -47,7 +41,7 @@ def trace(calls: str, instructions: bool, limit: int | None, output: str | None,
     """Run PROGRAM and show its system calls on stderr, as strace does."""
     from vx32py._strace import CallPrinter
 
-    with ExitStack() as stack:
+    with ExitStack() as stack, wrong_usage_to_click():
         stream: IO[str] = sys.stderr
         if output is not None:
             try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, Self
 
+from reference.records import dataclass, field
 from vx32py._calls import LINUX_REGISTERS, LINUX_TRAP, SystemCalls
 
 TABLE: Final = SystemCalls("linux", LINUX_TRAP, LINUX_REGISTERS)
