@@ -7,8 +7,9 @@ itself: the compiled passes only find out that it is so.
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable
-from dataclasses import fields
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from jit.compiled import TABLES, Compiled
@@ -70,14 +71,18 @@ class NumbaTranslator:
             # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed something.)
             return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin)
         size, length, tail, landings, exits, spans = self._result_words
-        end = _RESULT_BYTES + _TRIPLE_BYTES * (landings + exits + spans)
+        first_exit = _RESULT_BYTES + _TRIPLE_BYTES * landings
+        first_span = first_exit + _TRIPLE_BYTES * exits
+        result = self._result_view
         fragment = _new(PackedFragment)
         _set_eip(fragment, eip)
         _set_length(fragment, length)
         _set_offset(fragment, offset)
         _set_code(fragment, bytes(self._output_view[:size]))
         _set_tail(fragment, tail)
-        _set_packed(fragment, bytes(self._result_view[_RESULT_BYTES - 12 : end]))
+        _set_landings(fragment, tuple(map(_landing, _triples(result[_RESULT_BYTES:first_exit]))))
+        _set_exits(fragment, tuple(map(_exit, _triples(result[first_exit:first_span]))))
+        _set_packed_spans(fragment, bytes(result[first_span : first_span + _TRIPLE_BYTES * spans]))
         return fragment
 
     def _configure(self, policy: Policy, gs_base: int | None, origin: int) -> None:
@@ -90,36 +95,24 @@ class NumbaTranslator:
 
 
 class PackedFragment(Fragment):
-    """A fragment whose spans, exits and landings are made when they are first asked for: most are asked for exits and
-    landings only, and a fault needs the spans of one fragment among thousands.
+    """A fragment whose spans are made when they are first asked for: a fault needs those of one fragment among thousands.
 
-    Until then they are words: the numbers of landings, exits and spans, then their triples.
+    Until then they are triples of words.
     """
 
-    __slots__ = ("_packed",)
+    __slots__ = ("_packed_spans",)
 
-    _packed: bytes
+    _packed_spans: bytes
 
     def __getattr__(self, name: str) -> Any:
-        if name == "landings":
-            value: Any = tuple(map(_make_landing, *self._columns(0)))
-        elif name == "exits":
-            value = tuple(map(_make_exit, *self._columns(1)))
-        elif name == "spans":
-            value = tuple(map(_make_span, *self._columns(2)))
+        if name == "spans":
+            value: Any = tuple(map(_span, _triples(self._packed_spans)))
         elif name == "_starts":
             value = []
         else:
             raise AttributeError(name)
         object.__setattr__(self, name, value)
         return value
-
-    def _columns(self, which: int) -> tuple[memoryview, memoryview, memoryview]:
-        """The first, second and third words of the triples of one kind."""
-        words = memoryview(self._packed).cast("I")
-        first = TRIPLE * (1 + sum(words[:which]))
-        end = first + TRIPLE * words[which]
-        return words[first:end:TRIPLE], words[first + 1 : end : TRIPLE], words[first + 2 : end : TRIPLE]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Fragment):
@@ -131,8 +124,20 @@ class PackedFragment(Fragment):
 
 _COMPARED: Final = ("eip", "length", "offset", "code", "spans", "tail", "exits", "landings")
 
-# Frozen dataclasses are filled in through their slots: faster than their constructors by the factor four, and for a fragment
-# the constructor would need everything unpacked.
+_triples: Final = struct.Struct(f"{TRIPLE}I").iter_unpack
+
+
+def _maker(kind: type[Triple]) -> Callable[[tuple[int, ...]], Triple]:
+    """What makes a named tuple of a plain one; ``_make`` takes twice the time."""
+    return partial(tuple.__new__, kind)
+
+
+_landing: Final = _maker(Landing)
+_exit: Final = _maker(Exit)
+_span: Final = _maker(Span)
+
+
+# A frozen dataclass is filled in through its slots: faster than its constructor, which would need the spans.
 _new: Final = object.__new__
 
 
@@ -140,25 +145,11 @@ def _setter(kind: type, name: str) -> Callable[[Any, Any], None]:
     return cast("Callable[[Any, Any], None]", getattr(kind, name).__set__)
 
 
-def _maker(kind: type[Triple]) -> Callable[[int, int, int], Triple]:
-    set_first, set_second, set_third = (_setter(kind, field.name) for field in fields(kind))
-
-    def make(first: int, second: int, third: int) -> Triple:
-        triple = _new(kind)
-        set_first(triple, first)
-        set_second(triple, second)
-        set_third(triple, third)
-        return triple
-
-    return make
-
-
-_make_landing: Final = _maker(Landing)
-_make_exit: Final = _maker(Exit)
-_make_span: Final = _maker(Span)
 _set_eip: Final = _setter(Fragment, "eip")
 _set_length: Final = _setter(Fragment, "length")
 _set_offset: Final = _setter(Fragment, "offset")
 _set_code: Final = _setter(Fragment, "code")
 _set_tail: Final = _setter(Fragment, "tail")
-_set_packed: Final = _setter(PackedFragment, "_packed")
+_set_landings: Final = _setter(Fragment, "landings")
+_set_exits: Final = _setter(Fragment, "exits")
+_set_packed_spans: Final = _setter(PackedFragment, "_packed_spans")

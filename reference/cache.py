@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -33,14 +32,6 @@ def _unused_entries(lookup: int) -> memoryview:
 
 class CacheFull(Exception):
     """There is no room for another fragment; the cache must be flushed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """A direct branch in the cache, and the fragment that it is part of."""
-
-    fragment: Fragment
-    exit: Exit
 
 
 class CodeCache:
@@ -77,7 +68,8 @@ class CodeCache:
         self._offsets: list[int] = []
         self._fragments: list[Fragment] = []
         self._pages: dict[int, list[Fragment]] = {}
-        self._sites: dict[int, list[_Site]] = {}
+        #: The direct branches to each EIP.
+        self._sites: dict[int, list[Exit]] = {}
         self._contended: set[int] = set()
         #: Fragments with a call that stores its return's landing, by the low half of the return address.
         self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
@@ -132,7 +124,7 @@ class CodeCache:
             if entry.eip & _LOW_HALF in self._contended:
                 self._disarm(fragment, entry)
         for branch in fragment.exits:
-            self._sites.setdefault(branch.target, []).append(_Site(fragment, branch))
+            self._sites.setdefault(branch.target, []).append(branch)
             body = self.bodies.get(branch.target)
             if body is not None:
                 self._point(branch, body)
@@ -207,8 +199,8 @@ class CodeCache:
     def _add_entry(self, entry: Landing) -> None:
         self.bodies[entry.eip] = entry.body
         self._landings[entry.eip] = entry
-        for site in self._sites.get(entry.eip, ()):
-            self._point(site.exit, entry.body)
+        for branch in self._sites.get(entry.eip, ()):
+            self._point(branch, entry.body)
 
     def _drop(self, fragment: Fragment) -> None:
         index = bisect_left(self._offsets, fragment.offset)
@@ -216,11 +208,10 @@ class CodeCache:
         for page in _pages(fragment):
             self._pages[page].remove(fragment)
         for branch in fragment.exits:
-            others = [site for site in self._sites.get(branch.target, ()) if site.fragment is not fragment]
-            if others:
-                self._sites[branch.target] = others
-            else:
-                self._sites.pop(branch.target, None)
+            sites = self._sites[branch.target]
+            sites.remove(branch)
+            if not sites:
+                del self._sites[branch.target]
         for entry in fragment.landings[1:]:
             callers = self._callers[entry.eip & _LOW_HALF]
             callers.remove((fragment, entry))
@@ -230,8 +221,8 @@ class CodeCache:
             self._forget_tables(entry)
             if self._landings.get(entry.eip) == entry:
                 del self.bodies[entry.eip], self._landings[entry.eip]
-                for site in self._sites.get(entry.eip, ()):
-                    self._point(site.exit, site.exit.trampoline)
+                for branch in self._sites.get(entry.eip, ()):
+                    self._point(branch, branch.trampoline)
 
     def _forget_tables(self, entry: Landing) -> None:
         landing = self._origin + entry.offset

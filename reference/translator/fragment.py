@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from reference.registers import MASK32
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The code of one guest instruction: ``offset`` in the code segment, ``eip`` in the guest.
 
     ``borrowed`` is the code offset from which on, within this span, the guest's ECX is in its spill word (only an
@@ -21,8 +21,7 @@ class Span:
     borrowed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(NamedTuple):
     """A direct branch that leaves the fragment: the 32-bit displacement at code offset ``field`` leads to
     ``trampoline`` until a fragment for guest EIP ``target`` exists."""
 
@@ -31,8 +30,7 @@ class Exit:
     trampoline: int
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """Where indirect branches to guest EIP ``eip`` arrive: ``offset`` checks ECX, ``body`` is the code itself."""
 
     eip: int
