@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any, Final
 
 from jit.compiled import TABLES, Compiled
 from jit.passes.records import (
@@ -33,7 +33,7 @@ _RESULT_BYTES: Final = 4 * RESULT_WORDS
 _TRIPLE_BYTES: Final = 4 * TRIPLE
 _DONE: Final = int(Status.DONE)
 
-Triple = TypeVar("Triple", Landing, Exit, Span)
+_triples: Final[Callable[[bytes], Iterator[Any]]] = struct.Struct(f"{TRIPLE}I").iter_unpack
 
 
 class NumbaTranslator:
@@ -41,8 +41,9 @@ class NumbaTranslator:
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
-        self._output = (ctypes.c_uint8 * OUTPUT_BYTES)()
-        self._result = (ctypes.c_uint32 * MOST_WORDS)()
+        # Slices of arrays of characters are bytes, without a view in between.
+        self._output: Any = (ctypes.c_char * OUTPUT_BYTES)()
+        self._result: Any = (ctypes.c_char * (4 * MOST_WORDS))()
         self._fields = Fields()
         self._items = (Item * MOST_ITEMS)()
         self._context = Context(
@@ -52,9 +53,7 @@ class NumbaTranslator:
             output=ctypes.addressof(self._output),
             result=ctypes.addressof(self._result),
         )
-        self._output_view = memoryview(self._output).cast("B")
-        self._result_view = memoryview(self._result).cast("B")
-        self._result_words = self._result_view.cast("I")[:RESULT_WORDS]
+        self._numbers = memoryview(self._result).cast("B").cast("I")[:RESULT_WORDS]
         self._address = ctypes.addressof(self._context)
         self._call = compiled.translate
         self._policy: Policy | None = None
@@ -70,20 +69,20 @@ class NumbaTranslator:
         if self._call(self._address, code, len(code), eip, offset) != _DONE:
             # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed something.)
             return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin)
-        size, length, tail, landings, exits, spans = self._result_words
+        size, length, tail, landings, exits, spans = self._numbers
         first_exit = _RESULT_BYTES + _TRIPLE_BYTES * landings
         first_span = first_exit + _TRIPLE_BYTES * exits
-        result = self._result_view
-        fragment = _new(PackedFragment)
-        _set_eip(fragment, eip)
-        _set_length(fragment, length)
-        _set_offset(fragment, offset)
-        _set_code(fragment, bytes(self._output_view[:size]))
-        _set_tail(fragment, tail)
-        _set_landings(fragment, tuple(map(_landing, _triples(result[_RESULT_BYTES:first_exit]))))
-        _set_exits(fragment, tuple(map(_exit, _triples(result[first_exit:first_span]))))
-        _set_packed_spans(fragment, bytes(result[first_span : first_span + _TRIPLE_BYTES * spans]))
-        return fragment
+        result = self._result
+        return PackedFragment(
+            eip,
+            length,
+            offset,
+            self._output[:size],
+            tail,
+            result[_RESULT_BYTES:first_exit],
+            result[first_exit:first_span],
+            result[first_span : first_span + _TRIPLE_BYTES * spans],
+        )
 
     def _configure(self, policy: Policy, gs_base: int | None, origin: int) -> None:
         self._context.groups = group_mask(policy.groups)
@@ -95,61 +94,52 @@ class NumbaTranslator:
 
 
 class PackedFragment(Fragment):
-    """A fragment whose spans are made when they are first asked for: a fault needs those of one fragment among thousands.
+    """A fragment whose spans, exits and landings become objects when somebody asks for them: a fault needs the spans of one
+    fragment among thousands, and the code cache is content with the words of the others. They are kept as bytes."""
 
-    Until then they are triples of words.
-    """
+    __slots__ = ("_packed_exits", "_packed_landings", "_packed_spans")
 
-    __slots__ = ("_packed_spans",)
+    def __init__(
+        self, eip: int, length: int, offset: int, code: bytes, tail: int, landings: bytes, exits: bytes, spans: bytes
+    ) -> None:
+        self.eip = eip
+        self.length = length
+        self.offset = offset
+        self.code = code
+        self.tail = tail
+        self._packed_landings = landings
+        self._packed_exits = exits
+        self._packed_spans = spans
 
-    _packed_spans: bytes
+    def landing_words(self) -> Iterator[tuple[int, int, int]]:
+        """See :meth:`Fragment.landing_words`."""
+        return _triples(self._packed_landings)
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "spans":
-            value: Any = tuple(map(_span, _triples(self._packed_spans)))
-        elif name == "_starts":
-            value = []
-        else:
-            raise AttributeError(name)
-        object.__setattr__(self, name, value)
-        return value
+    def exit_words(self) -> Iterator[tuple[int, int, int]]:
+        """See :meth:`Fragment.exit_words`."""
+        return _triples(self._packed_exits)
+
+    @property
+    def landings(self) -> tuple[Landing, ...]:  # type: ignore[override]
+        """See :class:`Fragment`."""
+        return tuple(map(Landing._make, _triples(self._packed_landings)))
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:  # type: ignore[override]
+        """See :class:`Fragment`."""
+        return tuple(map(Exit._make, _triples(self._packed_exits)))
+
+    @property
+    def spans(self) -> tuple[Span, ...]:  # type: ignore[override]
+        """See :class:`Fragment`."""
+        return tuple(map(Span._make, _triples(self._packed_spans)))
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Fragment):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
 
-    __hash__ = Fragment.__hash__
 
-
-_COMPARED: Final = ("eip", "length", "offset", "code", "spans", "tail", "exits", "landings")
-
-_triples: Final = struct.Struct(f"{TRIPLE}I").iter_unpack
-
-
-def _maker(kind: type[Triple]) -> Callable[[tuple[int, ...]], Triple]:
-    """What makes a named tuple of a plain one; ``_make`` takes twice the time."""
-    return partial(tuple.__new__, kind)
-
-
-_landing: Final = _maker(Landing)
-_exit: Final = _maker(Exit)
-_span: Final = _maker(Span)
-
-
-# A frozen dataclass is filled in through its slots: faster than its constructor, which would need the spans.
-_new: Final = object.__new__
-
-
-def _setter(kind: type, name: str) -> Callable[[Any, Any], None]:
-    return cast("Callable[[Any, Any], None]", getattr(kind, name).__set__)
-
-
-_set_eip: Final = _setter(Fragment, "eip")
-_set_length: Final = _setter(Fragment, "length")
-_set_offset: Final = _setter(Fragment, "offset")
-_set_code: Final = _setter(Fragment, "code")
-_set_tail: Final = _setter(Fragment, "tail")
-_set_landings: Final = _setter(Fragment, "landings")
-_set_exits: Final = _setter(Fragment, "exits")
-_set_packed_spans: Final = _setter(PackedFragment, "_packed_spans")
+_COMPARED: Final = tuple(field.name for field in fields(Fragment))

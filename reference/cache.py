@@ -7,19 +7,21 @@ first. Dropping a fragment points every branch into it back at its trampoline.
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from reference import layout as at
 from reference import runtime
 from reference.encode import mov_gs_immediate
 from reference.memory import PAGE_SHIFT
 from reference.registers import MASK32
-from reference.translator.fragment import Exit, Fragment, Landing, Span
+from reference.translator.fragment import Fragment, Landing, Span
 from reference.translator.shape import placed
 
+_WORD: Final = struct.Struct("<I")
 _LOW_HALF: Final = at.ENTRY_COUNT - 1
 _EMPTY_HASH: Final = memoryview(bytes(at.ENTRY_TABLE - at.HASH_TABLE)).cast("I")
 
@@ -64,15 +66,19 @@ class CodeCache:
         self.write(0, runtime.STUBS)
         self.next: int = at.FIRST_FRAGMENT
         self.bodies.clear()
-        self._landings: dict[int, Landing] = {}
+        #: The code offset of the landing of each EIP in ``bodies``.
+        self._landings: dict[int, int] = {}
         self._offsets: list[int] = []
         self._fragments: list[Fragment] = []
-        self._pages: dict[int, list[Fragment]] = {}
-        #: The direct branches to each EIP.
-        self._sites: dict[int, list[Exit]] = {}
+        #: The fragments with code of each guest page, by code offset.
+        self._pages: dict[int, dict[int, Fragment]] = {}
+        #: The direct branches to each EIP: where their displacement is, and their trampoline.
+        self._sites: dict[int, dict[int, int]] = {}
+        #: The EIP behind each trampoline.
+        self._trampolines: dict[int, int] = {}
         self._contended: set[int] = set()
-        #: Fragments with a call that stores its return's landing, by the low half of the return address.
-        self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
+        #: By the low half of the return address, the landings that calls store, each with the fragment it is in.
+        self._callers: dict[int, dict[int, Fragment]] = {}
         self.control[at.HASH_TABLE >> 2 : at.ENTRY_TABLE >> 2] = _EMPTY_HASH
         self.control[at.ENTRY_TABLE >> 2 :] = _unused_entries(self._origin + runtime.LOOKUP)
         if self._changed is not None:
@@ -113,26 +119,33 @@ class CodeCache:
         self._offsets.append(fragment.offset)
         self._fragments.append(fragment)
         for page in _pages(fragment):
-            self._pages.setdefault(page, []).append(fragment)
-        for entry in fragment.landings:
+            self._pages.setdefault(page, {})[fragment.offset] = fragment
+        bodies, next_eip = self.bodies, fragment.next_eip
+        is_return = False
+        for eip, landing, body in fragment.landing_words():
             # Behind a call that ends a fragment there is only the jump onwards: nothing to send others to, least of
             # all that jump itself.
-            if entry.eip != fragment.next_eip and entry.eip not in self.bodies:
-                self._add_entry(entry)
-        for entry in fragment.landings[1:]:
-            self._callers.setdefault(entry.eip & _LOW_HALF, []).append((fragment, entry))
-            if entry.eip & _LOW_HALF in self._contended:
-                self._disarm(fragment, entry)
-        for branch in fragment.exits:
-            self._sites.setdefault(branch.target, []).append(branch)
-            body = self.bodies.get(branch.target)
-            if body is not None:
-                self._point(branch, body)
+            if eip not in bodies and eip != next_eip:
+                bodies[eip] = body
+                self._landings[eip] = landing
+                for field in self._sites.get(eip, ()):
+                    self._point(field, body)
+            if is_return:
+                low = eip & _LOW_HALF
+                self._callers.setdefault(low, {})[landing] = fragment
+                if low in self._contended:
+                    self._disarm(fragment, low, landing)
+            is_return = True
+        for field, target, trampoline in fragment.exit_words():
+            self._sites.setdefault(target, {})[field] = trampoline
+            self._trampolines[trampoline] = target
+            if target in bodies:
+                self._point(field, bodies[target])
         self.sound = True
 
     def learn(self, eip: int) -> None:
         """An indirect branch went to ``eip``: let the tables lead the next one to its landing."""
-        landing = self._origin + self._landings[eip].offset
+        landing = self._origin + self._landings[eip]
         if eip & _LOW_HALF not in self._contended:
             self.control[at.entry_slot(eip) >> 2] = landing
         first = self._hash_word(eip)
@@ -153,8 +166,8 @@ class CodeCache:
         self.sound = False
         self._contended.add(low)
         self.control[at.entry_slot(eip) >> 2] = self._origin + runtime.LOOKUP
-        for fragment, entry in self._callers.get(low, ()):
-            self._disarm(fragment, entry)
+        for landing, fragment in self._callers.get(low, {}).items():
+            self._disarm(fragment, low, landing)
         self.sound = True
 
     def landing_at(self, offset: int) -> Landing | None:
@@ -178,13 +191,11 @@ class CodeCache:
 
     def branch_target(self, trampoline: int) -> int:
         """The guest EIP that the branch behind a trampoline leads to."""
-        fragment = self.fragment_at(trampoline)
-        assert fragment is not None, f"no fragment at trampoline {trampoline:#x}"
-        return next(branch.target for branch in fragment.exits if branch.trampoline == trampoline)
+        return self._trampolines[trampoline]
 
     def drop_pages(self, first: int, last: int) -> int:
         """Drop every fragment with guest code in pages [first, last); how many there were."""
-        doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, ())}
+        doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, {}).values()}
         if doomed:
             self.sound = False
             for fragment in doomed.values():
@@ -196,61 +207,59 @@ class CodeCache:
         """All fragments, by code offset."""
         return list(self._fragments)
 
-    def _add_entry(self, entry: Landing) -> None:
-        self.bodies[entry.eip] = entry.body
-        self._landings[entry.eip] = entry
-        for branch in self._sites.get(entry.eip, ()):
-            self._point(branch, entry.body)
-
     def _drop(self, fragment: Fragment) -> None:
         index = bisect_left(self._offsets, fragment.offset)
         del self._offsets[index], self._fragments[index]
         for page in _pages(fragment):
-            self._pages[page].remove(fragment)
-        for branch in fragment.exits:
-            sites = self._sites[branch.target]
-            sites.remove(branch)
-            if not sites:
-                del self._sites[branch.target]
-        for entry in fragment.landings[1:]:
-            callers = self._callers[entry.eip & _LOW_HALF]
-            callers.remove((fragment, entry))
-            if not callers:
-                del self._callers[entry.eip & _LOW_HALF]
-        for entry in fragment.landings:
-            self._forget_tables(entry)
-            if self._landings.get(entry.eip) == entry:
-                del self.bodies[entry.eip], self._landings[entry.eip]
-                for branch in self._sites.get(entry.eip, ()):
-                    self._point(branch, branch.trampoline)
+            del self._pages[page][fragment.offset]
+        for field, target, trampoline in fragment.exit_words():
+            _remove(self._sites, target, field)
+            self._trampolines.pop(trampoline, None)  # which two exits may share
+        for eip, landing, _ in fragment.landings[1:]:
+            _remove(self._callers, eip & _LOW_HALF, landing)
+        for eip, landing, _ in fragment.landings:
+            self._forget_tables(eip, landing)
+            if self._landings.get(eip) == landing:
+                del self.bodies[eip], self._landings[eip]
+                for field, trampoline in self._sites.get(eip, {}).items():
+                    self._point(field, trampoline)
 
-    def _forget_tables(self, entry: Landing) -> None:
-        landing = self._origin + entry.offset
-        slot = at.entry_slot(entry.eip) >> 2
+    def _forget_tables(self, eip: int, landing: int) -> None:
+        landing += self._origin
+        slot = at.entry_slot(eip) >> 2
         if self.control[slot] == landing:
             self.control[slot] = self._origin + runtime.LOOKUP
-        first = self._hash_word(entry.eip)
+        first = self._hash_word(eip)
         for word in range(first, first + 2 * at.HASH_PROBES, 2):
             if self.control[word + 1] == landing:
                 self.control[word] = self.control[word + 1] = 0
 
-    def _disarm(self, fragment: Fragment, entry: Landing) -> None:
-        """Have the call in front of its return's landing store the lookup stub instead."""
-        slot = at.entry_slot(entry.eip)
-        store = mov_gs_immediate(slot, self._origin + entry.offset)
-        where = fragment.code.rindex(store, 0, entry.offset - fragment.offset)
+    def _disarm(self, fragment: Fragment, low: int, landing: int) -> None:
+        """Have the call in front of a landing store the lookup stub instead, in the entry for this low half."""
+        slot = at.entry_slot(low)
+        store = mov_gs_immediate(slot, self._origin + landing)
+        where = fragment.code.rindex(store, 0, landing - fragment.offset)
         self.write(fragment.offset + where, mov_gs_immediate(slot, self._origin + runtime.LOOKUP))
 
-    def _point(self, branch: Exit, destination: int) -> None:
-        distance = (destination - (branch.field + 4)) & MASK32
-        self.write(branch.field, distance.to_bytes(4, "little"))
+    def _point(self, field: int, destination: int) -> None:
+        """Let the branch with its displacement there lead to a code offset."""
+        _WORD.pack_into(self.code, field, destination - (field + 4) & MASK32)
+        if self._changed is not None:
+            self._changed(field, field + 4)
 
     @staticmethod
     def _hash_word(eip: int) -> int:
         return (at.HASH_TABLE >> 2) + 2 * at.hash_index(eip)
 
 
+def _remove(groups: dict[int, dict[int, Any]], group: int, key: int) -> None:
+    del groups[group][key]
+    if not groups[group]:
+        del groups[group]
+
+
 def _pages(fragment: Fragment) -> range:
     """The guest pages whose content a fragment depends on."""
-    last: Final = (fragment.eip + max(fragment.length, 1) - 1) & MASK32
-    return range(fragment.eip >> PAGE_SHIFT, (last >> PAGE_SHIFT) + 1)
+    first = fragment.eip >> PAGE_SHIFT
+    last = (fragment.eip + fragment.length - 1 & MASK32) >> PAGE_SHIFT
+    return range(first, last + 1)

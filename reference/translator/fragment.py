@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final, NamedTuple
 
 from reference.registers import MASK32
 
@@ -38,7 +40,7 @@ class Landing(NamedTuple):
     body: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fragment:
     """``length`` bytes of guest code from ``eip`` on as ``code``, to stand at ``offset`` in the code segment.
 
@@ -54,7 +56,14 @@ class Fragment:
     tail: int
     exits: tuple[Exit, ...]
     landings: tuple[Landing, ...]
-    _starts: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    def landing_words(self) -> Iterable[tuple[int, int, int]]:
+        """The landings, as plain tuples: all that a code cache asks for, which an implementation may have without objects."""
+        return self.landings
+
+    def exit_words(self) -> Iterable[tuple[int, int, int]]:
+        """The exits, likewise."""
+        return self.exits
 
     @property
     def end(self) -> int:
@@ -68,7 +77,8 @@ class Fragment:
 
     def span_at(self, offset: int) -> Span | None:
         """The span that covers a code offset; None in the entry landing and in the tail."""
-        if not self._starts:
-            self._starts.extend(span.offset for span in self.spans)
-        index = bisect_right(self._starts, offset) - 1
+        index = bisect_right(self.spans, offset, key=_offset_of) - 1
         return self.spans[index] if index >= 0 and offset < self.tail else None
+
+
+_offset_of: Final = attrgetter("offset")
