@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from jit import compiled, link, stencils, tables
 
-#: Read by numba when it is first imported: baseline processor, and no vectors of which the emitter of bytes has no use.
+#: Read by numba when it is first imported: baseline processor, no vectors, of which the emitter of bytes has no use, and no
+#: optimisation, function by function, of what is optimised as a whole in the end.
 _ENVIRONMENT: Final = {
     "NUMBA_CPU_NAME": "generic",
     "NUMBA_CPU_FEATURES": "",
     "NUMBA_LOOP_VECTORIZE": "0",
     "NUMBA_SLP_VECTORIZE": "0",
+    "NUMBA_OPT": "0",
 }
 _TRIPLE: Final = "x86_64-unknown-linux-gnu"
 _ENTRY: Final = "vx32py_translate"
