@@ -54,7 +54,7 @@ class NumbaTranslator:
             result=ctypes.addressof(self._result),
         )
         self._numbers = memoryview(self._result).cast("B").cast("I")[:RESULT_WORDS]
-        self._address = ctypes.addressof(self._context)
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self._context))
         self._call = compiled.translate
         self._policy: Policy | None = None
         self._gs_base: int | None = None
@@ -66,7 +66,7 @@ class NumbaTranslator:
         """What :func:`reference.translator.translate` returns or raises for the same arguments."""
         if policy is not self._policy or gs_base != self._gs_base or origin != self._origin:
             self._configure(policy, gs_base, origin)
-        if self._call(self._address, code, len(code), eip, offset) != _DONE:
+        if self._call(self._pointer, code, len(code), eip, offset) != _DONE:
             # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed something.)
             return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin)
         size, length, tail, landings, exits, spans = self._numbers

@@ -114,13 +114,15 @@ class CodeCache:
     def install(self, fragment: Fragment) -> None:
         """Make a fragment for the offset that :meth:`reserve` gave reachable, and link it both ways."""
         self.sound = False
-        self.write(fragment.offset, fragment.code)
-        self.next = fragment.end
-        self._offsets.append(fragment.offset)
+        offset, code = fragment.offset, fragment.code
+        self.write(offset, code)
+        self.next = offset + len(code)
+        self._offsets.append(offset)
         self._fragments.append(fragment)
         for page in _pages(fragment):
-            self._pages.setdefault(page, {})[fragment.offset] = fragment
-        bodies, next_eip = self.bodies, fragment.next_eip
+            self._pages.setdefault(page, {})[offset] = fragment
+        bodies, sites, trampolines = self.bodies, self._sites, self._trampolines
+        next_eip = fragment.next_eip
         is_return = False
         for eip, landing, body in fragment.landing_words():
             # Behind a call that ends a fragment there is only the jump onwards: nothing to send others to, least of
@@ -128,8 +130,9 @@ class CodeCache:
             if eip not in bodies and eip != next_eip:
                 bodies[eip] = body
                 self._landings[eip] = landing
-                for field in self._sites.get(eip, ()):
-                    self._point(field, body)
+                if eip in sites:
+                    for field in sites[eip]:
+                        self._point(field, body)
             if is_return:
                 low = eip & _LOW_HALF
                 self._callers.setdefault(low, {})[landing] = fragment
@@ -137,8 +140,11 @@ class CodeCache:
                     self._disarm(fragment, low, landing)
             is_return = True
         for field, target, trampoline in fragment.exit_words():
-            self._sites.setdefault(target, {})[field] = trampoline
-            self._trampolines[trampoline] = target
+            if target in sites:
+                sites[target][field] = trampoline
+            else:
+                sites[target] = {field: trampoline}
+            trampolines[trampoline] = target
             if target in bodies:
                 self._point(field, bodies[target])
         self.sound = True
