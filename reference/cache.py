@@ -96,7 +96,7 @@ class CodeCache:
 
     def pages(self) -> list[int]:
         """The guest pages that fragments were made from."""
-        return [page for page, fragments in self._pages.items() if fragments]
+        return list(self._pages)
 
     def write(self, offset: int, code: bytes) -> None:
         """Put bytes into the code segment."""
@@ -217,7 +217,7 @@ class CodeCache:
         index = bisect_left(self._offsets, fragment.offset)
         del self._offsets[index], self._fragments[index]
         for page in _pages(fragment):
-            del self._pages[page][fragment.offset]
+            _remove(self._pages, page, fragment.offset)
         for field, target, trampoline in fragment.exit_words():
             _remove(self._sites, target, field)
             self._trampolines.pop(trampoline, None)  # which two exits may share
