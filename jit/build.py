@@ -1,6 +1,6 @@
 """Building the compiled translator: the passes through numba, tables and stencils beside them, one image.
 
-Takes some ten seconds, and happens in a process of its own, in the background where nobody waits for it. What is built is
+Takes some five seconds, and happens in a process of its own, in the background where nobody waits for it. What is built is
 for any x86-64 processor: the passes are branches and byte moves, to which no extension of the instruction set has anything
 to add, and so a home directory that several hosts share needs one image.
 """
