@@ -1,6 +1,6 @@
 """Building the compiled translator: the passes through numba, tables and stencils beside them, one image.
 
-Takes some ten seconds, and happens in a process of its own, in the background where nobody waits for it. What is built is
+Takes some five seconds, and happens in a process of its own, in the background where nobody waits for it. What is built is
 for any x86-64 processor: the passes are branches and byte moves, to which no extension of the instruction set has anything
 to add, and so a home directory that several hosts share needs one image.
 """
@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from jit import compiled, link, stencils, tables
 
-#: Read by numba when it is first imported: baseline processor, and no vectors of which the emitter of bytes has no use.
+#: Read by numba when it is first imported: baseline processor, no vectors, of which the emitter of bytes has no use, and no
+#: optimisation, function by function, of what is optimised as a whole in the end.
 _ENVIRONMENT: Final = {
     "NUMBA_CPU_NAME": "generic",
     "NUMBA_CPU_FEATURES": "",
     "NUMBA_LOOP_VECTORIZE": "0",
     "NUMBA_SLP_VECTORIZE": "0",
+    "NUMBA_OPT": "0",
 }
 _TRIPLE: Final = "x86_64-unknown-linux-gnu"
 _ENTRY: Final = "vx32py_translate"

@@ -7,8 +7,9 @@ itself: the compiled passes only find out that it is so.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from jit.compiled import TABLES, Compiled
 from jit.passes.records import (
@@ -31,7 +32,7 @@ _RESULT_BYTES: Final = 4 * RESULT_WORDS
 _TRIPLE_BYTES: Final = 4 * TRIPLE
 _DONE: Final = int(Status.DONE)
 
-Triple = TypeVar("Triple", Landing, Exit, Span)
+_triples: Final[Callable[[bytes], Iterator[Any]]] = struct.Struct(f"{TRIPLE}I").iter_unpack
 
 
 class NumbaTranslator:
@@ -39,8 +40,9 @@ class NumbaTranslator:
 
     def __init__(self, compiled: Compiled) -> None:
         self._compiled = compiled
-        self._output = (ctypes.c_uint8 * OUTPUT_BYTES)()
-        self._result = (ctypes.c_uint32 * MOST_WORDS)()
+        # Slices of arrays of characters are bytes, without a view in between.
+        self._output: Any = (ctypes.c_char * OUTPUT_BYTES)()
+        self._result: Any = (ctypes.c_char * (4 * MOST_WORDS))()
         self._fields = Fields()
         self._items = (Item * MOST_ITEMS)()
         self._context = Context(
@@ -50,10 +52,8 @@ class NumbaTranslator:
             output=ctypes.addressof(self._output),
             result=ctypes.addressof(self._result),
         )
-        self._output_view = memoryview(self._output).cast("B")
-        self._result_view = memoryview(self._result).cast("B")
-        self._result_words = self._result_view.cast("I")[:RESULT_WORDS]
-        self._address = ctypes.addressof(self._context)
+        self._numbers = memoryview(self._result).cast("B").cast("I")[:RESULT_WORDS]
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self._context))
         self._call = compiled.translate
         self._policy: Policy | None = None
         self._gs_base: int | None = None
@@ -74,19 +74,23 @@ class NumbaTranslator:
         """What :func:`reference.translator.translate` returns or raises for the same arguments."""
         if policy is not self._policy or gs_base != self._gs_base or origin != self._origin or window != self._window:
             self._configure(policy, gs_base, origin, window)
-        if self._call(self._address, code, len(code), eip, offset) != _DONE:
+        if self._call(self._pointer, code, len(code), eip, offset) != _DONE:
             # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed something.)
             return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window)
-        size, length, tail, landings, exits, spans = self._result_words
-        end = _RESULT_BYTES + _TRIPLE_BYTES * (landings + exits + spans)
-        fragment = _new(PackedFragment)
-        _set_eip(fragment, eip)
-        _set_length(fragment, length)
-        _set_offset(fragment, offset)
-        _set_code(fragment, bytes(self._output_view[:size]))
-        _set_tail(fragment, tail)
-        _set_packed(fragment, bytes(self._result_view[_RESULT_BYTES - 12 : end]))
-        return fragment
+        size, length, tail, landings, exits, spans = self._numbers
+        first_exit = _RESULT_BYTES + _TRIPLE_BYTES * landings
+        first_span = first_exit + _TRIPLE_BYTES * exits
+        result = self._result
+        return PackedFragment(
+            eip,
+            length,
+            offset,
+            self._output[:size],
+            tail,
+            result[_RESULT_BYTES:first_exit],
+            result[first_exit:first_span],
+            result[first_span : first_span + _TRIPLE_BYTES * spans],
+        )
 
     def _configure(self, policy: Policy, gs_base: int | None, origin: int, window: int | None) -> None:
         self._context.groups = group_mask(policy.groups)
@@ -99,75 +103,52 @@ class NumbaTranslator:
 
 
 class PackedFragment(Fragment):
-    """A fragment whose spans, exits and landings are made when they are first asked for: most are asked for exits and
-    landings only, and a fault needs the spans of one fragment among thousands.
+    """A fragment whose spans, exits and landings become objects when somebody asks for them: a fault needs the spans of one
+    fragment among thousands, and the code cache is content with the words of the others. They are kept as bytes."""
 
-    Until then they are words: the numbers of landings, exits and spans, then their triples.
-    """
+    __slots__ = ("_packed_exits", "_packed_landings", "_packed_spans")
 
-    __slots__ = ("_packed",)
+    def __init__(
+        self, eip: int, length: int, offset: int, code: bytes, tail: int, landings: bytes, exits: bytes, spans: bytes
+    ) -> None:
+        self.eip = eip
+        self.length = length
+        self.offset = offset
+        self.code = code
+        self.tail = tail
+        self._packed_landings = landings
+        self._packed_exits = exits
+        self._packed_spans = spans
 
-    _packed: bytes
+    def landing_words(self) -> Iterator[tuple[int, int, int]]:
+        """See :meth:`Fragment.landing_words`."""
+        return _triples(self._packed_landings)
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "landings":
-            value: Any = tuple(map(_make_landing, *self._columns(0)))
-        elif name == "exits":
-            value = tuple(map(_make_exit, *self._columns(1)))
-        elif name == "spans":
-            value = tuple(map(_make_span, *self._columns(2)))
-        elif name == "_starts":
-            value = []
-        else:
-            raise AttributeError(name)
-        object.__setattr__(self, name, value)
-        return value
+    def exit_words(self) -> Iterator[tuple[int, int, int]]:
+        """See :meth:`Fragment.exit_words`."""
+        return _triples(self._packed_exits)
 
-    def _columns(self, which: int) -> tuple[memoryview, memoryview, memoryview]:
-        """The first, second and third words of the triples of one kind."""
-        words = memoryview(self._packed).cast("I")
-        first = TRIPLE * (1 + sum(words[:which]))
-        end = first + TRIPLE * words[which]
-        return words[first:end:TRIPLE], words[first + 1 : end : TRIPLE], words[first + 2 : end : TRIPLE]
+    @property
+    def landings(self) -> tuple[Landing, ...]:  # type: ignore[override]
+        """See :class:`Fragment`."""
+        return tuple(map(Landing._make, _triples(self._packed_landings)))
+
+    @property
+    def exits(self) -> tuple[Exit, ...]:  # type: ignore[override]
+        """See :class:`Fragment`."""
+        return tuple(map(Exit._make, _triples(self._packed_exits)))
+
+    @property
+    def spans(self) -> tuple[Span, ...]:  # type: ignore[override]
+        """See :class:`Fragment`."""
+        return tuple(map(Span._make, _triples(self._packed_spans)))
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Fragment):
             return NotImplemented
         return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
 
-    __hash__ = Fragment.__hash__
-
 
 _COMPARED: Final = ("eip", "length", "offset", "code", "spans", "tail", "exits", "landings")
-
-# Frozen dataclasses are filled in through their slots: faster than their constructors by the factor four, and for a fragment
-# the constructor would need everything unpacked.
-_new: Final = object.__new__
-
-
-def _setter(kind: type, name: str) -> Callable[[Any, Any], None]:
-    return cast("Callable[[Any, Any], None]", getattr(kind, name).__set__)
-
-
-def _maker(kind: type[Triple]) -> Callable[[int, int, int], Triple]:
-    set_first, set_second, set_third = (_setter(kind, name) for name in kind.__match_args__)
-
-    def make(first: int, second: int, third: int) -> Triple:
-        triple = _new(kind)
-        set_first(triple, first)
-        set_second(triple, second)
-        set_third(triple, third)
-        return triple
-
-    return make
-
-
-_make_landing: Final = _maker(Landing)
-_make_exit: Final = _maker(Exit)
-_make_span: Final = _maker(Span)
-_set_eip: Final = _setter(Fragment, "eip")
-_set_length: Final = _setter(Fragment, "length")
-_set_offset: Final = _setter(Fragment, "offset")
-_set_code: Final = _setter(Fragment, "code")
-_set_tail: Final = _setter(Fragment, "tail")
-_set_packed: Final = _setter(PackedFragment, "_packed")

@@ -7,21 +7,22 @@ first. Dropping a fragment points every branch into it back at its trampoline.
 
 from __future__ import annotations
 
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from reference import layout as at
 from reference import runtime
 from reference.encode import mov_gs_immediate
 from reference.memory import PAGE, PAGE_SHIFT, AddressSpace
-from reference.records import dataclass
 from reference.registers import MASK32
-from reference.translator.fragment import Exit, Fragment, Landing, Span
+from reference.translator.fragment import Fragment, Landing, Span
 from reference.translator.shape import placed
 from reference.traps import Access
 
+_WORD: Final = struct.Struct("<I")
 #: For bytes.translate: which permissions include that to execute.
 _EXECUTABLE: Final = bytes(bool(state & Access.EXECUTE) for state in range(256))
 _LOW_HALF: Final = at.HASHED_ENTRIES - 1
@@ -45,14 +46,6 @@ def choose_window(space: AddressSpace, segment: int) -> int | None:
 
 class CacheFull(Exception):
     """There is no room for another fragment; the cache must be flushed."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """A direct branch in the cache, and the fragment that it is part of."""
-
-    fragment: Fragment
-    exit: Exit
 
 
 class CodeCache:
@@ -83,7 +76,8 @@ class CodeCache:
         self.window: int | None = 0
         self.reach = 0
         self.bodies: dict[int, int] = {}
-        self._landings: dict[int, Landing] = {}
+        #: The code offset of the landing of each EIP in ``bodies``.
+        self._landings: dict[int, int] = {}
         self.flush()
 
     def covers(self, eip: int) -> bool:
@@ -116,11 +110,16 @@ class CodeCache:
         self._landings.clear()
         self._offsets: list[int] = []
         self._fragments: list[Fragment] = []
-        self._pages: dict[int, list[Fragment]] = {}
-        self._sites: dict[int, list[_Site]] = {}
+        #: The fragments with code of each guest page, by code offset.
+        self._pages: dict[int, dict[int, Fragment]] = {}
+        #: The direct branches to each EIP: where their displacement is, and their trampoline.
+        self._sites: dict[int, dict[int, int]] = {}
+        #: The EIP behind each trampoline.
+        self._trampolines: dict[int, int] = {}
         self._contended: set[int] = set()
-        #: Fragments with a call that stores its return's landing, by the low half of the return address.
-        self._callers: dict[int, list[tuple[Fragment, Landing]]] = {}
+        #: With the hashed table: by the low half of the return address, the landings that calls store, each with the fragment
+        #: it is in.
+        self._callers: dict[int, dict[int, Fragment]] = {}
         if self._changed is not None:
             self._changed(0, len(self.code))
         self.sound = True
@@ -136,7 +135,7 @@ class CodeCache:
 
     def pages(self) -> list[int]:
         """The guest pages that fragments were made from."""
-        return [page for page, fragments in self._pages.items() if fragments]
+        return list(self._pages)
 
     def write(self, offset: int, code: bytes) -> None:
         """Put bytes into the code segment."""
@@ -159,35 +158,53 @@ class CodeCache:
         """Make a fragment, for the offset that :meth:`reserve` gave or for one that is claimed, reachable, and link it both
         ways."""
         self.sound = False
-        self.write(fragment.offset, fragment.code)
-        self.next = max(self.next, fragment.end)
-        index = bisect_left(self._offsets, fragment.offset)
-        self._offsets.insert(index, fragment.offset)
-        self._fragments.insert(index, fragment)
+        offset, code = fragment.offset, fragment.code
+        self.write(offset, code)
+        self.next = max(self.next, offset + len(code))
+        if not self._offsets or offset > self._offsets[-1]:
+            self._offsets.append(offset)
+            self._fragments.append(fragment)
+        else:
+            index = bisect_left(self._offsets, offset)
+            self._offsets.insert(index, offset)
+            self._fragments.insert(index, fragment)
         for page in _pages(fragment):
-            self._pages.setdefault(page, []).append(fragment)
-        for entry in fragment.landings:
+            self._pages.setdefault(page, {})[offset] = fragment
+        bodies, sites, trampolines = self.bodies, self._sites, self._trampolines
+        next_eip = fragment.next_eip
+        is_return, hashed = False, self.window is None
+        for eip, landing, body in fragment.landing_words():
             # Behind a call that ends a fragment there is only the jump onwards: nothing to send others to, least of
             # all that jump itself.
-            if entry.eip != fragment.next_eip and entry.eip not in self.bodies:
-                self._add_entry(entry)
-        if self.window is None:
-            for entry in fragment.landings[1:]:
-                self._callers.setdefault(entry.eip & _LOW_HALF, []).append((fragment, entry))
-                if entry.eip & _LOW_HALF in self._contended:
-                    self._disarm(fragment, entry)
-        for branch in fragment.exits:
-            self._sites.setdefault(branch.target, []).append(_Site(fragment, branch))
-            body = self.bodies.get(branch.target)
-            if body is not None:
-                self._point(branch, body)
+            if eip not in bodies and eip != next_eip:
+                bodies[eip] = body
+                self._landings[eip] = landing
+                if not hashed:
+                    self._set_entry(eip, self._origin + landing)
+                if eip in sites:
+                    for field in sites[eip]:
+                        self._point(field, body)
+            if is_return and hashed:
+                low = eip & _LOW_HALF
+                self._callers.setdefault(low, {})[landing] = fragment
+                if low in self._contended:
+                    self._disarm(fragment, low, landing)
+            is_return = True
+        for field, target, trampoline in fragment.exit_words():
+            if target in sites:
+                sites[target][field] = trampoline
+            else:
+                sites[target] = {field: trampoline}
+            trampolines[trampoline] = target
+            if target in bodies:
+                self._point(field, bodies[target])
         self.sound = True
 
     def learn(self, eip: int) -> None:
         """An indirect branch went to ``eip``: let the hashed table lead the next one to its landing."""
         if self.window is not None:
             return
-        landing = self._origin + self._landings[eip].offset
+        landing = self._origin + self._landings[eip]
         if eip & _LOW_HALF not in self._contended:
             self.control[_hashed_word(eip)] = landing
         first = self._hash_word(eip)
@@ -208,8 +225,8 @@ class CodeCache:
         self.sound = False
         self._contended.add(low)
         self.control[_hashed_word(eip)] = self._origin + runtime.LOOKUP
-        for fragment, entry in self._callers.get(low, ()):
-            self._disarm(fragment, entry)
+        for landing, fragment in self._callers.get(low, {}).items():
+            self._disarm(fragment, low, landing)
         self.sound = True
 
     def landing_at(self, offset: int) -> Landing | None:
@@ -233,13 +250,11 @@ class CodeCache:
 
     def branch_target(self, trampoline: int) -> int:
         """The guest EIP that the branch behind a trampoline leads to."""
-        fragment = self.fragment_at(trampoline)
-        assert fragment is not None, f"no fragment at trampoline {trampoline:#x}"
-        return next(branch.target for branch in fragment.exits if branch.trampoline == trampoline)
+        return self._trampolines[trampoline]
 
     def drop_pages(self, first: int, last: int) -> int:
         """Drop every fragment with guest code in pages [first, last); how many there were."""
-        doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, ())}
+        doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, {}).values()}
         if doomed:
             self.sound = False
             for fragment in doomed.values():
@@ -251,40 +266,27 @@ class CodeCache:
         """All fragments, by code offset."""
         return list(self._fragments)
 
-    def _add_entry(self, entry: Landing) -> None:
-        self.bodies[entry.eip] = entry.body
-        self._landings[entry.eip] = entry
-        if self.window is not None:
-            self._set_entry(entry.eip, self._origin + entry.offset)
-        for site in self._sites.get(entry.eip, ()):
-            self._point(site.exit, entry.body)
-
     def _drop(self, fragment: Fragment) -> None:
         index = bisect_left(self._offsets, fragment.offset)
         del self._offsets[index], self._fragments[index]
         for page in _pages(fragment):
-            self._pages[page].remove(fragment)
-        for branch in fragment.exits:
-            others = [site for site in self._sites.get(branch.target, ()) if site.fragment is not fragment]
-            if others:
-                self._sites[branch.target] = others
-            else:
-                self._sites.pop(branch.target, None)
-        if self.window is None:
-            for entry in fragment.landings[1:]:
-                callers = self._callers[entry.eip & _LOW_HALF]
-                callers.remove((fragment, entry))
-                if not callers:
-                    del self._callers[entry.eip & _LOW_HALF]
-        for entry in fragment.landings:
-            if self.window is None:
-                self._forget_hashed(entry)
-            if self._landings.get(entry.eip) == entry:
-                if self.window is not None:
-                    self._set_entry(entry.eip, 0)
-                del self.bodies[entry.eip], self._landings[entry.eip]
-                for site in self._sites.get(entry.eip, ()):
-                    self._point(site.exit, site.exit.trampoline)
+            _remove(self._pages, page, fragment.offset)
+        for field, target, trampoline in fragment.exit_words():
+            _remove(self._sites, target, field)
+            self._trampolines.pop(trampoline, None)  # which two exits may share
+        hashed = self.window is None
+        if hashed:
+            for eip, landing, _ in fragment.landings[1:]:
+                _remove(self._callers, eip & _LOW_HALF, landing)
+        for eip, landing, _ in fragment.landings:
+            if hashed:
+                self._forget_hashed(eip, landing)
+            if self._landings.get(eip) == landing:
+                if not hashed:
+                    self._set_entry(eip, 0)
+                del self.bodies[eip], self._landings[eip]
+                for field, trampoline in self._sites.get(eip, {}).items():
+                    self._point(field, trampoline)
 
     def _set_entry(self, eip: int, landing: int) -> None:
         """Set the entry of the direct table. (The landing behind a guest's very last instruction has none.)"""
@@ -297,24 +299,26 @@ class CodeCache:
         first = at.control_word(at.HASHED_TABLE)
         self.control[first : first + at.HASHED_ENTRIES] = _unused_entries(self._origin + runtime.LOOKUP)
 
-    def _forget_hashed(self, entry: Landing) -> None:
-        landing = self._origin + entry.offset
-        slot = _hashed_word(entry.eip)
+    def _forget_hashed(self, eip: int, landing: int) -> None:
+        landing += self._origin
+        slot = _hashed_word(eip)
         if self.control[slot] == landing:
             self.control[slot] = self._origin + runtime.LOOKUP
-        first = self._hash_word(entry.eip)
+        first = self._hash_word(eip)
         for word in range(first, first + 2 * at.HASH_PROBES, 2):
             if self.control[word + 1] == landing:
                 self.control[word] = self.control[word + 1] = 0
 
-    def _disarm(self, fragment: Fragment, entry: Landing) -> None:
-        """Have the call in front of its return's landing store the lookup stub instead."""
-        where = _store_of(fragment.code, fragment.offset, entry, self._origin)
-        self.write(fragment.offset + where, mov_gs_immediate(at.hashed_slot(entry.eip), self._origin + runtime.LOOKUP))
+    def _disarm(self, fragment: Fragment, low: int, landing: int) -> None:
+        """Have the call in front of a landing store the lookup stub instead, in the entry for this low half."""
+        where = _store_of(fragment.code, fragment.offset, low, landing, self._origin)
+        self.write(fragment.offset + where, mov_gs_immediate(at.hashed_slot(low), self._origin + runtime.LOOKUP))
 
-    def _point(self, branch: Exit, destination: int) -> None:
-        distance = (destination - (branch.field + 4)) & MASK32
-        self.write(branch.field, distance.to_bytes(4, "little"))
+    def _point(self, field: int, destination: int) -> None:
+        """Let the branch with its displacement there lead to a code offset."""
+        _WORD.pack_into(self.code, field, destination - (field + 4) & MASK32)
+        if self._changed is not None:
+            self._changed(field, field + 4)
 
     @staticmethod
     def _hash_word(eip: int) -> int:
@@ -332,19 +336,26 @@ def rebased(code: bytes, offset: int, landings: Sequence[Landing], old: int, new
         return code
     changed = bytearray(code)
     for entry in landings[1:]:
-        where = _store_of(code, offset, entry, old)
+        where = _store_of(code, offset, entry.eip, entry.offset, old)
         store = mov_gs_immediate(at.hashed_slot(entry.eip), new + entry.offset)
         changed[where : where + len(store)] = store
     return bytes(changed)
 
 
-def _store_of(code: bytes, offset: int, entry: Landing, origin: int) -> int:
+def _store_of(code: bytes, offset: int, eip: int, landing: int, origin: int) -> int:
     """Where in a fragment's code the call in front of its return's landing stores that."""
-    store = mov_gs_immediate(at.hashed_slot(entry.eip), origin + entry.offset)
-    return code.rindex(store, 0, entry.offset - offset)
+    store = mov_gs_immediate(at.hashed_slot(eip), origin + landing)
+    return code.rindex(store, 0, landing - offset)
+
+
+def _remove(groups: dict[int, dict[int, Any]], group: int, key: int) -> None:
+    del groups[group][key]
+    if not groups[group]:
+        del groups[group]
 
 
 def _pages(fragment: Fragment) -> range:
     """The guest pages whose content a fragment depends on."""
-    last: Final = (fragment.eip + max(fragment.length, 1) - 1) & MASK32
-    return range(fragment.eip >> PAGE_SHIFT, (last >> PAGE_SHIFT) + 1)
+    first = fragment.eip >> PAGE_SHIFT
+    last = (fragment.eip + fragment.length - 1 & MASK32) >> PAGE_SHIFT
+    return range(first, last + 1)

@@ -82,6 +82,8 @@ class TranslatingEngine:
         #: What the scratch area has, while it is executed there.
         self._scratch: Instruction | None = None
         self._interrupted = False
+        #: How often watched pages have changed.
+        self._changes = 0
         self._held: Trap | None = None
         self._closed = False
         space.add_watcher(self._code_changes)
@@ -392,9 +394,13 @@ class TranslatingEngine:
             self._arrange_entries(eip)
         try:
             while True:
+                first, changes = eip >> PAGE_SHIFT, self._changes
+                watched = self.space.is_watched(first)
                 code = self.space.fetch(eip, FETCH_BYTES)
                 fragment = self._translate(code, eip, self._room(eip))
-                first, last = eip >> PAGE_SHIFT, (eip + fragment.length - 1) >> PAGE_SHIFT
+                last = (eip + fragment.length - 1) >> PAGE_SHIFT
+                if watched and first == last and changes == self._changes:
+                    break
                 self.space.watch(first, last + 1)
                 # Another thread of the guest may have written between the copy and the watch.
                 if self.space.fetch(eip, fragment.length) == code[: fragment.length]:
@@ -433,6 +439,7 @@ class TranslatingEngine:
 
     def _code_changes(self, first: int, last: int) -> None:
         """The address space is about to change pages that fragments were made from."""
+        self._changes += 1
         if self._cache.drop_pages(first, last):
             self.stats.invalidations += 1
 

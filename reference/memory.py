@@ -290,6 +290,10 @@ class AddressSpace:
         """Undo :meth:`add_watcher`."""
         self._watchers.remove(watcher)
 
+    def is_watched(self, page: int) -> bool:
+        """Whether the page is watched: then it does not change before the watchers are told."""
+        return page < len(self.permissions) and self.permissions[page] & WATCHED != 0
+
     def watch(self, first_page: int, last_page: int) -> None:
         """Mark pages as having derived code (half-open range of page numbers)."""
         permissions = self.permissions

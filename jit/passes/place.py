@@ -58,18 +58,20 @@ def place(context: Context, count: int, offset: int) -> int:
 @compiled
 def _place_trampolines(context: Context, count: int, here: int) -> None:
     """Branches out of the fragment share a trampoline if they share a target."""
+    last = -1  # of the items with a trampoline of their own, each of which names the one before
     for i in range(count):
         item = item_at(context.items, i)
         item.trampoline = 0
         if leaves(item):
-            for k in range(i):
-                other = item_at(context.items, k)
-                if other.trampoline and other.target == item.target:
-                    item.trampoline = other.trampoline
-                    break
+            k = last
+            while k >= 0 and item_at(context.items, k).target != item.target:
+                k = item_at(context.items, k).earlier
+            if k >= 0:
+                item.trampoline = item_at(context.items, k).trampoline
             else:
                 item.trampoline = here
                 here += size_of(context, TRAMPOLINE)
+                item.earlier, last = last, i
 
 
 @compiled

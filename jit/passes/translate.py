@@ -10,6 +10,7 @@ from jit.passes.place import place
 from jit.passes.records import Context, Status
 from jit.passes.scan import scan
 from jit.passes.simplify import simplify
+from reference.registers import MASK32
 
 _DONE: Final = int(Status.DONE)
 
@@ -21,6 +22,8 @@ def translate(context: Context, code: int, available: int, eip: int, offset: int
     Returns a :class:`Status`; the fragment is in ``context.output`` and ``context.result``.
     """
     context.code = code
+    # The upper halves are whatever the caller left there.
+    available, eip, offset = available & MASK32, eip & MASK32, offset & MASK32
     count = scan(context, available, eip)
     if count < 0:
         return -count

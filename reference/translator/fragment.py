@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Final, NamedTuple
 
-from reference.records import dataclass, field
+from reference.records import dataclass
 from reference.registers import MASK32
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The code of one guest instruction: ``offset`` in the code segment, ``eip`` in the guest.
 
     ``borrowed`` is the code offset from which on, within this span, the guest's ECX is in its spill word (only an
@@ -21,8 +23,7 @@ class Span:
     borrowed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(NamedTuple):
     """A direct branch that leaves the fragment: the 32-bit displacement at code offset ``field`` leads to
     ``trampoline`` until a fragment for guest EIP ``target`` exists."""
 
@@ -31,8 +32,7 @@ class Exit:
     trampoline: int
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """Where indirect branches to guest EIP ``eip`` arrive: ``offset`` checks ECX, ``body`` is the code itself."""
 
     eip: int
@@ -40,7 +40,7 @@ class Landing:
     body: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fragment:
     """``length`` bytes of guest code from ``eip`` on as ``code``, to stand at ``offset`` in the code segment.
 
@@ -56,7 +56,14 @@ class Fragment:
     tail: int
     exits: tuple[Exit, ...]
     landings: tuple[Landing, ...]
-    _starts: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    def landing_words(self) -> Iterable[tuple[int, int, int]]:
+        """The landings, as plain tuples: all that a code cache asks for, which an implementation may have without objects."""
+        return self.landings
+
+    def exit_words(self) -> Iterable[tuple[int, int, int]]:
+        """The exits, likewise."""
+        return self.exits
 
     @property
     def end(self) -> int:
@@ -70,7 +77,8 @@ class Fragment:
 
     def span_at(self, offset: int) -> Span | None:
         """The span that covers a code offset; None in the entry landing and in the tail."""
-        if not self._starts:
-            self._starts.extend(span.offset for span in self.spans)
-        index = bisect_right(self._starts, offset) - 1
+        index = bisect_right(self.spans, offset, key=_offset_of) - 1
         return self.spans[index] if index >= 0 and offset < self.tail else None
+
+
+_offset_of: Final = attrgetter("offset")
