@@ -6,6 +6,7 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 
 from __future__ import annotations
 
+import functools
 from time import perf_counter
 from typing import Any, Final, Literal, TypeAlias
 
@@ -37,6 +38,12 @@ _FIRST_REASON: Final = int(min(at.Reason))
 def available() -> str | None:
     """None where this host can run the engine, else the reason why not."""
     return native.available()
+
+
+@functools.cache
+def _lacking(groups: frozenset[Group]) -> frozenset[Group]:
+    """Those of the groups that this host's processor does not have, as far as anybody knows."""
+    return groups - (host_groups() or groups)
 
 
 def facts() -> dict[str, Any]:
@@ -76,9 +83,8 @@ class JitEngine(TranslatingEngine):
         if reason is not None:
             raise EngineUnavailable(reason)
         policy = policy or Policy.default()
-        self._lacking = policy.groups - (host_groups() or policy.groups)
-        mistaken = sorted(group.value for group in self._lacking & _MISTAKEN)
-        if mistaken:
+        self._lacking = _lacking(policy.groups)
+        if self._lacking and (mistaken := sorted(group.value for group in self._lacking & _MISTAKEN)):
             raise EngineUnavailable(
                 f"this host's processor has no {' and no '.join(mistaken)}, which the policy admits, and takes the"
                 " instructions for others; leave them out, or choose another engine"

@@ -20,9 +20,10 @@ import threading
 import weakref
 from typing import Any, Final
 
-from jit import diskcache, gateway, hostarea, ldt, lowmem, signals, system
+from jit import diskcache, gateway, hostarea, ldt, lowmem, resting, signals, system
 from jit.kept import KeptCode
 from jit.lowmem import Placement
+from jit.resting import Rest
 from jit.space import HostSpace
 from reference import layout
 from reference.errors import EngineUnavailable
@@ -69,16 +70,18 @@ class _Unit:
             except OSError as error:
                 raise EngineUnavailable(f"the system refuses writable and executable memory: {error}") from error
             self.origin = 0 if based_code else self.code
-            self._data = Descriptor.data(0, 1)
+            #: Base and limit of the data segment.
+            self._data = 0, 1
             self._indices = []
             for descriptor in (
                 # With base zero the limit bounds only upwards, and any but 4 GiB costs a third of the speed on Zen 4.
                 Descriptor.execute_only(self.code, code_size) if based_code else Descriptor.execute_only(0, 1 << 32),
                 Descriptor.data(self.control, layout.CONTROL_SIZE),
-                self._data,
+                Descriptor.data(*self._data),
             ):
                 self._indices.append(ldt.allocator.allocate(descriptor))
                 undo.callback(ldt.allocator.free, self._indices[-1])
+            self._block = self._constants()
             self.thunks = gateway.Thunks(gate, self.control)
             undo.callback(self.thunks.release)
             self._undo = undo.pop_all()
@@ -95,13 +98,16 @@ class _Unit:
 
     def prepare(self, base: int, limit: int) -> None:
         """Fill in the control block, which is all zeros, for a guest with memory there."""
-        data = Descriptor.data(base, limit)
-        code_index, control_index, data_index = self._indices
-        if data != self._data:
-            ldt.write_entry(data_index, data)
-            self._data = data
+        if (base, limit) != self._data:
+            ldt.write_entry(self._indices[-1], Descriptor.data(base, limit))
+            self._data = base, limit
+        ctypes.memmove(self.control, self._block, len(self._block))
+
+    def _constants(self) -> bytes:
+        """The control block as a guest begins with it, up to its registers."""
         gate = self._gateway
-        block = memoryview((ctypes.c_ubyte * layout.FP_IMAGE).from_address(self.control)).cast("B")
+        code_index, control_index, data_index = self._indices
+        block = bytearray(layout.FP_IMAGE)
         struct.pack_into("<IH", block, layout.LEAVE_POINTER, gate.address_of("leave"), gate.host_code_selector)
         struct.pack_into("<IH", block, layout.ENTER_POINTER, 0, ldt.selector(code_index))
         struct.pack_into("<Q", block, hostarea.SELF, self.control)
@@ -115,6 +121,7 @@ class _Unit:
             (hostarea.MAGIC, hostarea.MAGIC_VALUE),
         ):
             struct.pack_into("<I", block, offset, value)
+        return bytes(block)
 
     def destroy(self) -> None:
         """Give memory and descriptors back."""
@@ -178,10 +185,10 @@ def _lease(
     limit: int,
     needs_page_zero: bool,
     prefer_zero: bool,
-) -> tuple[_Unit, Placement]:
+) -> tuple[_Unit, Placement, Rest | None]:
     unit = _pool.take(code_size, based_code, program, policy)
     try:
-        return unit, lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
+        return unit, *resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
     except BaseException:
         _pool.put_back(unit)
         raise
@@ -219,14 +226,15 @@ class NativeProcessor:
         if based_code is None:
             based_code = based_code_is_free()
         try:
-            unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
+            unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         except lowmem.LowMemoryError:
             _pool.empty()
-            unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
+            resting.empty()
+            unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * layout.CONTROL_SIZE).from_address(unit.control)
         weakref.finalize(window, _pool.put_back, unit).atexit = False
-        self.space = HostSpace(placement, budget=budget)
+        self.space = HostSpace(placement, budget=budget, program=program, rest=rest)
         unit.prepare(placement.base, limit)
         self.kept, unit.kept = unit.kept, None
         self._unit: _Unit | None = unit

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from reference.memory import PAGE
 from reference.traps import Access
@@ -123,6 +123,11 @@ class Module:
     def identity(self) -> object:
         """What tells this module from every other, also to those who must not keep it alive."""
         return object()
+
+    @cached_property
+    def loaded(self) -> dict[object, Any]:
+        """What the loader keeps for all guests of this module."""
+        return {}
 
     @cached_property
     def symbols(self) -> dict[str, Symbol]:
