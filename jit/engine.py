@@ -126,7 +126,7 @@ class JitEngine(TranslatingEngine):
         self.processor.prepare()
         self._busy = True
         if self._to_adopt is not None:
-            adopt(self._to_adopt, self.space)
+            adopt(self._to_adopt, self.processor.space)
             self._to_adopt = None
             self.stats.cache_bytes = self._cache.next
         trap = super().run()
@@ -211,7 +211,7 @@ class JitEngine(TranslatingEngine):
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
             if self._to_adopt is None:
-                kept = keep(self._program, self.policy, self._cache, self.space)
+                kept = keep(self._program, self.policy, self._cache, self.processor.space)
             elif self._cache.sound:
                 kept = self._to_adopt
                 kept.cache.detach()

@@ -57,6 +57,7 @@ _MOST_COPIED: Final = 32
 #: So many changes of mappings are recorded one by one.
 _MOST_CHANGES: Final = 16
 _ZERO_PAGE: Final = bytes(PAGE)
+_WRITE: Final = int(Access.WRITE)
 
 
 class _Mappings:
@@ -180,6 +181,16 @@ class HostSpace(AddressSpace):
                 _give_up_mappings(self._loan.rest.mappings)
                 self._loan.rest = None
             lowmem.renew(self.base + self._lowest, self.limit - self._lowest, system.READ | system.WRITE)
+
+    def origin(self, page: int) -> Image | None:
+        """The image that a page's content is from, if that is what the space was begun with, and if the content cannot have
+        changed: its guest may not write it, and nobody has."""
+        image = self._image
+        if image is None or image is not self._first_image or not image.pages[page]:
+            return None
+        if self.permissions[page] & _WRITE or page in self._forced:
+            return None
+        return None if any(first <= page < last for first, last in self._changes) else image
 
     # -- everything at once ----------------------------------------------------------------------------------------
 
@@ -401,12 +412,11 @@ class HostSpace(AddressSpace):
         for low, high in written:
             for address in range(low - base, high - base, PAGE):
                 page = address >> PAGE_SHIFT
-                if host[page] != _WRITABLE:  # written by the host, or with derived code that is good
-                    system.forget(base + address, PAGE)
-                elif image.pages[page]:
-                    buffer[address : address + PAGE] = source[address : address + PAGE]
-                else:
-                    buffer[address : address + PAGE] = _ZERO_PAGE
+                content = source[address : address + PAGE] if image.pages[page] else _ZERO_PAGE
+                if host[page] == _WRITABLE:
+                    buffer[address : address + PAGE] = content
+                else:  # written by the host, or with derived code that is good
+                    os.pwrite(self._own_memory(), content, base + address)
 
     def _forget_stores(self, contents: Contents, image: Image) -> None:
         """The same by giving all written pages back to the system, of which the guest can see afterwards nothing at all, not

@@ -34,9 +34,11 @@ USED: Final = 32
 
 #: The number itself: the arithmetic of enumerations is slow.
 _EXECUTE: Final = int(Access.EXECUTE)
+_WRITE: Final = int(Access.WRITE)
 #: The permission bytes of pages that are mapped, and of pages that are not watched: for bytes.translate, which deletes
 #: them from many pages' bytes at once.
 _MAPPED_STATES: Final = bytes(state for state in range(256) if state & MAPPED)
+_FREE_STATES: Final = bytes(state for state in range(256) if not state & MAPPED)
 _UNWATCHED_STATES: Final = bytes(state for state in range(256) if not state & WATCHED)
 #: What becomes of each when the page is unmapped, when it is no longer watched, and in :class:`~reference.contents.Contents`.
 _UNMAPPED: Final = bytes(state & USED for state in range(256))
@@ -157,6 +159,10 @@ class AddressSpace:
         """Whether every page of the range is mapped, with whatever permission."""
         first, last = self._pages(page_floor(start), page_ceil(start + length) - page_floor(start))
         return not self.permissions[first:last].translate(None, _MAPPED_STATES)
+
+    def is_free(self, start: int, length: int) -> bool:
+        """Whether no byte of a range of whole pages is mapped."""
+        return not self.permissions[start >> PAGE_SHIFT : start + length >> PAGE_SHIFT].translate(None, _FREE_STATES)
 
     def regions(self) -> list[tuple[int, int, Access]]:
         """What is mapped, in order: (start, end, access) for each run of pages with equal permissions."""
@@ -365,9 +371,10 @@ class AddressSpace:
         permissions = self.permissions
         changed = False
         for page in range(first_page, last_page):
-            if not permissions[page] & WATCHED:
-                permissions[page] |= WATCHED
-                changed = True
+            state = permissions[page]
+            if not state & WATCHED:
+                permissions[page] = state | WATCHED
+                changed = changed or state & _WRITE != 0
         if changed:
             self._apply(first_page, last_page)
 

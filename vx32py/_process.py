@@ -12,7 +12,9 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from reference.errors import OutOfMemory
 from reference.traps import Trap
+from vx32py._errors import LimitExceeded
 from vx32py._snapshot import Snapshot, put_back, take
 from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._task import Task
@@ -99,11 +101,15 @@ class Process(Task):
         show what is there now. On the jit engine, to go back to the snapshot that was taken or restored last costs what has
         changed since; to go to another one costs mapping all of its memory.
 
-        Raises ValueError for a snapshot of an address space of another size, or of a process that runs or is closed.
+        Raises ValueError for a snapshot of an address space of another size, and while the process runs or when it is closed;
+        LimitExceeded("memory") where there is not that much for it.
         """
         if self._closed or self.family.current is not None:
             raise ValueError("a process can be restored when it is neither closed nor running")
-        put_back(self, snapshot)
+        try:
+            put_back(self, snapshot)
+        except OutOfMemory as error:
+            raise LimitExceeded("memory", str(error)) from error
         self._pending, self._waited_until, self._yielded = snapshot.pending, None, False
         self.exit_code = self.signal = self.trap = None
         self.family.killed = self.family.interrupted = False

@@ -61,7 +61,8 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False) -> Snap
 
 
 def put_back(task: Task, snapshot: Snapshot) -> None:
-    """Give a process the state of a snapshot, all but the pending trap. Raises ValueError for an address space of another size, LimitExceeded."""
+    """Give a process the state of a snapshot, all but the pending trap. Raises ValueError for an address space of another size,
+    OutOfMemory."""
     engine, limit = task.engine, snapshot.layout.limit
     if limit != engine.space.limit:
         raise ValueError(f"a snapshot of {limit:#x} bytes of addresses, not {engine.space.limit:#x}")
