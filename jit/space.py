@@ -88,15 +88,15 @@ def _runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
         states = rest
 
 
-def _boundaries(states: bytes | bytearray) -> int:
-    """The number of changes of protection within consecutive pages."""
-    found = -1
-    before = -1
+def _boundaries(left: int, states: bytes | bytearray, right: int) -> int:
+    """The number of changes of protection within consecutive pages and from and to their neighbours."""
+    found = 0
+    before = _PROTECTIONS[left]
     for state, _ in _runs(states):
         protection = _PROTECTIONS[state]
         found += protection != before
         before = protection
-    return found
+    return found + (before != _PROTECTIONS[right])
 
 
 class _Loan:
@@ -297,10 +297,10 @@ class HostSpace(AddressSpace):
 
     def _account(self, first: int, last: int, states: bytes | bytearray) -> None:
         """Note the states of pages, and what it means for the number of mappings. Raises OSError if they are too many."""
-        low, high = max(first - 1, 0), min(last + 1, len(self._host))
-        before = _boundaries(self._host[low:high])
-        self._host[first:last] = states
-        more = _boundaries(self._host[low:high]) - before
+        before, host = self._host[first:last], self._host
+        left, right = host[first - 1] if first else _ABSENT, host[last] if last < len(host) else _ABSENT
+        more = _boundaries(left, states, right) - _boundaries(left, before, right)
+        host[first:last] = states
         self._count(more)
         if more > 0 and _mappings.count > _mappings.most:
             raise OSError(errno.ENOMEM, f"guests may have {_mappings.most} mappings")
@@ -459,6 +459,7 @@ class HostSpace(AddressSpace):
             except (OutOfMemory, OSError):
                 pass
             else:
+                self._count(-2 * len(image.runs))  # until the next guest begins
                 rest = Rest(self.placement, self._program, image, self._host, self._mappings, _give_up_mappings)
         self._loan.rest = rest
         if rest is None:

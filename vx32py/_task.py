@@ -99,7 +99,6 @@ class Task:
         self._yielded = False
         self._gave_up = False
         self._closed = False
-        self._stats: RunStats | None = None
         self.family = family
         self.pid = family.add(self)
 
@@ -121,8 +120,6 @@ class Task:
     @property
     def stats(self) -> RunStats:
         """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
-        if self._stats is not None:
-            return self._stats
         return RunStats(
             self.engine.name,
             self.engine.stats,
@@ -142,7 +139,6 @@ class Task:
                     process.close()
         if self.family.current is self:
             self.family.set_current(None)
-        self._stats = self.stats
         self._closed = True
         self.descriptors.close_all()
         self.engine.close()

@@ -13,6 +13,7 @@ import pytest
 from bare import DATA, LIMIT, STACK, Bare
 from child import in_child
 
+import jit.space
 from jit import lowmem, resting, system
 from jit.space import HostSpace
 from reference.contents import Contents
@@ -213,7 +214,7 @@ def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
     permissions = permissions_of(LIMIT, [(DATA, DATA + 8 * PAGE, Access.RW), (STACK, STACK + 4 * PAGE, Access.RWX)])
     contents = Contents(permissions, 12 * PAGE, [(DATA + 5, b"loaded"), (DATA + 3 * PAGE, b"more")])
     for zero in (True, False):
-        places = set()
+        places, mappings = set(), []
         for _ in range(40):
             placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
             places.add((placement.base, rest is not None))
@@ -239,6 +240,8 @@ def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
                     space.restore(space.capture(base=True))
             assert not any(state & WATCHED for state in space.permissions[: STACK >> PAGE_SHIFT])
             space.close()
+            mappings.append(jit.space._mappings.count)
+        assert max(mappings[20:]) <= max(mappings[:20]), "what is counted is given back"
         assert {base for base, _ in places} == {0} or not zero
         assert {rested for _, rested in places} == {True, False}
     other, rest = resting.place(LIMIT, object())
