@@ -144,7 +144,7 @@ class JitEngine(TranslatingEngine):
         body = self._bodies.get(words[EIP])
         if body is None:
             return -1
-        call = self.processor.call
+        held, call = self.processor.held, self.processor.call
         entered = perf_counter()
         # An exception of a signal handler's can come out of this block only behind the call.
         try:
@@ -155,7 +155,7 @@ class JitEngine(TranslatingEngine):
             self._held = self._make_sense(self.processor.last_stop())
             raise
         stats.seconds_running += perf_counter() - entered
-        if call is not self.processor.call:
+        if held is not self.processor.held:
             raise ValueError("the processor was closed while it ran")
         self._note_x87_pointer()
         number = words[_REASON]

@@ -242,7 +242,8 @@ class NativeProcessor:
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
         self._words = self.control[: layout.FP_IMAGE].cast("I")
-        self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
+        #: Who holds this while a guest runs keeps its memory and its registers where they are, whoever closes the processor.
+        self.held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
         #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
         self.call = unit.thunks.call
@@ -262,7 +263,7 @@ class NativeProcessor:
         """
         if self._thread_id != threading.get_ident():
             self.prepare()
-        held = self._held  # keeps the segments where they are if another thread closes the processor meanwhile
+        held = self.held
         call = self._thunks.step if single else self.call
         self._entered = True
         kind = call(self.origin + offset)
@@ -272,7 +273,7 @@ class NativeProcessor:
         while kind == hostarea.KIND_INTERRUPTED and not self._words[_PENDING]:
             self.prepare()
             kind = call(self._words[_RAW_EIP])
-        if held is not self._held:
+        if held is not self.held:
             raise ValueError("the processor was closed while it ran")
         return self.last_stop()
 
@@ -330,12 +331,12 @@ class NativeProcessor:
     def close(self, keep: KeptCode | None = None) -> None:
         """Give back memory and descriptors, with the code to ``keep`` for the next guest. Nothing of this object may be used afterwards. Closing twice is fine, and
         closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
-        if self._held is None:
+        if self.held is None:
             return
         self.interrupt()
         if self._unit is not None:
             self._unit.kept, self._unit = keep, None
-        self._held = None
+        self.held = None
         self.call = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")

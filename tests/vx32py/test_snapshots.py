@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -256,10 +260,35 @@ def test_translated_code_stays_over_a_restore() -> None:
 
 
 @in_child
-def test_snapshots_leave_nothing_behind() -> None:
-    import gc
-    import os
+def test_a_guest_that_is_closed_while_it_writes_leaves_nothing_to_the_next_one() -> None:
+    """It is in there again after a system call, which is another way in than the first."""
+    text = f"mov ebp, 50; 1: mov eax, 6; mov edx, -1; syscall; dec ebp; jnz 1b; 2: inc dword ptr [{DATA}]; jmp 2b"
+    module, box = Module.from_bytes(image(text)), Sandbox(engine="jit")
+    for turn in range(60):
+        process = box.spawn(module)
+        assert process.memory.read_u32(DATA) == 0
+        problems: list[BaseException] = []
 
+        def work(process: Process = process, problems: list[BaseException] = problems) -> None:
+            try:
+                process.run()
+            except ValueError as problem:
+                problems.append(problem)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        while process.tally.get("close", 0) < 50:
+            time.sleep(0.0001)
+        time.sleep(0.0005 * (turn % 3))
+        process.close()
+        with box.spawn(module) as after:
+            assert not any(after.memory.read_u32(DATA) for _ in range(200))
+        thread.join()
+        assert "closed" in str(problems[0])
+
+
+@in_child
+def test_snapshots_leave_nothing_behind() -> None:
     box, module = Sandbox(engine="jit"), Module.from_bytes(image(WRITER))
 
     def one() -> None:
