@@ -1,8 +1,8 @@
 """Contents of guest memory in a file that exists in memory only: guests map it copy-on-write.
 
-Then a guest's pages come from the file when it first touches them, those that it does not write it shares with every other guest
-that was begun from the same contents, and to go back to them is to forget the pages that it has written. No guest has the
-file itself: mappings are private, and as soon as it is filled it is sealed, so that nobody can change it.
+Then a guest's pages come from the file when it first touches them; those that it does not write it shares with every other
+guest that was begun from the same contents; and to go back to them is to forget the pages that it has written. No guest
+has the file itself: mappings are private, and as soon as it is filled it is sealed, so that nobody can change it.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from jit import lowmem
+from jit import lowmem, mappings
 from jit.image import Image
 from jit.lowmem import Placement
 
@@ -23,16 +23,14 @@ _MOST: Final = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rest:
-    """Memory that holds what ``image`` holds and nothing else. ``program`` is whatever tells one program from another, by identity;
-    ``host`` has the state of each page and ``mappings`` their number, as :class:`jit.space.HostSpace` counts them, and
-    ``give_up`` is to be called with that number when the memory rests no more."""
+    """Memory that holds what ``image`` holds and nothing else. ``program`` is whatever tells one program from another, by
+    identity; ``host`` has the state of each page and ``mappings`` their number, as :class:`jit.space.HostSpace` counts them."""
 
     placement: Placement
     program: object
     image: Image
     host: bytearray
     mappings: int
-    give_up: Callable[[int], None]
 
 
 class _Resting:
@@ -99,5 +97,5 @@ def empty() -> None:
 
 
 def _discard(rest: Rest) -> None:
-    rest.give_up(rest.mappings)
+    mappings.change(-rest.mappings)
     lowmem.give_back(rest.placement)

@@ -5,10 +5,10 @@ host's pages, so that a guest's own loads and stores meet them in hardware. Exec
 pages with derived code are not writable there. Python may therefore touch the buffer only where the permissions allow it;
 for the rest there is ``/proc/self/mem``.
 
-A space that was begun from contents, or brought back to them, maps their image copy-on-write (:mod:`jit.image`). To bring it back
-again is to undo what has been mapped, unmapped and protected since, which is on record here, and to undo stores, of which
-the kernel has the record: whatever has written, the guest, this module, a view that somebody holds, a page that it has
-written to is a private copy.
+A space that was begun from contents, or brought back to them, maps their image copy-on-write (:mod:`jit.image`). To bring
+it back again is to undo what has been mapped, unmapped and protected since, which is on record here, and to undo stores, of
+which the kernel has the record: whoever has written, the guest, this module, a view that somebody holds, a page that was
+written is a private copy.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import ctypes
 import errno
 import os
 import re
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Final
 
-from jit import lowmem, system
+from jit import lowmem, mappings, system
 from jit.image import Image, image_of
 from jit.lowmem import Placement
 from jit.pagemap import Scan
@@ -46,8 +47,8 @@ def _host_state(state: int) -> int:
 
 #: For bytes.translate: permission bytes to host states.
 _HOST_STATES: Final = bytes(_host_state(state) for state in range(256))
-#: The permission byte of a page with derived code which its guest may write: the one kind whose content need not be what it was,
-#: because execute permission is needed to derive code, and all other pages are written with this module's help.
+#: The permission byte of a page with derived code which its guest may write: the one kind whose content need not be what it
+#: was. Code is derived from executable pages only, and all others of those are written with this module's help.
 _WATCHED_AND_WRITABLE: Final = int(Access.RWX) | WATCHED | MAPPED | USED
 _WATCHED: Final = re.compile(b"[" + re.escape(bytes(state for state in range(256) if state & WATCHED)) + b"]")
 
@@ -57,27 +58,9 @@ _MOST_COPIED: Final = 32
 #: So many changes of mappings are recorded one by one.
 _MOST_CHANGES: Final = 16
 _ZERO_PAGE: Final = bytes(PAGE)
+#: References to the window over a guest's memory when nobody has a view: a local variable's and those of asking for them.
+_NO_VIEWS: Final = 2
 _WRITE: Final = int(Access.WRITE)
-
-
-class _Mappings:
-    """How many mappings the host's kernel needs for all guests. It allows a process a limited number, and a process
-    without any left cannot even allocate memory for itself; so guests get at most half of them."""
-
-    def __init__(self) -> None:
-        try:
-            with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
-                self.most = int(file.read()) // 2
-        except (OSError, ValueError):
-            self.most = 1 << 15
-        self.count = 0
-
-
-_mappings: Final = _Mappings()
-
-
-def _give_up_mappings(count: int) -> None:
-    _mappings.count -= count
 
 
 def _runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
@@ -127,8 +110,7 @@ class HostSpace(AddressSpace):
         # Views that the application still holds after close() must not meet unmapped memory: every view keeps `window`
         # alive, and with it the memory.
         self._loan = _Loan(placement)
-        self._release = weakref.finalize(window, self._loan.end)
-        self._release.atexit = False
+        weakref.finalize(window, self._loan.end).atexit = False
         super().__init__(placement.limit, budget=budget, buffer=memoryview(window).cast("B"))
         self._lowest = placement.lowest
         self._program = program
@@ -169,17 +151,19 @@ class HostSpace(AddressSpace):
         if not self.permissions:
             return
         self._watchers.clear()
-        self._leave()
+        rest = self._leave()
         super().close()
         if self._memory_file >= 0 and self._memory_file_owner == os.getpid():
             os.close(self._memory_file)
         self._memory_file = -1
+        window = self.buffer.obj
         self.buffer = memoryview(b"")
-        if self._release.alive:
+        if sys.getrefcount(window) == _NO_VIEWS:
+            self._loan.rest = rest
+        else:
             # Somebody holds a view: leave pages that can be read and written, until the view goes.
-            if self._loan.rest is not None:
-                _give_up_mappings(self._loan.rest.mappings)
-                self._loan.rest = None
+            if rest is not None:
+                mappings.change(-rest.mappings)
             lowmem.renew(self.base + self._lowest, self.limit - self._lowest, system.READ | system.WRITE)
 
     def origin(self, page: int) -> Image | None:
@@ -198,11 +182,11 @@ class HostSpace(AddressSpace):
         """As the specification has it. A base is mapped in place of what the memory was until now."""
         try:
             image = Image(self.limit, self._written())
+            contents = Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, image.pieces())
         except OSError:
             return super().capture(base=base)
-        contents = Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, image.pieces())
         contents.backing = image
-        if base:
+        if base and mappings.allow(2 * len(image.runs)):
             self._rest = None
             self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), image)
             self._begin(contents, image)
@@ -215,6 +199,7 @@ class HostSpace(AddressSpace):
             if any(contents.permissions[: self._lowest >> PAGE_SHIFT]):
                 raise self._too_low(next(p for p, state in enumerate(contents.permissions) if state) << PAGE_SHIFT)
             image = image_of(contents)
+            self.mapped = contents.mapped
             if image is None:
                 self._forget_contents()
                 if self._rest is not None:
@@ -236,10 +221,10 @@ class HostSpace(AddressSpace):
             self._begin(contents, image)
         else:
             assert self._image is not None
+            self.mapped = contents.mapped
             self._drop_changed_code(contents, self._suspects())
             self._undo_changes(contents, self._image)
             self._undo_stores(contents, self._image)
-        self.mapped = contents.mapped
 
     # -- what the specification leaves to engines ------------------------------------------------------------------
 
@@ -286,6 +271,7 @@ class HostSpace(AddressSpace):
                     system.mprotect(self.base + (start << PAGE_SHIFT), count << PAGE_SHIFT, protection)
                 start = end
         except OSError as error:
+            self._forget_contents()
             raise self._lost(first, last, error) from error
 
     def _lost(self, first: int, last: int, error: OSError) -> OutOfMemory:
@@ -302,12 +288,12 @@ class HostSpace(AddressSpace):
         more = _boundaries(left, states, right) - _boundaries(left, before, right)
         host[first:last] = states
         self._count(more)
-        if more > 0 and _mappings.count > _mappings.most:
-            raise OSError(errno.ENOMEM, f"guests may have {_mappings.most} mappings")
+        if more > 0 and not mappings.allow(0):
+            raise OSError(errno.ENOMEM, f"guests may have {mappings.most()} mappings")
 
     def _count(self, more: int) -> None:
         self._mappings += more
-        _mappings.count += more
+        mappings.change(more)
 
     def _clear(self, first: int, last: int) -> None:
         if self._host[first:last].strip(bytes([_ABSENT])):
@@ -445,8 +431,8 @@ class HostSpace(AddressSpace):
                 else:
                     yield here, self._host_read(here, length)
 
-    def _leave(self) -> None:
-        """Leave the memory to the next guest of the same program as it was when this one began, where that is little work."""
+    def _leave(self) -> Rest | None:
+        """Make the memory for the next guest of the same program what it was when this one began, where that is little work."""
         rest, self._rest = self._rest, None
         contents, image = self._contents, self._image
         if rest is None and contents is not None and image is self._first_image and self._program is not None:
@@ -460,10 +446,10 @@ class HostSpace(AddressSpace):
                 pass
             else:
                 self._count(-2 * len(image.runs))  # until the next guest begins
-                rest = Rest(self.placement, self._program, image, self._host, self._mappings, _give_up_mappings)
-        self._loan.rest = rest
+                rest = Rest(self.placement, self._program, image, self._host, self._mappings)
         if rest is None:
-            _give_up_mappings(self._mappings)
+            mappings.change(-self._mappings)
+        return rest
 
     def _too_low(self, start: int) -> OutOfMemory:
         return OutOfMemory(f"a guest at linear address zero cannot map pages below {self._lowest:#x}, here {start:#x}")

@@ -14,8 +14,8 @@ PIECE: Final = 64 << 10
 
 class Contents:
     """``permissions`` has a byte for each page as :class:`reference.memory.AddressSpace` has it, zero where nothing is
-    mapped, and nothing is watched; ``mapped`` is the number of mapped bytes; ``pieces`` are bytes at addresses of mapped pages,
-    in order, and everything else there is zero. Immutable.
+    mapped, and nothing is watched; ``mapped`` is the number of mapped bytes; ``pieces`` are bytes at addresses of mapped
+    pages, and everything else there is zero. Immutable.
 
     ``backing`` is for an engine's own space: what it has made of the bytes, so that it need not do so again.
     """

@@ -172,8 +172,8 @@ class AddressSpace:
     # -- everything at once --------------------------------------------------------------------------------------
 
     def capture(self, *, base: bool = False) -> Contents:
-        """What the space holds now. ``base`` says that :meth:`restore` will bring it back to this, perhaps often, which is then
-        to cost no more than what has changed by then."""
+        """What the space holds now. ``base`` says that :meth:`restore` will bring it back to this, perhaps often, which is
+        then to cost no more than what has changed by then."""
         return Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, self._held())
 
     def restore(self, contents: Contents) -> None:
@@ -184,6 +184,7 @@ class AddressSpace:
         """
         self._check_fits(contents)
         wanted = contents.permissions
+        self.mapped = contents.mapped
         same = bytearray(wanted)
         for first, last in _differences(self.permissions.translate(_UNWATCHED), wanted):
             self._before_change(first, last)
@@ -191,7 +192,6 @@ class AddressSpace:
             same[first:last] = bytes(last - first)
             self.permissions[first:last] = wanted[first:last]
             self._apply(first, last)
-        self.mapped = contents.mapped
         for start, data in contents.pieces:
             self._replace(start, data)
         for first, last in _differences(same, bytes(len(same))):

@@ -1,9 +1,9 @@
 """Snapshots: the state of a process, to come back to.
 
-A snapshot holds memory with its rights, registers, heap, program, working directory, and what the personality keeps; and the trap that
-the host has not seen yet, or whose system call has not been answered: that call is made again, from its beginning, and what
-it waited for it waits for anew. It does not hold what is behind descriptors: they themselves, positions of files and the
-content of pipes stay as they are, and so do the counters.
+A snapshot holds memory with its rights, registers, heap, program, working directory, and what the personality keeps; and
+the trap that the host has not seen yet, or whose system call has not been answered: that call is made again, from its
+beginning, and what it waited for it waits for anew. It does not hold what is behind descriptors: they themselves, positions
+of files and the content of pipes stay as they are, and so do the counters.
 
 Memory is copied once, when the snapshot is taken. To come back costs what has changed, on the native engine.
 """
@@ -61,8 +61,8 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False) -> Snap
 
 
 def put_back(task: Task, snapshot: Snapshot) -> None:
-    """Give a process the state of a snapshot, all but the pending trap. Raises ValueError for an address space of another size,
-    OutOfMemory."""
+    """Give a process the state of a snapshot, all but the pending trap. Raises ValueError for an
+    address space of another size, OutOfMemory."""
     engine, limit = task.engine, snapshot.layout.limit
     if limit != engine.space.limit:
         raise ValueError(f"a snapshot of {limit:#x} bytes of addresses, not {engine.space.limit:#x}")

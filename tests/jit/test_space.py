@@ -13,8 +13,7 @@ import pytest
 from bare import DATA, LIMIT, STACK, Bare
 from child import in_child
 
-import jit.space
-from jit import lowmem, resting, system
+from jit import lowmem, mappings, resting, system
 from jit.space import HostSpace
 from reference.contents import Contents
 from reference.errors import MemoryFault, OutOfMemory
@@ -214,7 +213,7 @@ def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
     permissions = permissions_of(LIMIT, [(DATA, DATA + 8 * PAGE, Access.RW), (STACK, STACK + 4 * PAGE, Access.RWX)])
     contents = Contents(permissions, 12 * PAGE, [(DATA + 5, b"loaded"), (DATA + 3 * PAGE, b"more")])
     for zero in (True, False):
-        places, mappings = set(), []
+        places, counts = set(), []
         for _ in range(40):
             placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
             places.add((placement.base, rest is not None))
@@ -240,14 +239,39 @@ def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
                     space.restore(space.capture(base=True))
             assert not any(state & WATCHED for state in space.permissions[: STACK >> PAGE_SHIFT])
             space.close()
-            mappings.append(jit.space._mappings.count)
-        assert max(mappings[20:]) <= max(mappings[:20]), "what is counted is given back"
+            counts.append(mappings.count())
+        assert max(counts[20:]) <= max(counts[:20]), "what is counted is given back"
         assert {base for base, _ in places} == {0} or not zero
         assert {rested for _, rested in places} == {True, False}
     other, rest = resting.place(LIMIT, object())
     space = HostSpace(other, program=object(), rest=rest)
     space.map(DATA, 8 * PAGE, Access.RW)
     assert space.load(DATA, 8 * PAGE) == bytes(8 * PAGE), "another program's guest finds zeros"
+
+
+@in_child
+def test_memory_with_views_does_not_rest() -> None:
+    """What is written through a view, later, is not found by the next guest."""
+    program = object()
+    contents = Contents(permissions_of(LIMIT, [(DATA, DATA + PAGE, Access.RW)]), PAGE, [(DATA, b"loaded")])
+    for zero in (True, False):
+        placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
+        space = HostSpace(placement, program=program, rest=rest)
+        space.restore(contents)
+        view = space.view(DATA, 16, Access.WRITE)
+        space.close()
+        assert bytes(view) == bytes(16)
+        view[:] = b"x" * 16
+        other, rest = resting.place(LIMIT, program, prefer_zero=zero)
+        assert rest is None
+        assert other.base != placement.base
+        resting.give_back(other, None)
+        del view
+        again, rest = resting.place(LIMIT, program, prefer_zero=zero)
+        space = HostSpace(again, program=program, rest=rest)
+        space.restore(contents)
+        assert space.load(DATA, PAGE) == contents.read(DATA, PAGE)
+        space.close()
 
 
 @in_child
