@@ -29,7 +29,7 @@ from jit.pagemap import Scan
 from jit.resting import Rest, give_back
 from reference.contents import Contents
 from reference.errors import OutOfMemory
-from reference.memory import HELD_STATES, MAPPED, PAGE, PAGE_SHIFT, USED, WATCHED, AddressSpace
+from reference.memory import HELD_STATES, MAPPED, PAGE, PAGE_SHIFT, USED, WATCHED, AddressSpace, runs
 from reference.traps import Access
 
 # What a page is on the host: not there (its content is gone), there without access, readable, writable.
@@ -63,19 +63,11 @@ _NO_VIEWS: Final = 2
 _WRITE: Final = int(Access.WRITE)
 
 
-def _runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Runs of equal bytes: (byte, how many)."""
-    while states:
-        rest = states.lstrip(states[:1])
-        yield states[0], len(states) - len(rest)
-        states = rest
-
-
 def _boundaries(left: int, states: bytes | bytearray, right: int) -> int:
     """The number of changes of protection within consecutive pages and from and to their neighbours."""
     found = 0
     before = _PROTECTIONS[left]
-    for state, _ in _runs(states):
+    for state, _ in runs(states):
         protection = _PROTECTIONS[state]
         found += protection != before
         before = protection
@@ -237,7 +229,7 @@ class HostSpace(AddressSpace):
             self._set_host_state(first, last, wanted[0])
             return
         start = first
-        for state, count in _runs(wanted):
+        for state, count in runs(wanted):
             end = start + count
             if self._host[start:end] != bytes([state]) * (end - start):
                 self._set_host_state(start, end, state)
@@ -261,7 +253,7 @@ class HostSpace(AddressSpace):
             self._account(first, last, states)
             lowmem.renew(self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT)
             start = first
-            for state, count in _runs(states):
+            for state, count in runs(states):
                 end = start + count
                 protection = _PROTECTIONS[state]
                 from_image = (

@@ -29,7 +29,8 @@ class Contents:
         self.mapped = mapped
         self.pieces = tuple((start, memoryview(data).toreadonly()) for start, data in pieces)
         #: The pages from the first to the last that is mapped, half-open.
-        self.pages = len(permissions) - len(permissions.lstrip(b"\0")), len(permissions.rstrip(b"\0"))
+        number = int.from_bytes(permissions, "little")
+        self.pages = max((number & -number).bit_length() - 1, 0) >> 3, (number.bit_length() + 7) >> 3
         self.backing: object = None
 
     def read(self, start: int, length: int) -> bytes:

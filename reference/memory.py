@@ -77,6 +77,18 @@ def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> by
     return bytes(permissions)
 
 
+def runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """Runs of equal bytes: (byte, how many)."""
+    number = int.from_bytes(states, "little")
+    changes = (number ^ number >> 8).to_bytes(len(states), "little")  # not zero where the next byte is another one
+    start = 0
+    for change in re.finditer(rb"[^\0]", changes):
+        yield states[start], change.end() - start
+        start = change.end()
+    if start < len(states):
+        yield states[start], len(states) - start
+
+
 def _differences(before: bytes | bytearray, after: bytes) -> Iterator[tuple[int, int]]:
     """Where two equally long sequences differ: (start, end)."""
     spots = (int.from_bytes(before, "little") ^ int.from_bytes(after, "little")).to_bytes(len(after), "little")
@@ -166,8 +178,13 @@ class AddressSpace:
 
     def regions(self) -> list[tuple[int, int, Access]]:
         """What is mapped, in order: (start, end, access) for each run of pages with equal permissions."""
-        runs = re.finditer(rb"([^\0])\1*", self.permissions.translate(HELD_STATES), re.DOTALL)
-        return [(r.start() << PAGE_SHIFT, r.end() << PAGE_SHIFT, Access(r[1][0] & 7)) for r in runs]
+        found, start = [], 0
+        for state, pages in runs(self.permissions.translate(HELD_STATES)):
+            end = start + (pages << PAGE_SHIFT)
+            if state:
+                found.append((start, end, Access(state & 7)))
+            start = end
+        return found
 
     # -- everything at once --------------------------------------------------------------------------------------
 
