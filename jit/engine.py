@@ -6,6 +6,7 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 
 from __future__ import annotations
 
+import functools
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -39,6 +40,12 @@ _FIRST_REASON: Final = int(min(at.Reason))
 def available() -> str | None:
     """None where this host can run the engine, else the reason why not."""
     return native.available()
+
+
+@functools.cache
+def _lacking(groups: frozenset[Group]) -> frozenset[Group]:
+    """Those of the groups that this host's processor does not have, as far as anybody knows."""
+    return groups - (host_groups() or groups)
 
 
 def facts() -> dict[str, Any]:
@@ -77,9 +84,8 @@ class JitEngine(TranslatingEngine):
         program: object = None,
     ) -> None:
         policy = policy or Policy.default()
-        self._lacking = policy.groups - (host_groups() or policy.groups)
-        mistaken = sorted(group.value for group in self._lacking & _MISTAKEN)
-        if mistaken:
+        self._lacking = _lacking(policy.groups)
+        if self._lacking and (mistaken := sorted(group.value for group in self._lacking & _MISTAKEN)):
             raise EngineUnavailable(
                 f"this host's processor has no {' and no '.join(mistaken)}, which the policy admits, and takes the"
                 " instructions for others; leave them out, or choose another engine"
@@ -135,7 +141,7 @@ class JitEngine(TranslatingEngine):
         self.processor.prepare()
         self._busy = True
         if self._to_adopt is not None:
-            adopt(self._to_adopt, self.space)
+            adopt(self._to_adopt, self.processor.space)
             self._to_adopt = None
             self.stats.cache_bytes = self._cache.next
         trap = super().run()
@@ -153,7 +159,7 @@ class JitEngine(TranslatingEngine):
         body = self._bodies.get(words[EIP])
         if body is None:
             return -1
-        call = self.processor.call
+        held, call = self.processor.held, self.processor.call
         entered = perf_counter()
         # An exception of a signal handler's can come out of this block only behind the call.
         try:
@@ -164,7 +170,7 @@ class JitEngine(TranslatingEngine):
             self._held = self._make_sense(self.processor.last_stop())
             raise
         stats.seconds_running += perf_counter() - entered
-        if call is not self.processor.call:
+        if held is not self.processor.held:
             raise ValueError("the processor was closed while it ran")
         self._note_x87_pointer()
         number = words[_REASON]
@@ -275,7 +281,7 @@ class JitEngine(TranslatingEngine):
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
             if self._to_adopt is None:
-                kept = keep(self._program, self.policy, self._cache, self.space)
+                kept = keep(self._program, self.policy, self._cache, self.processor.space)
             elif self._cache.sound:
                 kept = self._to_adopt
                 kept.cache.detach()

@@ -4,7 +4,8 @@ Translation takes longer than everything else that short guests do, and most gue
 guest's code and control segment wait for the next guest of the same program with their code cache as it was. A fragment
 depends on the guest's bytes, on the policy, on the thread pointer and on where the code segment is; all of these must be
 equal. The bytes are compared, page by page, when the new guest first runs: it does not matter who has changed them, or
-whether its program is loaded as the last one's was. What differs is dropped, and the rest is watched from then on.
+whether its program is loaded as the last one's was. What differs is dropped, and the rest is watched from then on. Where
+both have a page from the same image, and nobody has written to it, there is nothing to compare.
 
 Only what a program's image can hold is kept: code from pages that were executable and not writable to the end. A guest can
 neither read what it finds nor reach more of it than its own code leads to; from how quickly that runs, it can tell that
@@ -16,8 +17,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from jit.image import Image
+from jit.space import HostSpace
 from reference.cache import CodeCache
-from reference.memory import PAGE, PAGE_SHIFT, WATCHED, AddressSpace
+from reference.layout import FIRST_FRAGMENT
+from reference.memory import PAGE, PAGE_SHIFT, WATCHED
 from reference.policy import Policy
 from reference.records import dataclass
 from reference.traps import Access
@@ -31,44 +35,49 @@ _EXECUTE: Final = int(Access.EXECUTE)
 @dataclass(frozen=True, slots=True)
 class KeptCode:
     """What is known of a code and a control segment without a guest. ``program`` is whatever tells one program from another,
-    by identity; ``pages`` has the content of each guest page with fragments."""
+    by identity; ``pages`` has for each guest page with fragments its content, or the image that the content is from."""
 
     program: object
     policy: Policy
     cache: CodeCache
-    pages: Mapping[int, bytes]
+    pages: Mapping[int, bytes | Image]
 
     def suits(self, program: object, policy: Policy) -> bool:
         """Whether a guest with this program and policy may have use for it."""
         return self.program is program and self.policy == policy
 
 
-def keep(program: object, policy: Policy, cache: CodeCache, space: AddressSpace) -> KeptCode | None:
+def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace) -> KeptCode | None:
     """Detach the cache of a guest that ends, without a thread pointer; None if it is not worth keeping, or not sound.
 
-    A page that is watched has not changed since the first of its fragments was made.
+    A page that is watched has not changed since the first of its fragments was made. A cache that is empty is worth as much as
+    a new one, and has cost less.
     """
     if not cache.sound or cache.next > _MOST_BYTES:
         return None
-    pages: dict[int, bytes] = {}
+    pages: dict[int, bytes | Image] = {}
     for page in cache.pages():
         state = space.permissions[page]
         if state & WATCHED and state & _RIGHTS == _EXECUTE:
-            pages[page] = space.fetch(page << PAGE_SHIFT, PAGE)
+            pages[page] = space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE)
         else:
             cache.drop_pages(page, page + 1)
-    if not pages:
+    if not pages and cache.next != FIRST_FRAGMENT:
         return None
     cache.detach()
     return KeptCode(program, policy, cache, pages)
 
 
-def adopt(kept: KeptCode, space: AddressSpace) -> None:
+def adopt(kept: KeptCode, space: HostSpace) -> None:
     """Drop from the attached cache what was not made from the bytes that ``space`` has, and watch the rest."""
     permissions = space.permissions
     for page, content in kept.pages.items():
         usable = page < len(permissions) and permissions[page] & _RIGHTS == _EXECUTE
-        if usable and space.fetch(page << PAGE_SHIFT, PAGE) == content:
+        if usable and (content is space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE) == _bytes(content, page)):
             space.watch(page, page + 1)
         else:
             kept.cache.drop_pages(page, page + 1)
+
+
+def _bytes(content: bytes | Image, page: int) -> bytes:
+    return content if isinstance(content, bytes) else bytes(content.view[page << PAGE_SHIFT : (page + 1) << PAGE_SHIFT])

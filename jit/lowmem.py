@@ -84,6 +84,7 @@ class _Process:
         #: Whether a guest is at linear address zero, and how far the reservation there reaches: it is never given up.
         self.zero_taken = False
         self.zero_end = 0
+        self.zero_refused = False
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
@@ -169,6 +170,11 @@ def give_back(placement: Placement) -> None:
         _process.zero_taken = False
 
 
+def zero_may_be_free() -> bool:
+    """Whether no guest is at linear address zero, and nothing else was found there the last time that somebody looked."""
+    return not (_process.zero_taken or _process.zero_refused)
+
+
 def why_no_zero(limit: int) -> str:
     """Why no guest with this limit could be at linear address zero; empty if one could."""
     with _process.lock:
@@ -177,8 +183,10 @@ def why_no_zero(limit: int) -> str:
 
 def _extend_zero(limit: int) -> str:
     """Make the reservation at zero reach ``limit``; why not, or an empty string."""
+    _process.zero_refused = False
     if limit <= _process.zero_end:
         return ""
+    _process.zero_refused = True
     floor = lowest()
     start = max(floor, _process.zero_end)
     if limit <= floor:
@@ -191,4 +199,5 @@ def _extend_zero(limit: int) -> str:
     except OSError as error:
         return str(error)
     _process.zero_end = limit
+    _process.zero_refused = False
     return ""

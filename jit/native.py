@@ -20,9 +20,10 @@ import threading
 import weakref
 from typing import Any, Final
 
-from jit import gateway, hostarea, ldt, lowmem, signals, system
+from jit import gateway, hostarea, ldt, lowmem, resting, signals, system
 from jit.kept import KeptCode
 from jit.lowmem import Placement
+from jit.resting import Rest
 from jit.space import HostSpace
 from reference import layout
 from reference.errors import EngineUnavailable
@@ -75,17 +76,20 @@ class _Unit:
             except OSError as error:
                 raise EngineUnavailable(f"the system refuses writable and executable memory: {error}") from error
             self.origin = 0 if based_code else self.code
-            self._data = Descriptor.data(0, 1)
-            self._control = Descriptor.data(self.control + layout.CONTROL_BLOCK, segment)
+            self._bound = segment
+            #: Base and limit of the data segment.
+            self._data = 0, 1
             self._indices = []
             for descriptor in (
                 # With base zero the limit bounds only upwards, and any but 4 GiB costs a third of the speed on Zen 4.
                 Descriptor.execute_only(self.code, code_size) if based_code else Descriptor.execute_only(0, 1 << 32),
-                self._control,
-                self._data,
+                Descriptor.data(self.control + layout.CONTROL_BLOCK, segment),
+                Descriptor.data(*self._data),
             ):
                 self._indices.append(ldt.allocator.allocate(descriptor))
                 undo.callback(ldt.allocator.free, self._indices[-1])
+            self._block = self._constants()
+            self._leave_pointer = struct.pack("<IH", gate.address_of("leave"), gate.host_code_selector)
             self.thunks = gateway.Thunks(gate, self.control)
             undo.callback(self.thunks.release)
             self._undo = undo.pop_all()
@@ -100,22 +104,24 @@ class _Unit:
 
     def bound_control(self, size: int) -> None:
         """Give the control segment this size, from the next entry on."""
-        control = Descriptor.data(self.control + layout.CONTROL_BLOCK, size)
-        if control != self._control:
-            ldt.write_entry(self._indices[1], control)
-            self._control = control
+        if size != self._bound:
+            ldt.write_entry(self._indices[1], Descriptor.data(self.control + layout.CONTROL_BLOCK, size))
+            self._bound = size
 
     def prepare(self, base: int, limit: int) -> None:
         """Fill in the control block, which is all zeros, for a guest with memory there."""
-        data = Descriptor.data(base, limit)
-        code_index, control_index, data_index = self._indices
-        if data != self._data:
-            ldt.write_entry(data_index, data)
-            self._data = data
+        if (base, limit) != self._data:
+            ldt.write_entry(self._indices[-1], Descriptor.data(base, limit))
+            self._data = base, limit
         self.bound_control(self.segment)
+        ctypes.memmove(self.control, self._block, len(self._block))
+        ctypes.memmove(self.control + _LEAVE_POINTER, self._leave_pointer, len(self._leave_pointer))
+
+    def _constants(self) -> bytes:
+        """The control block as a guest begins with it, up to its registers."""
         gate = self._gateway
-        block = memoryview((ctypes.c_ubyte * self.area).from_address(self.control)).cast("B")
-        struct.pack_into("<IH", block, _LEAVE_POINTER, gate.address_of("leave"), gate.host_code_selector)
+        code_index, control_index, data_index = self._indices
+        block = bytearray(layout.FP_IMAGE)
         struct.pack_into("<IH", block, layout.ENTER_POINTER, 0, ldt.selector(code_index))
         struct.pack_into("<Q", block, hostarea.SELF, self.control)
         for offset, value in (
@@ -128,6 +134,7 @@ class _Unit:
             (hostarea.MAGIC, hostarea.MAGIC_VALUE),
         ):
             struct.pack_into("<I", block, offset, value)
+        return bytes(block)
 
     def destroy(self) -> None:
         """Give memory and descriptors back."""
@@ -191,10 +198,10 @@ def _lease(
     limit: int,
     needs_page_zero: bool,
     prefer_zero: bool,
-) -> tuple[_Unit, Placement]:
+) -> tuple[_Unit, Placement, Rest | None]:
     unit = _pool.take(code_size, based_code, layout.segment_size(limit), program, policy)
     try:
-        return unit, lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
+        return unit, *resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
     except BaseException:
         _pool.put_back(unit)
         raise
@@ -232,14 +239,15 @@ class NativeProcessor:
         if based_code is None:
             based_code = based_code_is_free()
         try:
-            unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
+            unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         except lowmem.LowMemoryError:
             _pool.empty()
-            unit, placement = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
+            resting.empty()
+            unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)
         weakref.finalize(window, _pool.put_back, unit).atexit = False
-        self.space = HostSpace(placement, budget=budget)
+        self.space = HostSpace(placement, budget=budget, program=program, rest=rest)
         unit.prepare(placement.base, limit)
         self.kept, unit.kept = unit.kept, None
         self._unit: _Unit | None = unit
@@ -247,7 +255,8 @@ class NativeProcessor:
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
         self._words = self.control.cast("I")
-        self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
+        #: Who holds this while a guest runs keeps its memory and its registers where they are, whoever closes the processor.
+        self.held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
         #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
         self.call = unit.thunks.call
@@ -267,7 +276,7 @@ class NativeProcessor:
         """
         if self._thread_id != threading.get_ident():
             self.prepare()
-        held = self._held  # keeps the segments where they are if another thread closes the processor meanwhile
+        held = self.held
         call = self._thunks.step if single else self.call
         self._entered = True
         kind = call(self.origin + offset)
@@ -277,7 +286,7 @@ class NativeProcessor:
         while kind == hostarea.KIND_INTERRUPTED and not self._words[_PENDING]:
             self.prepare()
             kind = call(self._words[_RAW_EIP])
-        if held is not self._held:
+        if held is not self.held:
             raise ValueError("the processor was closed while it ran")
         return self.last_stop()
 
@@ -340,12 +349,12 @@ class NativeProcessor:
     def close(self, keep: KeptCode | None = None) -> None:
         """Give back memory and descriptors, with the code to ``keep`` for the next guest. Nothing of this object may be used afterwards. Closing twice is fine, and
         closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
-        if self._held is None:
+        if self.held is None:
             return
         self.interrupt()
         if self._unit is not None:
             self._unit.kept, self._unit = keep, None
-        self._held = None
+        self.held = None
         self.call = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")

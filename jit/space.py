@@ -4,6 +4,11 @@ Checks are those of :class:`reference.memory.AddressSpace`; what is added is tha
 host's pages, so that a guest's own loads and stores meet them in hardware. Execute permission never reaches the host, and
 pages with derived code are not writable there. Python may therefore touch the buffer only where the permissions allow it;
 for the rest there is ``/proc/self/mem``.
+
+A space that was begun from contents, or brought back to them, maps their image copy-on-write (:mod:`jit.image`). To bring
+it back again is to undo what has been mapped, unmapped and protected since, which is on record here, and to undo stores, of
+which the kernel has the record: whoever has written, the guest, this module, a view that somebody holds, a page that was
+written is a private copy.
 """
 
 from __future__ import annotations
@@ -11,14 +16,20 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Final
 
-from jit import lowmem, system
+from jit import lowmem, mappings, system
+from jit.image import Image, image_of
 from jit.lowmem import Placement
+from jit.pagemap import Scan
+from jit.resting import Rest, give_back
+from reference.contents import Contents
 from reference.errors import OutOfMemory
-from reference.memory import MAPPED, PAGE, PAGE_SHIFT, USED, WATCHED, AddressSpace
+from reference.memory import HELD_STATES, MAPPED, PAGE, PAGE_SHIFT, USED, WATCHED, AddressSpace, runs
 from reference.traps import Access
 
 # What a page is on the host: not there (its content is gone), there without access, readable, writable.
@@ -37,67 +48,85 @@ def _host_state(state: int) -> int:
 
 #: For bytes.translate: permission bytes to host states.
 _HOST_STATES: Final = bytes(_host_state(state) for state in range(256))
+#: The permission byte of a page with derived code which its guest may write: the one kind whose content need not be what it
+#: was. Code is derived from executable pages only, and all others of those are written with this module's help.
+_WATCHED_AND_WRITABLE: Final = int(Access.RWX) | WATCHED | MAPPED | USED
+_WATCHED: Final = re.compile(b"[" + re.escape(bytes(state for state in range(256) if state & WATCHED)) + b"]")
+
+#: So many written pages are copied back one by one: the guest finds them ready. Where there are more, they are given
+#: back to the system, and the guest gets those that it needs again one page fault at a time.
+_MOST_COPIED: Final = 32
+#: So many changes of mappings are recorded one by one.
+_MOST_CHANGES: Final = 16
+_ZERO_PAGE: Final = bytes(PAGE)
+#: References to the window over a guest's memory when nobody has a view: a local variable's and those of asking for them.
+_NO_VIEWS: Final = 2
+_WRITE: Final = int(Access.WRITE)
 
 
-class _Mappings:
-    """How many mappings the host's kernel needs for all guests. It allows a process a limited number, and a process
-    without any left cannot even allocate memory for itself; so guests get at most half of them."""
-
-    def __init__(self) -> None:
-        try:
-            with open("/proc/sys/vm/max_map_count", encoding="ascii") as file:
-                self.most = int(file.read()) // 2
-        except (OSError, ValueError):
-            self.most = 1 << 15
-        self.count = 0
-
-
-_mappings: Final = _Mappings()
-
-
-def _runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Runs of equal bytes: (byte, how many)."""
-    while states:
-        rest = states.lstrip(states[:1])
-        yield states[0], len(states) - len(rest)
-        states = rest
-
-
-def _boundaries(states: bytes | bytearray) -> int:
-    """The number of changes of protection within consecutive pages."""
-    found = -1
-    before = -1
-    for state, _ in _runs(states):
+def _boundaries(left: int, states: bytes | bytearray, right: int) -> int:
+    """The number of changes of protection within consecutive pages and from and to their neighbours."""
+    found = 0
+    before = _PROTECTIONS[left]
+    for state, _ in runs(states):
         protection = _PROTECTIONS[state]
         found += protection != before
         before = protection
-    return found
+    return found + (before != _PROTECTIONS[right])
+
+
+class _Loan:
+    """The memory of a space until its last view has gone, and how it is left."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+        self.rest: Rest | None = None
+
+    def end(self) -> None:
+        give_back(self.placement, self.rest)
 
 
 class HostSpace(AddressSpace):
     """An address space at linear address ``base``. ``placement`` says where that is and why; it is given back when the
-    space is closed and the last view of its memory has gone."""
+    space is closed and the last view of its memory has gone.
 
-    def __init__(self, placement: Placement, *, budget: int | None = None) -> None:
+    ``rest``, if given, is what a closed space has left at the same placement. ``program`` says for whom this one may leave
+    its memory with what it was begun with.
+    """
+
+    def __init__(
+        self, placement: Placement, *, budget: int | None = None, program: object = None, rest: Rest | None = None
+    ) -> None:
         self.placement = placement
         self.base = placement.base
         window = (ctypes.c_ubyte * placement.limit).from_address(placement.base)
         # Views that the application still holds after close() must not meet unmapped memory: every view keeps `window`
         # alive, and with it the memory.
-        self._release = weakref.finalize(window, lowmem.give_back, placement)
-        self._release.atexit = False
+        self._loan = _Loan(placement)
+        weakref.finalize(window, self._loan.end).atexit = False
         super().__init__(placement.limit, budget=budget, buffer=memoryview(window).cast("B"))
-        self._host = bytearray(len(self.permissions))
-        self._mappings = 0
+        self._lowest = placement.lowest
+        self._program = program
+        #: What there is on the host of an earlier guest, whose image is loaded but not this guest's yet.
+        self._rest = rest
+        self._host = rest.host if rest is not None else bytearray(len(self.permissions))
+        self._mappings = rest.mappings if rest is not None else 0
         self._memory_file = -1
         self._memory_file_owner = 0
+        # What restore() can go back to cheaply, and what it was begun with; pages whose mapping or rights have changed since,
+        # as (first, last); pages that were written although they cannot be.
+        self._image: Image | None = None
+        self._first_image: Image | None = None
+        self._contents: Contents | None = None
+        self._changes: list[tuple[int, int]] = []
+        self._forced: set[int] = set()
+        self._scan: Scan | None = None
 
     def map(self, start: int, length: int, access: Access) -> None:
         """As the specification has it; OutOfMemory also for pages that this placement cannot have."""
-        if start < self.placement.lowest and length:
-            raise OutOfMemory(
-                f"a guest at linear address zero cannot map pages below {self.placement.lowest:#x}, here {start:#x}"
-            )
+        if start < self._lowest and length:
+            raise self._too_low(start)
+        self._note_change(start, length)
         super().map(start, length, access)
 
     def fetch(self, address: int, most: int) -> bytes:
@@ -111,21 +140,95 @@ class HostSpace(AddressSpace):
             return self.buffer[address : address + most].tobytes()
         return super().fetch(address, most)
 
+    def protect(self, start: int, length: int, access: Access) -> None:
+        """As the specification has it."""
+        self._note_change(start, length)
+        super().protect(start, length, access)
+
+    def unmap(self, start: int, length: int) -> None:
+        """As the specification has it."""
+        self._note_change(start, length)
+        super().unmap(start, length)
+
     def close(self) -> None:
         """Give the memory back, wiped; views that are still held read zeros from now on. Closing twice is fine."""
         if not self.permissions:
             return
+        self._watchers.clear()
+        rest = self._leave()
         super().close()
-        _mappings.count -= self._mappings
-        self._mappings = 0
         if self._memory_file >= 0 and self._memory_file_owner == os.getpid():
             os.close(self._memory_file)
         self._memory_file = -1
+        window = self.buffer.obj
         self.buffer = memoryview(b"")
-        if self._release.alive:
+        if sys.getrefcount(window) == _NO_VIEWS:
+            self._loan.rest = rest
+        else:
             # Somebody holds a view: leave pages that can be read and written, until the view goes.
-            low = self.placement.lowest
-            lowmem.renew(self.base + low, self.limit - low, system.READ | system.WRITE)
+            if rest is not None:
+                mappings.change(-rest.mappings)
+            lowmem.renew(self.base + self._lowest, self.limit - self._lowest, system.READ | system.WRITE)
+
+    def origin(self, page: int) -> Image | None:
+        """The image that a page's content is from, if that is what the space was begun with, and if the content cannot have
+        changed: its guest may not write it, and nobody has."""
+        image = self._image
+        if image is None or image is not self._first_image or not image.pages[page]:
+            return None
+        if self.permissions[page] & _WRITE or page in self._forced:
+            return None
+        return None if any(first <= page < last for first, last in self._changes) else image
+
+    # -- everything at once ----------------------------------------------------------------------------------------
+
+    def capture(self, *, base: bool = False) -> Contents:
+        """As the specification has it. A base is mapped in place of what the memory was until now."""
+        try:
+            image = Image(self.limit, self._written())
+            contents = Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, image.pieces())
+        except OSError:
+            return super().capture(base=base)
+        contents.backing = image
+        if base and mappings.allow(2 * len(image.runs)):
+            self._rest = None
+            self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), image)
+            self._begin(contents, image)
+        return contents
+
+    def restore(self, contents: Contents) -> None:
+        """As the specification has it; what the space was last brought to, it is brought back to quickly."""
+        if contents is not self._contents:
+            self._check_fits(contents)
+            if any(contents.permissions[: self._lowest >> PAGE_SHIFT]):
+                raise self._too_low(next(p for p, state in enumerate(contents.permissions) if state) << PAGE_SHIFT)
+            image = image_of(contents)
+            self.mapped = contents.mapped
+            if image is None:
+                self._forget_contents()
+                if self._rest is not None:
+                    self._discard_rest()
+                super().restore(contents)
+                return
+            if self._rest is not None and self._rest.image is image:
+                self.permissions[:] = contents.permissions
+            else:
+                self._drop_changed_code(contents, [found.start() for found in _WATCHED.finditer(self.permissions)])
+                watched = [found.start() for found in _WATCHED.finditer(self.permissions)]
+                self.permissions[:] = contents.permissions
+                for page in watched:
+                    self.permissions[page] |= WATCHED
+                self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), image)
+            self._rest = None
+            if self._first_image is None:
+                self._first_image = image
+            self._begin(contents, image)
+        else:
+            assert self._image is not None
+            self.mapped = contents.mapped
+            self._drop_changed_code(contents, self._suspects())
+            self._undo_changes(contents, self._image)
+            self._undo_stores(contents, self._image)
 
     # -- what the specification leaves to engines ------------------------------------------------------------------
 
@@ -138,7 +241,7 @@ class HostSpace(AddressSpace):
             self._set_host_state(first, last, wanted[0])
             return
         start = first
-        for state, count in _runs(wanted):
+        for state, count in runs(wanted):
             end = start + count
             if self._host[start:end] != bytes([state]) * (end - start):
                 self._set_host_state(start, end, state)
@@ -147,27 +250,54 @@ class HostSpace(AddressSpace):
     def _set_host_state(self, first: int, last: int, state: int) -> None:
         address, size = self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT
         try:
-            self._account(first, last, state)
+            self._account(first, last, bytes([state]) * (last - first))
             if state == _ABSENT:
                 lowmem.renew(address, size)
             else:
                 system.mprotect(address, size, _PROTECTIONS[state])
         except OSError as error:
-            # Whatever the pages are now, nobody may touch them.
-            self.mapped -= sum(PAGE for page in self.permissions[first:last] if page & MAPPED)
-            self.permissions[first:last] = bytes([USED]) * (last - first)
-            raise OutOfMemory(f"the host cannot map {size:#x} bytes at {first << PAGE_SHIFT:#010x}: {error}") from error
+            raise self._lost(first, last, error) from error
 
-    def _account(self, first: int, last: int, state: int) -> None:
-        """Note the state of pages, and what it means for the number of mappings. Raises OSError if they are too many."""
-        low, high = max(first - 1, 0), min(last + 1, len(self._host))
-        before = _boundaries(self._host[low:high])
-        self._host[first:last] = bytes([state]) * (last - first)
-        change = _boundaries(self._host[low:high]) - before
-        self._mappings += change
-        _mappings.count += change
-        if change > 0 and _mappings.count > _mappings.most:
-            raise OSError(errno.ENOMEM, f"guests may have {_mappings.most} mappings")
+    def _lay(self, first: int, last: int, image: Image | None) -> None:
+        """Map pages anew, as their permissions say, with what the image has of them."""
+        states = self.permissions[first:last].translate(_HOST_STATES)
+        try:
+            self._account(first, last, states)
+            lowmem.renew(self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT)
+            start = first
+            for state, count in runs(states):
+                end = start + count
+                protection = _PROTECTIONS[state]
+                from_image = (
+                    image.map(start, end, self.base, protection) if image is not None and state != _ABSENT else 0
+                )
+                if protection != system.NONE and from_image < count:
+                    system.mprotect(self.base + (start << PAGE_SHIFT), count << PAGE_SHIFT, protection)
+                start = end
+        except OSError as error:
+            self._forget_contents()
+            raise self._lost(first, last, error) from error
+
+    def _lost(self, first: int, last: int, error: OSError) -> OutOfMemory:
+        """The host has refused something, and whatever the pages are now, nobody may touch them."""
+        self.mapped -= sum(PAGE for page in self.permissions[first:last] if page & MAPPED)
+        self.permissions[first:last] = bytes([USED]) * (last - first)
+        size = (last - first) << PAGE_SHIFT
+        return OutOfMemory(f"the host cannot map {size:#x} bytes at {first << PAGE_SHIFT:#010x}: {error}")
+
+    def _account(self, first: int, last: int, states: bytes | bytearray) -> None:
+        """Note the states of pages, and what it means for the number of mappings. Raises OSError if they are too many."""
+        before, host = self._host[first:last], self._host
+        left, right = host[first - 1] if first else _ABSENT, host[last] if last < len(host) else _ABSENT
+        more = _boundaries(left, states, right) - _boundaries(left, before, right)
+        host[first:last] = states
+        self._count(more)
+        if more > 0 and not mappings.allow(0):
+            raise OSError(errno.ENOMEM, f"guests may have {mappings.most()} mappings")
+
+    def _count(self, more: int) -> None:
+        self._mappings += more
+        mappings.change(more)
 
     def _clear(self, first: int, last: int) -> None:
         if self._host[first:last].strip(bytes([_ABSENT])):
@@ -183,6 +313,8 @@ class HostSpace(AddressSpace):
         if min(self._host[address >> PAGE_SHIFT : (address + length - 1 >> PAGE_SHIFT) + 1], default=0) >= _WRITABLE:
             self.buffer[address : address + length] = data
         else:
+            if self._contents is not None:
+                self._forced.update(range(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1))
             os.pwrite(self._own_memory(), data, self.base + address)
 
     def _own_memory(self) -> int:
@@ -192,3 +324,136 @@ class HostSpace(AddressSpace):
             self._memory_file = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
             self._memory_file_owner = os.getpid()
         return self._memory_file
+
+    # -- what contents the memory goes back to ---------------------------------------------------------------------
+
+    def _begin(self, contents: Contents, image: Image) -> None:
+        """The memory holds these contents, from the image."""
+        self._forget_contents()
+        self._contents, self._image = contents, image
+        self._count(2 * len(image.runs))
+
+    def _forget_contents(self) -> None:
+        """The memory need not hold any more what it was brought to."""
+        if self._image is not None:
+            self._count(-2 * len(self._image.runs))
+        self._contents = self._image = None
+        self._changes.clear()
+        self._forced.clear()
+
+    def _discard_rest(self) -> None:
+        """This guest has no use for what another one has left."""
+        self._rest = None
+        self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), None)
+
+    def _note_change(self, start: int, length: int) -> None:
+        """The mapping or the rights of pages are about to change."""
+        if self._rest is not None:
+            self._discard_rest()
+        if self._contents is None:
+            return
+        first, last = max(start, 0) >> PAGE_SHIFT, min(start + length, self.limit) >> PAGE_SHIFT
+        changes = self._changes
+        if first >= last:
+            return
+        if changes and changes[-1][0] <= first <= changes[-1][1]:
+            changes[-1] = changes[-1][0], max(changes[-1][1], last)
+        elif len(changes) < _MOST_CHANGES:
+            changes.append((first, last))
+        else:
+            changes[:] = [(min(first, *(low for low, _ in changes)), max(last, *(high for _, high in changes)))]
+
+    def _suspects(self) -> list[int]:
+        """Pages with derived code whose bytes may have changed since the memory held what it was brought to."""
+        found = [page for page in self._forced if self.permissions[page] & WATCHED]
+        page = self.permissions.find(_WATCHED_AND_WRITABLE)
+        while page >= 0:
+            found.append(page)
+            page = self.permissions.find(_WATCHED_AND_WRITABLE, page + 1)
+        return found
+
+    def _drop_changed_code(self, contents: Contents, pages: list[int]) -> None:
+        """Forget what was derived from those of the pages whose bytes or rights are about to change."""
+        for page in pages:
+            rights = self.permissions[page] & ~WATCHED == contents.permissions[page]
+            if not rights or self._host_read(page << PAGE_SHIFT, PAGE) != contents.read(page << PAGE_SHIFT, PAGE):
+                self._before_change(page, page + 1)
+
+    def _undo_changes(self, contents: Contents, image: Image) -> None:
+        """Map and protect as it was."""
+        for first, last in self._changes:
+            self._before_change(first, last)
+            self.permissions[first:last] = contents.permissions[first:last]
+            self._lay(first, last, image)
+        self._changes.clear()
+
+    def _undo_stores(self, contents: Contents, image: Image) -> None:
+        """Give pages that were written the content that they had; their mappings are what they were."""
+        self._forced.clear()
+        if self._scan is None:
+            self._scan = Scan()
+        first, last = contents.pages
+        base = self.base
+        written = self._scan.own_pages(base + (first << PAGE_SHIFT), base + (last << PAGE_SHIFT), _MOST_COPIED)
+        if written is None:
+            self._forget_stores(contents, image)
+            return
+        buffer, source, host = self.buffer, image.view, self._host
+        for low, high in written:
+            for address in range(low - base, high - base, PAGE):
+                page = address >> PAGE_SHIFT
+                content = source[address : address + PAGE] if image.pages[page] else _ZERO_PAGE
+                if host[page] == _WRITABLE:
+                    buffer[address : address + PAGE] = content
+                else:  # written by the host, or with derived code that is good
+                    os.pwrite(self._own_memory(), content, base + address)
+
+    def _forget_stores(self, contents: Contents, image: Image) -> None:
+        """The same by giving all written pages back to the system, of which the guest can see afterwards nothing at all, not
+        even from how long its stores take."""
+        first, last = contents.pages
+        try:
+            system.forget(self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT)
+        except OSError:  # locked memory cannot be forgotten
+            self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), image)
+
+    def _written(self) -> Iterator[tuple[int, bytes | memoryview]]:
+        """All mapped pages that may hold something but zeros."""
+        scan = Scan().own_pages(self.base, self.base + self.limit, len(self.permissions))
+        if scan is None:
+            yield from self._held()
+            return
+        marks = bytearray(len(self.permissions) if self._image is None else self._image.pages)
+        for low, high in scan:
+            first, last = (low - self.base) >> PAGE_SHIFT, (high - self.base) >> PAGE_SHIFT
+            marks[first:last] = b"\1" * (last - first)
+        for start, end, _ in self.regions():
+            for found in re.finditer(b"\1+", marks[start >> PAGE_SHIFT : end >> PAGE_SHIFT]):
+                here, length = start + (found.start() << PAGE_SHIFT), (found.end() - found.start()) << PAGE_SHIFT
+                if min(self._host[here >> PAGE_SHIFT : (here + length) >> PAGE_SHIFT]) >= _READABLE:
+                    yield here, self.buffer[here : here + length]
+                else:
+                    yield here, self._host_read(here, length)
+
+    def _leave(self) -> Rest | None:
+        """Make the memory for the next guest of the same program what it was when this one began, where that is little work."""
+        rest, self._rest = self._rest, None
+        contents, image = self._contents, self._image
+        if rest is None and contents is not None and image is self._first_image and self._program is not None:
+            assert image is not None
+            try:
+                self._undo_changes(contents, image)
+                while (page := self.permissions.find(_WATCHED_AND_WRITABLE)) >= 0:
+                    self._before_change(page, page + 1)
+                self._forget_stores(contents, image)
+            except (OutOfMemory, OSError):
+                pass
+            else:
+                self._count(-2 * len(image.runs))  # until the next guest begins
+                rest = Rest(self.placement, self._program, image, self._host, self._mappings)
+        if rest is None:
+            mappings.change(-self._mappings)
+        return rest
+
+    def _too_low(self, start: int) -> OutOfMemory:
+        return OutOfMemory(f"a guest at linear address zero cannot map pages below {self._lowest:#x}, here {start:#x}")

@@ -19,6 +19,7 @@ READ: Final = 1
 WRITE: Final = 2
 EXECUTE: Final = 4
 
+MAP_PRIVATE: Final = 0x02
 MAP_PRIVATE_ANONYMOUS: Final = 0x22
 MAP_FIXED: Final = 0x10
 MAP_NORESERVE: Final = 0x4000
@@ -57,6 +58,7 @@ _ADDRESS, _INT = ctypes.c_size_t, ctypes.c_int
 _mmap = _function("mmap", ctypes.c_ssize_t, _ADDRESS, ctypes.c_size_t, _INT, _INT, _INT, ctypes.c_long)
 _mprotect = _function("mprotect", _INT, _ADDRESS, ctypes.c_size_t, _INT)
 _madvise = _function("madvise", _INT, _ADDRESS, ctypes.c_size_t, _INT)
+_ioctl = _function("ioctl", _INT, _INT, ctypes.c_ulong, ctypes.c_void_p)
 _munmap = _function("munmap", _INT, _ADDRESS, ctypes.c_size_t)
 _syscall = _function("syscall", ctypes.c_long)
 _getauxval = _function("getauxval", ctypes.c_ulong, ctypes.c_ulong)
@@ -73,6 +75,20 @@ def mmap(address: int, size: int, protection: int, flags: int) -> int:
     if found == -1:
         raise _error(f"mmap of {size:#x} bytes at {address:#x}")
     return found
+
+
+def map_file(address: int, size: int, protection: int, file: int, offset: int) -> None:
+    """Replace what is mapped there by a private mapping of a file. Raises OSError."""
+    if _mmap(address, size, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, offset) == -1:
+        raise _error(f"mmap of {size:#x} bytes of a file at {address:#x}")
+
+
+def ioctl(file: int, request: int, argument: int) -> int:
+    """A request to a file's driver, with the address of its argument. Raises OSError."""
+    result = int(_ioctl(file, request, argument))
+    if result == -1:
+        raise _error(f"ioctl {request:#x}")
+    return result
 
 
 def mprotect(address: int, size: int, protection: int) -> None:

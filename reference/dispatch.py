@@ -114,6 +114,15 @@ class TranslatingEngine:
         self.stats.traps += 1
         return trap if trap is not None else Trap(Vector.SINGLE_STEP, self.cpu.eip)
 
+    @property
+    def held(self) -> Trap | None:
+        """See :class:`reference.engine.Engine`."""
+        return self._held
+
+    @held.setter
+    def held(self, trap: Trap | None) -> None:
+        self._held = trap
+
     def interrupt(self) -> None:
         """Make a running or the next :meth:`run` return an IRQ trap. From any thread or signal handler."""
         self._interrupted = True

@@ -37,6 +37,8 @@ class Engine(Protocol):
     space: AddressSpace
     policy: Policy
     stats: Stats
+    #: A trap that the next run() returns before anything else: it has come while that was not possible. None forgets it.
+    held: Trap | None
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap. Raises NotModelled where the engine lacks an instruction."""

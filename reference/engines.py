@@ -77,6 +77,7 @@ class ReferenceEngine:
         self.space = space
         self.policy = policy if policy is not None else Policy.default()
         self.stats = Stats()
+        self.held: Trap | None = None
         segments = GuestSegments(self.cpu, space.limit)
         self._interpreter = Interpreter(self.cpu, space, segments, self.policy, clock=clock)
 

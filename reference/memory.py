@@ -13,11 +13,13 @@ The native engine derives its own space from this one, with the same checks over
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from reference.contents import PIECE, Contents
 from reference.errors import MemoryFault, OutOfMemory
 from reference.traps import Access
 
@@ -32,13 +34,17 @@ USED: Final = 32
 
 #: The number itself: the arithmetic of enumerations is slow.
 _EXECUTE: Final = int(Access.EXECUTE)
+_WRITE: Final = int(Access.WRITE)
 #: The permission bytes of pages that are mapped, and of pages that are not watched: for bytes.translate, which deletes
 #: them from many pages' bytes at once.
 _MAPPED_STATES: Final = bytes(state for state in range(256) if state & MAPPED)
+_FREE_STATES: Final = bytes(state for state in range(256) if not state & MAPPED)
 _UNWATCHED_STATES: Final = bytes(state for state in range(256) if not state & WATCHED)
-#: What becomes of each when the page is unmapped, and when it is no longer watched.
+#: What becomes of each when the page is unmapped, when it is no longer watched, and in :class:`~reference.contents.Contents`.
 _UNMAPPED: Final = bytes(state & USED for state in range(256))
 _UNWATCHED: Final = bytes(state & ~WATCHED for state in range(256))
+HELD_STATES: Final = bytes(state & ~WATCHED if state & MAPPED else 0 for state in range(256))
+_ZEROS: Final = bytes(PIECE)
 
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
@@ -59,6 +65,34 @@ def _mapped_state(access: Access) -> int:
     """The permission byte of a mapped page. The processor has no pages that can be written but not read."""
     rights = int(access)
     return (rights | 1 if rights & 2 else rights) | MAPPED | USED
+
+
+def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> bytes:
+    """The permission bytes of a space of ``limit`` bytes with nothing but these (start, end, access), all of whole pages; of
+    two that overlap the later one counts."""
+    permissions = bytearray(limit >> PAGE_SHIFT)
+    for start, end, access in regions:
+        pages = (end - start) >> PAGE_SHIFT
+        permissions[start >> PAGE_SHIFT : end >> PAGE_SHIFT] = bytes([_mapped_state(access)]) * pages
+    return bytes(permissions)
+
+
+def runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
+    """Runs of equal bytes: (byte, how many)."""
+    number = int.from_bytes(states, "little")
+    changes = (number ^ number >> 8).to_bytes(len(states), "little")  # not zero where the next byte is another one
+    start = 0
+    for change in re.finditer(rb"[^\0]", changes):
+        yield states[start], change.end() - start
+        start = change.end()
+    if start < len(states):
+        yield states[start], len(states) - start
+
+
+def _differences(before: bytes | bytearray, after: bytes) -> Iterator[tuple[int, int]]:
+    """Where two equally long sequences differ: (start, end)."""
+    spots = (int.from_bytes(before, "little") ^ int.from_bytes(after, "little")).to_bytes(len(after), "little")
+    return (found.span() for found in re.finditer(rb"[^\0]+", spots))
 
 
 def _zeros(size: int) -> memoryview:
@@ -138,18 +172,77 @@ class AddressSpace:
         first, last = self._pages(page_floor(start), page_ceil(start + length) - page_floor(start))
         return not self.permissions[first:last].translate(None, _MAPPED_STATES)
 
+    def is_free(self, start: int, length: int) -> bool:
+        """Whether no byte of a range of whole pages is mapped."""
+        return not self.permissions[start >> PAGE_SHIFT : start + length >> PAGE_SHIFT].translate(None, _FREE_STATES)
+
     def regions(self) -> list[tuple[int, int, Access]]:
         """What is mapped, in order: (start, end, access) for each run of pages with equal permissions."""
-        found: list[tuple[int, int, Access]] = []
-        for page, state in enumerate(self.permissions):
-            if not state & MAPPED:
-                continue
-            start, access = page << PAGE_SHIFT, Access(state & 7)
-            if found and found[-1][1] == start and found[-1][2] == access:
-                found[-1] = (found[-1][0], start + PAGE, access)
-            else:
-                found.append((start, start + PAGE, access))
+        found, start = [], 0
+        for state, pages in runs(self.permissions.translate(HELD_STATES)):
+            end = start + (pages << PAGE_SHIFT)
+            if state:
+                found.append((start, end, Access(state & 7)))
+            start = end
         return found
+
+    # -- everything at once --------------------------------------------------------------------------------------
+
+    def capture(self, *, base: bool = False) -> Contents:
+        """What the space holds now. ``base`` says that :meth:`restore` will bring it back to this, perhaps often, which is
+        then to cost no more than what has changed by then."""
+        return Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, self._held())
+
+    def restore(self, contents: Contents) -> None:
+        """Make the space hold ``contents`` and nothing else. What was derived from code stays where that is the same, rights
+        included.
+
+        Raises ValueError for the contents of a space of another size, OutOfMemory when the budget is exceeded.
+        """
+        self._check_fits(contents)
+        wanted = contents.permissions
+        self.mapped = contents.mapped
+        same = bytearray(wanted)
+        for first, last in _differences(self.permissions.translate(_UNWATCHED), wanted):
+            self._before_change(first, last)
+            self._clear(first, last)
+            same[first:last] = bytes(last - first)
+            self.permissions[first:last] = wanted[first:last]
+            self._apply(first, last)
+        for start, data in contents.pieces:
+            self._replace(start, data)
+        for first, last in _differences(same, bytes(len(same))):
+            for start in range(first << PAGE_SHIFT, last << PAGE_SHIFT, PIECE):
+                length = min(PIECE, (last << PAGE_SHIFT) - start)
+                self._replace(start, contents.read(start, length))
+
+    def _check_fits(self, contents: Contents) -> None:
+        if len(contents.permissions) != len(self.permissions):
+            size = len(contents.permissions) << PAGE_SHIFT
+            raise ValueError(f"contents of {size:#x} bytes of addresses, not {self.limit:#x}")
+        if contents.mapped > self.budget:
+            raise OutOfMemory(f"{contents.mapped:#x} bytes exceed the guest's {self.budget:#x} bytes of memory")
+
+    def _held(self) -> Iterator[tuple[int, bytes]]:
+        """All mapped bytes in pieces, but for those that are zero."""
+        for start, end, _ in self.regions():
+            for here in range(start, end, PIECE):
+                piece = self.load(here, min(PIECE, end - here))
+                if piece != _ZEROS[: len(piece)]:
+                    yield here, piece
+
+    def _replace(self, address: int, data: bytes | memoryview) -> None:
+        """Store those pages of ``data`` that are not there already."""
+        data = bytes(data)
+        if self.load(address, len(data)) == data:
+            return
+        here, end = address, address + len(data)
+        while here < end:
+            stop = min((here & -PAGE) + PAGE, end)
+            piece = data[here - address : stop - address]
+            if self.load(here, stop - here) != piece:
+                self.store(here, piece)
+            here = stop
 
     # -- checked access ------------------------------------------------------------------------------------------
 
@@ -299,9 +392,10 @@ class AddressSpace:
         permissions = self.permissions
         changed = False
         for page in range(first_page, last_page):
-            if not permissions[page] & WATCHED:
-                permissions[page] |= WATCHED
-                changed = True
+            state = permissions[page]
+            if not state & WATCHED:
+                permissions[page] = state | WATCHED
+                changed = changed or state & _WRITE != 0
         if changed:
             self._apply(first_page, last_page)
 

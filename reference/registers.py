@@ -9,6 +9,7 @@ view over the control block that its machine code saves registers into, and nobo
 
 from __future__ import annotations
 
+import struct
 from enum import IntEnum
 from typing import Final
 
@@ -42,6 +43,14 @@ class Segment(IntEnum):
     DS = 3
     FS = 4
     GS = 5
+
+
+#: What a new guest finds: EFLAGS with the fixed bit 1, and IF, as user mode always sees them; in the image the two control
+#: words, and XSTATE_BV, which says that x87, SSE and AVX state are present.
+_INITIAL_WORDS: Final = memoryview(struct.pack("<10I", *bytes(EFLAGS), 0x202)).cast("I")
+_INITIAL_FP: Final = struct.pack(
+    f"<H22xI484xB{FP_IMAGE_BYTES - 513}x", INITIAL_X87_CONTROL, INITIAL_MXCSR, 0b111
+)  # fmt: skip
 
 
 class _Word:
@@ -98,13 +107,8 @@ class CPU:
 
     def reset(self) -> None:
         """Put every register into the state that a new guest finds: zero, with FP control at its power-up values."""
-        for i in range(REGISTER_WORDS):
-            self.words[i] = 0
-        self.words[EFLAGS] = 0x202  # the fixed bit 1, and IF: what user mode always sees
-        self.fp[:] = bytes(FP_IMAGE_BYTES)
-        self.fp[0:2] = INITIAL_X87_CONTROL.to_bytes(2, "little")
-        self.fp[24:28] = INITIAL_MXCSR.to_bytes(4, "little")
-        self.fp[512] = 0b111  # XSTATE_BV: x87, SSE and AVX state are present in the image
+        self.words[:] = _INITIAL_WORDS
+        self.fp[:] = _INITIAL_FP
         self.gs_base = None
         self.gs_selector = None
 

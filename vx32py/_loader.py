@@ -14,11 +14,15 @@ argv pointers, 0, the envp pointers, 0, the auxiliary vector, which VX programs 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, Literal
+from collections.abc import Callable
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+from reference.contents import Contents
 from reference.cpuid import cpuid
 from reference.errors import OutOfMemory
-from reference.memory import MAX_LIMIT, PAGE, AddressSpace, page_floor
+from reference.memory import MAX_LIMIT, PAGE, AddressSpace, page_floor, permissions_of
 from reference.policy import Policy
 from reference.records import dataclass
 from reference.traps import Access
@@ -39,10 +43,15 @@ VX_ROOM: Final = MIB
 #: The most bytes of arguments and environment (Linux: a quarter of the stack).
 ARGUMENTS_SHARE: Final = 4
 
+#: A module keeps so many layouts, and contents of memory.
+_MOST_KEPT: Final = 16
+
 #: The auxiliary vector (System V ABI i386, figure 3-32; Linux uapi/linux/auxvec.h).
 AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_FLAGS, AT_ENTRY = 3, 4, 5, 6, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
 AT_SECURE, AT_RANDOM, AT_EXECFN = 23, 25, 31
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,10 @@ def plan(module: Module, budget: int, *, limit: int | None = None) -> Layout:
     ``limit`` is a given size of the address space (a process that execs keeps its own); else it is as small as holds the
     image and the budget behind it, since a small space can be placed more freely on the host.
     """
+    return _kept(module, (budget, limit), lambda: _plan(module, budget, limit))
+
+
+def _plan(module: Module, budget: int, limit: int | None) -> Layout:
     image = sum(end - start for start, end, _ in module.pages())
     stack = max(STACK_LEAST, min(STACK_MOST, page_floor(budget // 4)))
     if image + stack > budget:
@@ -88,18 +101,30 @@ def plan(module: Module, budget: int, *, limit: int | None = None) -> Layout:
 
 
 def load(module: Module, space: AddressSpace, layout: Layout) -> None:
-    """Map and fill image and stack. Raises LimitExceeded."""
+    """Map and fill image and stack; whatever else is mapped goes. Raises LimitExceeded."""
+    contents = _kept(module, layout, lambda: _contents(module, layout))
     try:
-        for start, end, _ in module.pages():
-            space.map(start, end - start, Access.RW)
-        space.map(layout.stack_start, layout.stack_end - layout.stack_start, Access.RW)
+        space.restore(contents)
     except OutOfMemory as error:
         raise LimitExceeded("memory", str(error)) from error
-    for segment in module.segments:
-        space.store(segment.start, segment.data)
-    for start, end, access in module.pages():
-        if access != Access.RW:
-            space.protect(start, end - start, access)
+
+
+def _contents(module: Module, layout: Layout) -> Contents:
+    """What memory holds when a module has been loaded, its stack still empty."""
+    regions = [*module.pages(), (layout.stack_start, layout.stack_end, Access.RW)]
+    mapped = sum(end - start for start, end, _ in regions)
+    pieces = ((segment.start, segment.data) for segment in module.segments)
+    return Contents(permissions_of(layout.limit, regions), mapped, pieces)
+
+
+def _kept(module: Module, key: object, make: Callable[[], Kept]) -> Kept:
+    """What was made before for a module and a key, or else what is made now."""
+    kept: Kept | None = module.loaded.get(key)
+    if kept is None:
+        if len(module.loaded) >= _MOST_KEPT:
+            module.loaded.clear()
+        kept = module.loaded[key] = make()
+    return kept
 
 
 def build_stack(
@@ -115,54 +140,47 @@ def build_stack(
 
     ``random`` are the sixteen bytes behind AT_RANDOM. At the top: a zero word, argv[0] again as AT_EXECFN, the strings.
     """
-    blob = bytearray()
-    offsets = []
-    for text in (*arguments, *environment, b"i686"):
-        offsets.append(len(blob))
-        blob += text + b"\0"
-    while len(blob) % 16:
-        blob.append(0)
-    random_offset = len(blob)
-    blob += random + bytes(16)
+    texts = (*arguments, *environment, b"i686")
+    strings = b"\0".join(texts) + b"\0"
+    strings += bytes(-len(strings) % 16)
+    size = len(strings) + len(random) + 16
     words = 1 + len(arguments) + 1 + len(environment) + 1 + 2 * 19
-    if len(blob) + 4 * words > (layout.stack_end - layout.stack_start) // ARGUMENTS_SHARE:
-        raise LimitExceeded("arguments", f"{len(blob)} bytes of arguments and environment do not fit the guest's stack")
-    top = layout.stack_end - len(blob)
-    argument_addresses = [top + o for o in offsets[: len(arguments)]]
-    environment_addresses = [top + o for o in offsets[len(arguments) : -1]]
-    auxiliary = [
-        (AT_HWCAP, cpuid(policy, 1, 0)[3]),  # CPUID.1:EDX
-        (AT_PAGESZ, PAGE),
-        (AT_CLKTCK, 100),
-        *([(AT_PHDR, module.image.program_headers)] if module.image.program_headers else []),
-        (AT_PHENT, 32),
-        (AT_PHNUM, module.image.program_header_count),
-        (AT_FLAGS, 0),
-        (AT_ENTRY, module.entry),
-        (AT_UID, GUEST_ID),
-        (AT_EUID, GUEST_ID),
-        (AT_GID, GUEST_ID),
-        (AT_EGID, GUEST_ID),
-        (AT_SECURE, 0),
-        (AT_RANDOM, top + random_offset),
-        (AT_PLATFORM, top + offsets[-1]),
-        *([(AT_EXECFN, argument_addresses[0])] if arguments else []),
-        (0, 0),
-    ]
-    words_list = [len(arguments), *argument_addresses, 0, *environment_addresses, 0]
-    for key, value in auxiliary:
-        words_list += key, value
-    esp = (top - 4 * len(words_list)) & -16
-    space.store(esp, struct.pack(f"<{len(words_list)}I", *words_list))
-    space.store(top, blob)
+    if size + 4 * words > (layout.stack_end - layout.stack_start) // ARGUMENTS_SHARE:
+        raise LimitExceeded("arguments", f"{size} bytes of arguments and environment do not fit the guest's stack")
+    top = layout.stack_end - size
+    addresses = list(accumulate((len(text) + 1 for text in texts), initial=top))
+    count = len(arguments)
+    image = module.image
+    table = [
+        count, *addresses[:count], 0, *addresses[count : len(texts) - 1], 0,
+        AT_HWCAP, _hwcap(policy),
+        AT_PAGESZ, PAGE,
+        AT_CLKTCK, 100,
+        *((AT_PHDR, image.program_headers) if image.program_headers else ()),
+        AT_PHENT, 32,
+        AT_PHNUM, image.program_header_count,
+        AT_FLAGS, 0,
+        AT_ENTRY, module.entry,
+        AT_UID, GUEST_ID,
+        AT_EUID, GUEST_ID,
+        AT_GID, GUEST_ID,
+        AT_EGID, GUEST_ID,
+        AT_SECURE, 0,
+        AT_RANDOM, top + len(strings),
+        AT_PLATFORM, addresses[len(texts) - 1],
+        *((AT_EXECFN, addresses[0]) if arguments else ()),
+        0, 0,
+    ]  # fmt: skip
+    esp = (top - 4 * len(table)) & -16
+    gap = top - esp - 4 * len(table)
+    space.store(esp, struct.pack(f"<{len(table)}I{gap}x", *table) + strings + random + bytes(16))
     return esp
+
+
+@cache
+def _hwcap(policy: Policy) -> int:
+    return cpuid(policy, 1, 0)[3]  # CPUID.1:EDX
 
 
 def _ceil_mib(size: int) -> int:
     return (size + MIB - 1) & -MIB
-
-
-def clear(space: AddressSpace) -> None:
-    """Unmap everything, as exec does."""
-    for start, end, _ in space.regions():
-        space.unmap(start, end - start)

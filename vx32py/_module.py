@@ -10,7 +10,7 @@ import weakref
 from _blake2 import blake2b
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from reference.memory import PAGE
 from reference.records import dataclass
@@ -145,6 +145,11 @@ class Module:
     def identity(self) -> Identity:
         """What tells this module from every other, also to those who must not keep it alive."""
         return Identity(self)
+
+    @cached_property
+    def loaded(self) -> dict[object, Any]:
+        """What the loader keeps for all guests of this module."""
+        return {}
 
     @cached_property
     def symbols(self) -> dict[str, Symbol]:

@@ -12,8 +12,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from reference.errors import OutOfMemory
 from reference.traps import Trap
-from vx32py._snapshot import Snapshot, copy_memory, copy_registers, restore_memory
+from vx32py._errors import LimitExceeded
+from vx32py._snapshot import Snapshot, put_back, take
 from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._task import Task
 
@@ -83,37 +85,31 @@ class Process(Task):
             self.family.kill()
 
     def snapshot(self) -> Snapshot:
-        """The state of this process, to come back to with :meth:`restore`. Open files are not part of it."""
+        """The state of this process, to come back to with :meth:`restore`. Descriptors and files are not part of it.
+
+        It can be taken whenever the process does not run, also when a handler of a system call has raised: then the call is
+        made again after each :meth:`restore`, as it would be made again by :meth:`run`. Raises RuntimeError while the process
+        runs, thus from a handler itself, and ValueError when it has ended.
+        """
         self._require_alive()
-        space = self.engine.space
-        return Snapshot(
-            limit=space.limit,
-            regions=space.regions(),
-            pieces=copy_memory(space),
-            cpu=copy_registers(self.engine.cpu),
-            module=self.module,
-            layout=self.layout,
-            heap_end=self.heap_end,
-            states={kind: state.fork() for kind, state in self.states.items()},
-            pending=self._pending,
-        )
+        return take(self, self._pending, base=True)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make this process what it was when the snapshot was taken, also after it has exited or trapped.
 
-        An exit has closed its descriptors; :meth:`connect` gives a restored process new standard streams.
-        Raises ValueError for a snapshot of an address space of another size.
+        An exit has closed its descriptors; :meth:`connect` gives a restored process new standard streams. Views of its memory
+        show what is there now. On the jit engine, to go back to the snapshot that was taken or restored last costs what has
+        changed since; to go to another one costs mapping all of its memory.
+
+        Raises ValueError for a snapshot of an address space of another size, and while the process runs or when it is closed;
+        LimitExceeded("memory") where there is not that much for it.
         """
         if self._closed or self.family.current is not None:
             raise ValueError("a process can be restored when it is neither closed nor running")
-        space, cpu = self.engine.space, self.engine.cpu
-        if snapshot.limit != space.limit:
-            raise ValueError(f"a snapshot of {snapshot.limit:#x} bytes of addresses, not {space.limit:#x}")
-        restore_memory(space, snapshot.regions, snapshot.pieces)
-        self.engine.set_thread_pointer(snapshot.cpu.gs_selector, snapshot.cpu.gs_base)
-        cpu.copy_from(snapshot.cpu)
-        self.module, self.layout, self.heap_end = snapshot.module, snapshot.layout, snapshot.heap_end
-        self.states = {kind: state.fork() for kind, state in snapshot.states.items()}
+        try:
+            put_back(self, snapshot)
+        except OutOfMemory as error:
+            raise LimitExceeded("memory", str(error)) from error
         self._pending, self._waited_until, self._yielded = snapshot.pending, None, False
         self.exit_code = self.signal = self.trap = None
         self.family.killed = self.family.interrupted = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from reference.memory import page_ceil
@@ -19,6 +19,7 @@ from vx32py._files import Files, Granted
 from vx32py._module import Module
 from vx32py._process import Process
 from vx32py._result import Result
+from vx32py._snapshot import Snapshot
 from vx32py._streams import Input, Output
 
 if TYPE_CHECKING:
@@ -130,26 +131,44 @@ class Sandbox:
         """
         module = load_program(program)
         layout = _loader.plan(module, self.memory)
-        policy = self.policy
-        if module.abi == "linux" and LINUX_TRAP in self.tables:
-            policy = replace(policy, thread_pointer=True)  # its C library keeps errno behind GS
-        descriptors = Descriptors(self.open_files)
-        clock = HostClock() if Group.TIME in policy.groups else VirtualClock()
-        family = Family(clock, timeout=self.timeout, fuel=self.fuel, most=self.processes)
         arguments = [os.fsencode(name if name is not None else module.name), *(os.fsencode(a) for a in args)]
         environment = [os.fsencode(f"{k}={v}") for k, v in (self.env if env is None else env).items()]
         for text in (*arguments, *environment):
             if 0 in text:
                 raise ValueError(f"{text!r} contains a NUL, which ends a C string")
+        return self._make(
+            module, layout, stdin, stdout, stderr, lambda process: process.start(arguments, environment)
+        )  # fmt: skip
+
+    def spawn_from(
+        self, snapshot: Snapshot, *, stdin: Input = None, stdout: Output = None, stderr: Output = None
+    ) -> Process:
+        """A process of its own that is what another one was when ``snapshot`` was taken of it; it goes on from there.
+
+        Descriptors are the three standard streams, as for :meth:`spawn`, which says what this raises.
+        """
+        return self._make(
+            snapshot.module, snapshot.layout, stdin, stdout, stderr, lambda process: process.restore(snapshot)
+        )  # fmt: skip
+
+    def _make(
+        self, module: Module, layout: _loader.Layout, stdin: Input, stdout: Output, stderr: Output,
+        begin: Callable[[Process], None],
+    ) -> Process:  # fmt: skip
+        policy = self.policy
+        if module.abi == "linux" and LINUX_TRAP in self.tables:
+            policy = replace(policy, thread_pointer=True)  # its C library keeps errno behind GS
+        clock = HostClock() if Group.TIME in policy.groups else VirtualClock()
+        family = Family(clock, timeout=self.timeout, fuel=self.fuel, most=self.processes)
         engine = _engines.create(
             self.engine, limit=layout.limit, budget=self.memory, policy=policy, program=module.identity
         )
         try:
             process = Process(
-                self, module, engine, family, descriptors, self.files.clone(), self.tables, layout
+                self, module, engine, family, Descriptors(self.open_files), self.files.clone(), self.tables, layout
             )  # fmt: skip
             process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
-            process.start(arguments, environment)
+            begin(process)
         except BaseException:
             engine.close()
             raise

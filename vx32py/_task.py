@@ -22,7 +22,7 @@ from vx32py._family import Family
 from vx32py._files import Files
 from vx32py._memory import GuestMemory
 from vx32py._result import RunStats, signal_of
-from vx32py._snapshot import copy_memory
+from vx32py._snapshot import put_back, take
 from vx32py._wait import WouldBlock
 
 if TYPE_CHECKING:
@@ -99,7 +99,6 @@ class Task:
         self._yielded = False
         self._gave_up = False
         self._closed = False
-        self._stats: RunStats | None = None
         self.family = family
         self.pid = family.add(self)
 
@@ -121,8 +120,6 @@ class Task:
     @property
     def stats(self) -> RunStats:
         """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
-        if self._stats is not None:
-            return self._stats
         return RunStats(
             self.engine.name,
             self.engine.stats,
@@ -142,7 +139,6 @@ class Task:
                     process.close()
         if self.family.current is self:
             self.family.set_current(None)
-        self._stats = self.stats
         self._closed = True
         self.descriptors.close_all()
         self.engine.close()
@@ -251,20 +247,15 @@ class Task:
             )
         except UnsupportedHost as error:  # no room for another guest of this size
             raise CallError(errno.EAGAIN) from error
-        for start, end, access in space.regions():
-            engine.space.map(start, end - start, access)
-        for here, piece in copy_memory(space).items():
-            engine.space.store(here, piece)
-        engine.cpu.copy_from(self.engine.cpu)
-        if self.engine.cpu.gs_selector is not None:
-            engine.set_thread_pointer(self.engine.cpu.gs_selector, self.engine.cpu.gs_base)
         child = type(self)(
             self.sandbox, self.module, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables,
             self.layout, self,
         )  # fmt: skip
-        child.heap_end = self.heap_end
-        child.arguments, child.environment = self.arguments, self.environment
-        child.states = {kind: state.fork() for kind, state in self.states.items()}
+        try:
+            put_back(child, take(self))
+        except BaseException:
+            child.reap()
+            raise
         child.engine.cpu.words[EAX] = 0
         return child
 
@@ -272,7 +263,6 @@ class Task:
         """Replace the program. Raises LimitExceeded and BadImage while the old one is still whole."""
         space = self.engine.space
         layout = _loader.plan(module, space.budget, limit=space.limit)
-        _loader.clear(space)
         self.descriptors.close_for_exec()
         self.module, self.layout, self.heap_end = module, layout, layout.heap
         self.states = {}

@@ -29,6 +29,8 @@ from vx32py import _compile, guest
 HERE: Final = Path(__file__).resolve().parent
 _PAGE: Final = 4096
 _FETCH: Final = 4096
+#: Pages that are written between a snapshot and the return to it.
+_DIRTY: Final = 10
 #: The text that a translator's speed is measured on.
 _LARGE: Final = next(each for each in programs.PROGRAMS if each.upstream == "sqlite")
 
@@ -116,6 +118,47 @@ def _creation(quick: bool) -> float:
     for _ in range(count):
         box.spawn(module, ["spin", "0"]).close()
     return 1e6 * (time.perf_counter() - start) / count
+
+
+def _whole(quick: bool) -> float:
+    count = 20 if quick else 200
+    module, box = _hostside(), _sandbox()
+    start = time.perf_counter()
+    for _ in range(count):
+        box.run(module, ["spin", "0"])
+    return 1e6 * (time.perf_counter() - start) / count
+
+
+def _snapshot(quick: bool) -> float:
+    """Of a guest that has just been created, and has written to some pages."""
+    count = 20 if quick else 100
+    module, box, seconds = _hostside(), _sandbox(), 0.0
+    for _ in range(count):
+        with box.spawn(module, ["spin", "0"]) as process:
+            _write_pages(process)
+            start = time.perf_counter()
+            process.snapshot()
+            seconds += time.perf_counter() - start
+    return 1e6 * seconds / count
+
+
+def _restore(quick: bool) -> float:
+    count, seconds = 100 if quick else 1000, 0.0
+    with _sandbox().spawn(_hostside(), ["spin", "0"]) as process:
+        snapshot = process.snapshot()
+        for _ in range(count):
+            _write_pages(process)
+            start = time.perf_counter()
+            process.restore(snapshot)
+            seconds += time.perf_counter() - start
+    return 1e6 * seconds / count
+
+
+def _write_pages(process: vx32py.Process) -> None:
+    """Write to ten pages of the stack."""
+    end = process.layout.stack_end
+    for page in range(1, _DIRTY + 1):
+        process.memory.write_u32(end - page * _PAGE, page)
 
 
 def _threads(quick: bool) -> float:
@@ -215,6 +258,9 @@ MEASUREMENTS: Final = (
     Measurement("system call into Python and back", "µs", _call),
     Measurement("page fault handled in Python", "µs", _fault, "trap, map a page, go on"),
     Measurement("guest created and closed", "µs", _creation),
+    Measurement("a tiny guest, whole run", "µs", _whole, "created, run to its exit, closed"),
+    Measurement("snapshot taken", "µs", _snapshot, "of a small guest"),
+    Measurement("snapshot restored, ten dirty pages", "µs", _restore),
     Measurement("two guests in two threads over one", "x", _threads, "work in the same time"),
     Measurement("vx32py run hello / python -c pass", "x", _over_python(_hello), "wall time of processes"),
     Measurement("vx32py run busybox true / python -c pass", "x", _over_python(lambda: str(busybox.fetch()), "true")),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import random
 import weakref
+from typing import Any
 
 import pytest
-from bare import DATA, LIMIT, Bare
+from bare import DATA, LIMIT, STACK, Bare
 from child import in_child
 
-from jit import lowmem
+from jit import lowmem, mappings, resting, system
 from jit.space import HostSpace
+from reference.contents import Contents
 from reference.errors import MemoryFault, OutOfMemory
-from reference.memory import PAGE, PAGE_SHIFT, AddressSpace
+from reference.memory import MAPPED, PAGE, PAGE_SHIFT, WATCHED, AddressSpace, permissions_of
 from reference.traps import Access
 
 _SMALL = 64 * PAGE
@@ -32,21 +35,24 @@ def _host_permissions(space: HostSpace) -> dict[int, str]:
     return found
 
 
-@pytest.mark.parametrize("zero", [True, False])
-@in_child
-def test_random_operations_do_what_the_specification_does(zero: bool) -> None:
-    rng = random.Random(7)
-    placement = lowmem.place(_SMALL, prefer_zero=zero)
-    host, model = HostSpace(placement, budget=40 * PAGE), AddressSpace(_SMALL, budget=40 * PAGE)
-    touched: tuple[list[tuple[int, int]], ...] = ([], [])
-    spaces: tuple[AddressSpace, ...] = (host, model)
-    host.add_watcher(lambda first, last: touched[0].append((first, last)))
-    model.add_watcher(lambda first, last: touched[1].append((first, last)))
-    low = placement.lowest >> PAGE_SHIFT
+class _Pair:
+    """A space on the host and the specification's, which are asked the same and must answer the same."""
 
-    def both(name: str, *arguments: object) -> None:
+    def __init__(self, zero: bool, seed: int) -> None:
+        self.rng = random.Random(seed)
+        placement = lowmem.place(_SMALL, prefer_zero=zero)
+        self.host, self.model = HostSpace(placement, budget=40 * PAGE), AddressSpace(_SMALL, budget=40 * PAGE)
+        self.spaces: tuple[AddressSpace, AddressSpace] = (self.host, self.model)
+        self.touched: tuple[list[tuple[int, int]], ...] = ([], [])
+        self.host.add_watcher(lambda first, last: self.touched[0].append((first, last)))
+        self.model.add_watcher(lambda first, last: self.touched[1].append((first, last)))
+        self.low = placement.lowest >> PAGE_SHIFT
+        #: Contents of both, and what they are by a full copy.
+        self.captured: list[tuple[tuple[Contents, Contents], bytes, dict[int, bytes]]] = []
+
+    def both(self, name: str, *arguments: object) -> None:
         outcome = []
-        for space in spaces:
+        for space in self.spaces:
             try:
                 result = getattr(space, name)(*arguments)
                 outcome.append(bytes(result) if isinstance(result, memoryview) else result)
@@ -54,45 +60,235 @@ def test_random_operations_do_what_the_specification_does(zero: bool) -> None:
                 outcome.append((type(error), getattr(error, "address", None)))
         assert outcome[0] == outcome[1], (name, arguments)
 
-    for _ in range(3000):
-        page = rng.randrange(low, 62)
+    def operate(self) -> None:
+        """Something at random."""
+        rng = self.rng
+        page = rng.randrange(self.low, 62)
         count = rng.randrange(1, 64 - page)
         address = page * PAGE + rng.choice([0, 1, 4093, rng.randrange(PAGE)])
         data = rng.randbytes(rng.choice([1, 4, 100, PAGE, 9000]))
         access = rng.choice([Access.RW, Access.RW, Access.READ, Access.RX, Access.EXECUTE, Access.RWX, Access.NONE])
-        match rng.randrange(12):
+        match rng.randrange(13):
             case 0 | 1:
-                both("map", page * PAGE, min(count, 8) * PAGE, access)
+                self.both("map", page * PAGE, min(count, 8) * PAGE, access)
             case 2:
-                both("unmap", page * PAGE, min(count, 3) * PAGE)
+                self.both("unmap", page * PAGE, min(count, 3) * PAGE)
             case 3:
-                both("protect", page * PAGE, min(count, 3) * PAGE, access)
+                self.both("protect", page * PAGE, min(count, 3) * PAGE, access)
             case 4 | 5:
-                both("write", address, data)
+                self.both("write", address, data)
             case 6:
-                both("read", address, len(data))
+                self.both("read", address, len(data))
             case 7:
-                both("load", address, len(data))
+                self.both("load", address, len(data))
             case 8:
-                both("store", address, data)
+                self.both("store", address, data)
             case 9:
-                both("fetch", address, 64)
+                self.both("fetch", address, 64)
             case 10:
-                both("view", address, len(data))
+                self.both("view", address, len(data))
             case 11:
-                if host.is_mapped(page * PAGE, PAGE):
-                    both("watch", page, page + 1)
-        both("regions")
-        assert host.permissions == model.permissions
-        assert host.mapped == model.mapped
-    assert touched[0] == touched[1]
-    rights = _host_permissions(host)
+                if self.host.is_mapped(page * PAGE, PAGE):
+                    self.both("watch", page, page + 1)
+            case 12:  # as a guest stores: nobody is told
+                for space in self.spaces:
+                    if space.permissions[page] & (Access.WRITE | WATCHED) == Access.WRITE:
+                        space.buffer[address : (page + 1) * PAGE] = bytes([count]) * ((page + 1) * PAGE - address)
+        self.compare()
+
+    def compare(self) -> None:
+        self.both("regions")
+        assert _held(self.host) == _held(self.model)
+        assert self.host.mapped == self.model.mapped
+
+    def capture(self) -> None:
+        base = self.rng.random() < 0.7
+        contents = self.host.capture(base=base), self.model.capture(base=base)
+        self.captured.append((contents, bytes(_held(self.host).translate(_FORGET_WATCHED)), _copy(self.host)))
+        assert _copy(self.host) == _copy(self.model)
+
+    def restore(self) -> None:
+        contents, states, copy = self.rng.choice(self.captured[-3:])
+        for space, mine in zip(self.spaces, contents, strict=True):
+            before, old = bytes(space.permissions), _copy(space)
+            space.restore(mine)
+            assert _held(space).translate(_FORGET_WATCHED) == states
+            assert _copy(space) == copy
+            for page, state in enumerate(space.permissions):
+                if state & WATCHED:
+                    assert state == before[page], "rights of code have changed"
+                    assert copy.get(page) == old.get(page), "code has changed"
+        self.both("touch", 0, 64)  # how much is still watched may differ
+        for heard in self.touched:
+            heard.clear()
+        self.compare()
+
+
+_FORGET_WATCHED = bytes(state & ~WATCHED for state in range(256))
+_MAPPED_ONLY = bytes(state if state & MAPPED else 0 for state in range(256))
+
+
+def _held(space: AddressSpace) -> bytes:
+    """The states of pages; whether one that is not mapped ever was does not matter."""
+    return bytes(space.permissions).translate(_MAPPED_ONLY)
+
+
+def _copy(space: AddressSpace) -> dict[int, bytes]:
+    """Every mapped page, one by one."""
+    return {
+        page: space.load(page << PAGE_SHIFT, PAGE) for page, state in enumerate(space.permissions) if state & MAPPED
+    }
+
+
+def _check_host(space: HostSpace, low: int) -> None:
+    """What the processor sees is what the permissions say."""
+    rights = _host_permissions(space)
     for page in range(low, 64):
-        state = host.permissions[page]
+        state = space.permissions[page]
         writable = state & 2 and not state & 8 and state & 16
         readable = state & 3 and state & 16
         assert rights.get(page) == ("rw-" if writable else "r--" if readable else "---"), (page, state)
-    host.close()
+
+
+@pytest.mark.parametrize("zero", [True, False])
+@in_child
+def test_random_operations_do_what_the_specification_does(zero: bool) -> None:
+    pair = _Pair(zero, 7)
+    for _ in range(3000):
+        pair.operate()
+    assert pair.touched[0] == pair.touched[1]
+    _check_host(pair.host, pair.low)
+    pair.host.close()
+
+
+@pytest.mark.parametrize("help_of_kernel", ["all", "no list of written pages", "no files in memory", "locked memory"])
+@pytest.mark.parametrize("zero", [True, False])
+@in_child
+def test_contents_come_back_whatever_has_happened(zero: bool, help_of_kernel: str) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EINVAL, "refused")
+
+    refuse: Any = refused
+    if help_of_kernel == "no list of written pages":
+        system.ioctl = refuse
+    elif help_of_kernel == "no files in memory":
+        os.memfd_create = refuse
+    elif help_of_kernel == "locked memory":
+        system.forget = refuse
+    pair = _Pair(zero, 11)
+    for _ in range(60):
+        pair.operate()
+    pair.capture()
+    for turn in range(150):
+        for _ in range(pair.rng.choice([1, 3, 20])):
+            pair.operate()
+        pair.restore()
+        if turn % 10 == 0:
+            pair.capture()
+        if turn % 50 == 0:
+            _check_host(pair.host, pair.low)
+    pair.host.close()
+
+
+@in_child
+def test_many_written_pages_come_back_too() -> None:
+    bare = Bare()
+    bare.space.map(0x40_0000, 400 * PAGE, Access.RW)
+    for page in range(0, 400, 7):
+        bare.space.write(0x40_0000 + page * PAGE, bytes([page & 0xFF]) * PAGE)
+    contents = bare.space.capture(base=True)
+    copy = bare.space.load(0x40_0000, 400 * PAGE)
+    for count in (400, 10, 33, 1):
+        for page in range(count):
+            bare.space.write_u32(0x40_0000 + page * PAGE + 8, 0xFFFF_FFFF)
+        bare.space.restore(contents)
+        assert bare.space.load(0x40_0000, 400 * PAGE) == copy
+    bare.close()
+
+
+@in_child
+def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
+    """The next guest of the same program finds what its program brings, and zeros."""
+    program, rng = object(), random.Random(3)
+    permissions = permissions_of(LIMIT, [(DATA, DATA + 8 * PAGE, Access.RW), (STACK, STACK + 4 * PAGE, Access.RWX)])
+    contents = Contents(permissions, 12 * PAGE, [(DATA + 5, b"loaded"), (DATA + 3 * PAGE, b"more")])
+    for zero in (True, False):
+        places, counts = set(), []
+        for _ in range(40):
+            placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
+            places.add((placement.base, rest is not None))
+            space = HostSpace(placement, program=program, rest=rest)
+            assert not space.regions()
+            space.restore(contents)
+            assert space.load(DATA, 8 * PAGE) == contents.read(DATA, 8 * PAGE)
+            assert space.load(STACK, 4 * PAGE) == bytes(4 * PAGE)
+            for start, end, _ in space.regions():
+                space.write(rng.randrange(start, end - 4), b"left")
+            match rng.randrange(5):
+                case 0:
+                    space.map(0x60_0000, PAGE, Access.RW)
+                    space.write(0x60_0000, b"left")
+                case 1:
+                    space.protect(DATA, 2 * PAGE, Access.READ)
+                    space.store(DATA, b"left behind")
+                case 2:
+                    space.unmap(DATA + PAGE, PAGE)
+                case 3:
+                    space.watch(STACK >> PAGE_SHIFT, (STACK >> PAGE_SHIFT) + 2)
+                case 4:
+                    space.restore(space.capture(base=True))
+            assert not any(state & WATCHED for state in space.permissions[: STACK >> PAGE_SHIFT])
+            space.close()
+            counts.append(mappings.count())
+        assert max(counts[20:]) <= max(counts[:20]), "what is counted is given back"
+        assert {base for base, _ in places} == {0} or not zero
+        assert {rested for _, rested in places} == {True, False}
+    other, rest = resting.place(LIMIT, object())
+    space = HostSpace(other, program=object(), rest=rest)
+    space.map(DATA, 8 * PAGE, Access.RW)
+    assert space.load(DATA, 8 * PAGE) == bytes(8 * PAGE), "another program's guest finds zeros"
+
+
+@in_child
+def test_memory_with_views_does_not_rest() -> None:
+    """What is written through a view, later, is not found by the next guest."""
+    program = object()
+    contents = Contents(permissions_of(LIMIT, [(DATA, DATA + PAGE, Access.RW)]), PAGE, [(DATA, b"loaded")])
+    for zero in (True, False):
+        placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
+        space = HostSpace(placement, program=program, rest=rest)
+        space.restore(contents)
+        view = space.view(DATA, 16, Access.WRITE)
+        space.close()
+        assert bytes(view) == bytes(16)
+        view[:] = b"x" * 16
+        other, rest = resting.place(LIMIT, program, prefer_zero=zero)
+        assert rest is None
+        assert other.base != placement.base
+        resting.give_back(other, None)
+        del view
+        again, rest = resting.place(LIMIT, program, prefer_zero=zero)
+        space = HostSpace(again, program=program, rest=rest)
+        space.restore(contents)
+        assert space.load(DATA, PAGE) == contents.read(DATA, PAGE)
+        space.close()
+
+
+@in_child
+def test_memory_that_rests_and_is_not_wanted_is_as_new() -> None:
+    program = object()
+    contents = Contents(permissions_of(LIMIT, [(DATA, DATA + PAGE, Access.RW)]), PAGE, [(DATA, b"loaded")])
+    for use in range(3):
+        placement, rest = resting.place(LIMIT, program)
+        space = HostSpace(placement, program=program, rest=rest)
+        if use < 2:
+            space.restore(contents)
+        else:
+            assert rest is not None
+            space.map(DATA, PAGE, Access.RW)
+            assert space.load(DATA, PAGE) == bytes(PAGE)
+            assert _host_permissions(space)[(DATA >> PAGE_SHIFT) + 1] == "---"
+        space.close()
 
 
 @in_child

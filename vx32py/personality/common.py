@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from reference.memory import MAPPED, PAGE_SHIFT, page_ceil
+from reference.memory import page_ceil
 from reference.traps import Access
 from vx32py._clock import VirtualClock
 from vx32py._descriptors import OpenFile, Pipe, PipeReader, PipeWriter
@@ -114,7 +114,7 @@ def set_heap_end(process: Process, wanted: int) -> None:
     if new > layout.heap_limit:
         raise CallError(errno.ENOMEM)
     if new > old:
-        if any(state & MAPPED for state in space.permissions[old >> PAGE_SHIFT : new >> PAGE_SHIFT]):
+        if not space.is_free(old, new - old):
             raise CallError(errno.ENOMEM)
         space.map(old, new - old, Access.RW)
     elif new < old:

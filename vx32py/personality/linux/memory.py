@@ -87,11 +87,11 @@ def _place(process: Process, address: int, size: int, flags: int) -> int:
             raise CallError(errno.EPERM)
         if address + size > space.limit:
             raise CallError(errno.ENOMEM)
-        if flags & MAP_FIXED_NOREPLACE and _any_mapped(space, address, size):
+        if flags & MAP_FIXED_NOREPLACE and not space.is_free(address, size):
             raise CallError(errno.EEXIST)
         return address
     hint = page_ceil(address)
-    if hint >= LOWEST and hint + size <= layout.map_end and not _any_mapped(space, hint, size):
+    if hint >= LOWEST and hint + size <= layout.map_end and space.is_free(hint, size):
         return hint
     found = find_free(space, size, low=LOWEST, high=layout.map_end)
     if found is None:
@@ -139,7 +139,7 @@ def mremap(process: Process, address: int, old_length: int, length: int, flags: 
             space.unmap(address + size, old_size - size)
             return address
         grown = size - old_size
-        if address + size <= process.layout.map_end and not _any_mapped(space, address + old_size, grown):
+        if address + size <= process.layout.map_end and space.is_free(address + old_size, grown):
             space.map(address + old_size, grown, access)
             return address
         if not flags & MREMAP_MAYMOVE:
@@ -202,10 +202,6 @@ def find_free(space: AddressSpace, size: int, *, low: int, high: int) -> int | N
     free = bytes(space.permissions[low >> PAGE_SHIFT : high >> PAGE_SHIFT]).translate(_FREE)
     found = free.rfind(b"\1" * (size >> PAGE_SHIFT))
     return None if found < 0 else low + (found << PAGE_SHIFT)
-
-
-def _any_mapped(space: AddressSpace, start: int, size: int) -> bool:
-    return any(state & MAPPED for state in space.permissions[start >> PAGE_SHIFT : start + size >> PAGE_SHIFT])
 
 
 def _runs(space: AddressSpace, start: int, end: int) -> list[tuple[int, int, Access]]:
