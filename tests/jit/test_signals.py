@@ -280,7 +280,8 @@ def test_a_handler_finds_alignment_checks_off() -> None:
 @in_child
 def test_a_native_handler_that_we_have_not_seen_yet_may_access_unaligned_memory() -> None:
     bare = Bare()
-    bare.load("pushfd; or dword ptr [esp], 0x40000; popfd; again: jmp again")
+    bare.load("again: jmp again")
+    bare.cpu.eflags |= 0x40000
     restorer = gateway.load().address_of("restorer")
     handler = Routine("add qword ptr [rip + counter], 1\n ret\n .p2align 6\n .byte 0\n counter: .quad 0")
     counter = ctypes.c_uint64.from_address(handler.address + handler.symbols["counter"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bare import CODE, DATA, STACK, Bare
 from child import in_child
 
-from reference import runtime
+from reference import layout, runtime
 from reference.stop import StopKind
 
 #: One instruction each, and how far EIP is behind it (None: its length).
@@ -55,7 +55,8 @@ def test_each_kind_of_instruction_is_executed_once() -> None:
         bare.cpu.eflags = 0x246
         bare.cpu.esp = STACK - 128
         bare.space.write_u32(STACK - 128, bare.processor.origin + CODE + 0x200)
-        bare.processor.control[0x3000:0x3004] = (bare.processor.origin + CODE + 0x100).to_bytes(4, "little")
+        word = layout.CONTROL_BLOCK + 0x3000
+        bare.processor.control[word : word + 4] = (bare.processor.origin + CODE + 0x100).to_bytes(4, "little")
         length = bare.load(text) - CODE
         stop = bare.processor.enter(CODE, True)
         expected = CODE + (length if distance is None else distance)
