@@ -43,9 +43,9 @@ def available() -> str | None:
 
 
 @functools.cache
-def _lacking(groups: frozenset[Group]) -> frozenset[Group]:
-    """Those of the groups that this host's processor does not have, as far as anybody knows."""
-    return groups - (host_groups() or groups)
+def _lacking(groups: frozenset[Group], present: frozenset[Group] | None) -> frozenset[Group]:
+    """Those of the groups that a processor does not have, as far as anybody knows."""
+    return groups - (present or groups)
 
 
 def facts() -> dict[str, Any]:
@@ -84,7 +84,7 @@ class JitEngine(TranslatingEngine):
         program: object = None,
     ) -> None:
         policy = policy or Policy.default()
-        self._lacking = _lacking(policy.groups)
+        self._lacking = _lacking(policy.groups, host_groups())
         if self._lacking and (mistaken := sorted(group.value for group in self._lacking & _MISTAKEN)):
             raise EngineUnavailable(
                 f"this host's processor has no {' and no '.join(mistaken)}, which the policy admits, and takes the"
