@@ -195,7 +195,7 @@ def _gcc() -> _Compiler | None:
         ),  # or memset would be a loop that calls memset
         native=common,
         link_guest=(*_GUEST_LINK, "-no-pie", f"-Wl,-T,{guest.LINKER_SCRIPT}"),
-        link_native=("-static", "-no-pie", "-Wl,--build-id=none"),
+        link_native=("-static", "-no-pie", "-Wl,--build-id=none", "-lm"),
     )
 
 
