@@ -32,6 +32,7 @@ _CALLS: Final = (HERE / "calls.S", HERE / "calls.h")
 
 _COMMON: Final = (
     "-std=gnu11", "-g0", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
+    "-fomit-frame-pointer",
 )  # fmt: skip
 #: Zig instruments C for undefined behaviour unless told not to, and refuses __DATE__.
 _ZIG: Final = ("-fno-sanitize=undefined", "-Wno-date-time", "-Wno-deprecated-pragma")
