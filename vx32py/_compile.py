@@ -27,10 +27,11 @@ Libc: TypeAlias = Literal["vx", "musl"]
 Progress: TypeAlias = Callable[[str], None]
 StrPath: TypeAlias = str | os.PathLike[str]
 
-#: Code for a processor with SSE2 and nothing newer; no stack protector, no CET, no unwind tables, no debug sections.
+#: Code for a processor with SSE2 and nothing newer; no stack protector, no CET, no unwind tables, no debug sections. Zig
+#: keeps frame pointers unless told not to, and there are few registers.
 _COMMON: Final = (
     "-std=gnu11", "-march=pentium4", "-g0", "-fno-stack-protector", "-fcf-protection=none",
-    "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-pic",
+    "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-pic", "-fomit-frame-pointer",
 )  # fmt: skip
 #: The library defines what these options would have the compiler call, and only its used functions are linked.
 _LIBRARY: Final = ("-fno-builtin", "-ffunction-sections", "-fdata-sections")
@@ -195,7 +196,7 @@ def _gcc() -> _Compiler | None:
         ),  # or memset would be a loop that calls memset
         native=common,
         link_guest=(*_GUEST_LINK, "-no-pie", f"-Wl,-T,{guest.LINKER_SCRIPT}"),
-        link_native=("-static", "-no-pie", "-Wl,--build-id=none"),
+        link_native=("-static", "-no-pie", "-Wl,--build-id=none", "-lm"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Measuring: the ways to run a program take turns, A B C A B C, and what counts are the ratios of neighbours.
+"""Measuring: what is chosen, in what order, with what result, and the command line.
 
 Times are processor time, user and system, of the whole process for a native program and of this process while it runs a
 guest or WebAssembly: on a machine with other things to do, wall time says more about them. The ratio of wall times stands
@@ -8,33 +8,31 @@ beside it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
-import platform
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Sequence
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import vx32py
-from conformance import busybox, guests
-from conformance.paper import columns, host, plot, report, sources, targets
-from conformance.paper.columns import COLUMNS, Column, Runner, Sample
+from conformance import busybox
+from conformance.paper import columns, host, machine, plot, report, sources, targets, turns
+from conformance.paper.columns import COLUMNS, Column, Runner
 from conformance.paper.programs import KINDS, PROGRAMS, Program
-from conformance.paper.results import Results, Row, as_json
+from conformance.paper.results import Results, Row, as_json, from_json
 from vx32py import _compile, _engines
 
 ROUNDS: Final = 7
-QUICK_ROUNDS: Final = 3
-#: What a ratio needs: a row without them is empty, one without another column is not.
-_NEEDED: Final = frozenset({"native", "guest"})
+QUICK_ROUNDS: Final = 2
+#: About how long one run of a program takes, in seconds, with starting and a run that has nothing to do.
+_SECONDS: Final[dict[Column, float]] = {"native": 1.0, "native64": 0.9, "guest": 1.2, "qemu": 5.0, "wasm": 1.2}
+#: How much of that a quick look takes, and how many rounds most rows have of so many.
+_QUICK_SHARE: Final = 0.1
+_ROUNDS_SHARE: Final = 0.9
+_FIGURE_SECONDS: Final = 1.5
 
 _HELP: Final = """\
 The paper's evaluation: programs as guests of vx32py beside the same programs run natively, under qemu-i386 and as
@@ -42,15 +40,25 @@ WebAssembly under wasmtime, where these are installed. They take turns, so that 
 """
 _EPILOG: Final = """\
 examples:
-  vx32py bench --quick                    everything in a minute or two, once all is compiled; rough figures
+  vx32py bench --quick                    everything in a minute or so, once all is compiled; rough figures
   vx32py bench fibonacci call             what has one of these words in its name
   vx32py bench --kind compute --columns native,guest
-  vx32py bench --rounds 11 --write results.md --json results.json --plot results.svg
+  vx32py bench --json r.json --write r.md --plot r.svg --plot r.png
+  vx32py bench --json r.json --resume     go on where that was interrupted, or add to it
+  vx32py bench --from r.json --plot r.svg measure nothing, and show what was measured
 
 reading the table:
   A ratio is processor time over that of the native 32-bit process: 1 is native speed, lower is better. It is the median
   of so many pairs; behind it are the lowest and the highest. "at work" is without starting and ending. The second table
   is about the host side, in units of its own; the third says which of our aims are met.
+
+  A row ends before the last round when its ratios agree within 2 %, and a slow column (qemu, mostly) after 25 seconds of
+  a row. Neither looks at what the ratio is.
+
+what is compared with what:
+  The guest is the very program that runs natively: the same machine code. Every target gets the compiler and the options
+  that make it fast: x86 whichever of gcc and clang is better at a program, and what the default policy admits (SSE4.2);
+  WebAssembly clang -O3 with 128-bit vectors, compiled by wasmtime before the measurement. --json has all of it.
 
 what is needed:
   vx32py's jit engine and a C compiler for guests (pip install 'vx32py[bench]' has zig, and wasmtime); for upstream
@@ -83,12 +91,13 @@ def measure(
     ) as error:  # fmt: skip
         row.remark = str(error)
         return row
+    row.built = targets.how_built(program)
     runners = _runners(row, pair, progress, chosen)
     with tempfile.TemporaryDirectory(prefix="vx32py-") as folder:
         files = Path(folder, "empty"), Path(folder, "input")
         for file, held in zip(files, (b"", content), strict=True):
             file.write_bytes(held)
-        _take_turns(row, runners, rounds, quick, files, progress)
+        turns.take_turns(row, runners, rounds, program.arguments(quick), files, progress)
     return row
 
 
@@ -98,86 +107,12 @@ def _runners(
     """What can be run, in order; why the rest cannot is noted."""
     runners: dict[Column, Runner] = {}
     for column in COLUMNS:
-        if column in chosen or column in _NEEDED:
+        if column in chosen or column in turns.NEEDED:
             try:
                 runners[column] = columns.runner(column, row.program, pair, progress)
             except targets.NotBuilt as error:
                 row.missing[column] = str(error)
     return runners
-
-
-def _take_turns(
-    row: Row,
-    runners: dict[Column, Runner],
-    rounds: int,
-    quick: bool,
-    files: tuple[Path, Path],
-    progress: _compile.Progress,
-) -> None:
-    program = row.program
-    args = program.arguments(quick)
-    for turn in range(-1, rounds):  # the first time loads what later ones find, and does not count
-        for column, run in list(runners.items()):
-            if row.remark:
-                return
-            progress(f"{program.name}: {max(turn, 0) + 1} of {rounds}, {columns.TITLES[column]}")
-            try:
-                idle = run(program.idle, files[0], 1)
-                sample = run(args, files[1], program.repeat) if turn >= 0 else None
-            except (RuntimeError, OSError, vx32py.Vx32Error) as error:
-                _give_up(row, runners, column, str(error))
-                continue
-            if sample is None:
-                continue
-            row.idle.setdefault(column, []).append(idle)
-            row.runs.setdefault(column, []).append(sample)
-            if not _agrees(row, column, sample):
-                _give_up(row, runners, column, "the output differs from the native program's")
-
-
-def _agrees(row: Row, column: Column, sample: Sample) -> bool:
-    """Whether it printed what the native 32-bit program printed; other processors may round otherwise."""
-    if column in {"native64", "wasm"} and not row.program.exact:
-        return True
-    return sample.output == row.runs["native"][-1].output
-
-
-def _give_up(row: Row, runners: dict[Column, Runner], column: Column, why: str) -> None:
-    """Measure no more of a column; without a needed one, no more of the row."""
-    del runners[column]
-    row.runs.pop(column, None)
-    row.missing[column] = why
-    if column in _NEEDED:
-        row.remark = f"{columns.TITLES[column]}: {why}"
-        runners.clear()
-
-
-def facts() -> list[str]:
-    """The machine, one fact a line, without its name."""
-    model = platform.processor()
-    with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-        model = next(line for line in file if line.startswith("model name")).split(":", 1)[1].strip()
-    kernel = re.match(r"[\d.]*\d", platform.release())
-    versions = []
-    for package in ("llvmlite", "numba", "wasmtime"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions.append(f"{package} {metadata.version(package)}")
-    compilers = [f"{name} {version}" for name, version in _compile.compilers().items()]
-    of_examples = "gcc" if guests.compiler() == "gcc" else next(iter(_compile.compilers()), "nobody")
-    return [
-        f"{model}, {os.cpu_count()} processors; load {os.getloadavg()[0]:.1f} when the run began",
-        f"{platform.system()} {kernel.group() if kernel else ''}, Python {platform.python_version()}, "
-        + ", ".join([*versions, *_qemu_version(), *compilers]),
-        f"examples and loops by {of_examples}, upstream programs and WebAssembly by zig",
-    ]
-
-
-def _qemu_version() -> list[str]:
-    if shutil.which(columns.QEMU) is None:
-        return []
-    said = subprocess.run([columns.QEMU, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"version ([\d.]+)", said)
-    return [f"{columns.QEMU} {found[1]}"] if found else []
 
 
 def build_translator(progress: _compile.Progress) -> str:
@@ -189,6 +124,18 @@ def build_translator(progress: _compile.Progress) -> str:
     except compiled.BuildError as error:
         return f"translated by the specification's translator: {error}"
     return "translated by the compiled translator"
+
+
+def expected_seconds(
+    programs: int, figures: int, rounds: int, *, quick: bool = False, chosen: Collection[Column] = COLUMNS
+) -> float:
+    """About how long it takes to measure so much, once everything is compiled."""
+    once = sum(
+        seconds for column, seconds in _SECONDS.items()
+        if column in turns.NEEDED or (column in chosen and columns.unavailable(column) is None)
+    )  # fmt: skip
+    share = _QUICK_SHARE if quick else _ROUNDS_SHARE
+    return share * (programs * once + figures * _FIGURE_SECONDS) * rounds
 
 
 def _columns(text: str) -> tuple[Column, ...]:
@@ -209,17 +156,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--columns", type=_columns, default=COLUMNS, metavar="A,B",
                         help=f"of {', '.join(COLUMNS)}; native and guest are always measured")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="less work and fewer rounds: a look, not a measurement")
-    parser.add_argument("--rounds", type=int, help=f"how often each takes its turn (default: {ROUNDS}; with --quick, "
-                        f"{QUICK_ROUNDS})")  # fmt: skip
+    parser.add_argument("--rounds", type=int, help=f"how often each takes its turn at most (default: {ROUNDS}; with "
+                        f"--quick, {QUICK_ROUNDS})")  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the results as Markdown")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the ratios; FILE.svg or FILE.png")
+    parser.add_argument("--json", type=Path, metavar="FILE",
+                        help="write everything that was measured as JSON, anew after every row")  # fmt: skip
+    parser.add_argument("--resume", action="store_true",
+                        help="measure what the file of --json does not have yet, and add it")  # fmt: skip
+    parser.add_argument("--from", dest="source", type=Path, metavar="FILE",
+                        help="measure nothing: show, write or draw what is in a file of --json")  # fmt: skip
+    parser.add_argument("--plot", type=Path, action="append", default=[], metavar="FILE",
+                        help="draw the ratios; FILE.svg or FILE.png; may be given twice")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and report; 1 if an output was wrong or nothing could be measured, 2 for usage."""
+    """Measure and report; 1 if an output was wrong or nothing could be measured, 2 for usage, 130 if interrupted."""
     parser = _parser()
     options = parser.parse_args(argv)
     wanted = [word.casefold() for word in (*options.names, *options.only)]
@@ -238,37 +191,98 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (chosen or measurements) or rounds < 1:
         print("vx32py bench: nothing to measure (--list says what there is)", file=sys.stderr)
         return 2
-    problem = _cannot_plot(options.plot)
+    problem = next(filter(None, map(_cannot_plot, options.plot)), "")
+    if options.resume and not options.json:
+        problem = "--resume goes on with the file of --json, which is not given"
     if problem:
         parser.error(problem)
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        print(
-            f"vx32py bench: only the jit engine is worth measuring, and it cannot run here: {reason}", file=sys.stderr
-        )
-        return 125
+    try:
+        if options.source:
+            return _finish(_read(options.source), options)
+        reason = _engines.unavailable("jit")
+        if reason is not None:
+            print(
+                f"vx32py bench: only the jit engine is worth measuring, and it cannot run here: {reason}",
+                file=sys.stderr,
+            )
+            return 125
+        return _measure_all(chosen, measurements, rounds, options)
+    except BadFile as error:
+        parser.error(str(error))
+
+
+class BadFile(Exception):
+    """A file of results cannot be used; the message says which and why."""
+
+
+def _measure_all(
+    chosen: Sequence[Program], measurements: Sequence[host.Measurement], rounds: int, options: argparse.Namespace
+) -> int:
+    interrupted = False
     with report.status() as progress:
-        results = Results([*facts(), build_translator(progress)], options.quick, rounds)
-        for program in chosen:
-            results.rows.append(measure(program, rounds, progress, quick=options.quick, chosen=options.columns))
-        for measurement in measurements:
-            progress(measurement.name)
-            results.figures.append(host.measure(measurement, rounds, options.quick))
+        results = Results(machine.describe() | {"translator": build_translator(progress)}, options.quick, rounds)
+        if options.resume and options.json.exists():
+            results = _taken_up(options.json, results)
+        programs = [program for program in chosen if results.row(program.name) is None]
+        figures = [each for each in measurements if results.figure(each.name) is None]
+        seconds = expected_seconds(len(programs), len(figures), rounds, quick=options.quick, chosen=options.columns)
+        report.announce(len(programs), len(figures), rounds, seconds)
+        try:
+            for program in programs:
+                results.add(measure(program, rounds, progress, quick=options.quick, chosen=options.columns))
+                _keep(results, options.json)
+            for measurement in figures:
+                progress(measurement.name)
+                results.add_figure(host.measure(measurement, rounds, options.quick))
+                _keep(results, options.json)
+        except KeyboardInterrupt:
+            interrupted = True
+    status = _finish(results, options)
+    if not interrupted:
+        return status
+    print("vx32py bench: interrupted" + ("; --resume goes on" if options.json else ""), file=sys.stderr)
+    return 130
+
+
+def _finish(results: Results, options: argparse.Namespace) -> int:
+    """Show, write and draw."""
     report.show(results)
     if options.write:
         options.write.write_text(report.markdown(results), encoding="utf-8")
-    if options.json:
-        options.json.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
-    if options.plot:
-        plot.draw(results, options.plot)
+    for file in options.plot:
+        plot.draw(results, file)
     measured = any(row.runs for row in results.rows) or any(figure.values for figure in results.figures)
     return 0 if measured and not any(row.remark for row in results.rows) else 1
 
 
-def _cannot_plot(file: Path | None) -> str:
+def _keep(results: Results, file: Path | None) -> None:
+    """What has been measured so far, whatever happens next."""
+    if file is not None:
+        fresh = file.with_name(f".{file.name}.new")
+        fresh.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
+        fresh.replace(file)
+
+
+def _read(file: Path) -> Results:
+    try:
+        return from_json(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadFile(f"{file} is no file of results: {error}") from error
+
+
+def _taken_up(file: Path, now: Results) -> Results:
+    """The results in a file, to which more of the same kind are to be added."""
+    held = _read(file)
+    if held.quick != now.quick:
+        raise BadFile(f"{file} has {'a quick look' if held.quick else 'full measurements'}: --quick must be the same")
+    if not machine.same(held.machine, now.machine):
+        raise BadFile(f"{file} is of another machine, or of other versions; use another file")
+    held.rounds = max(held.rounds, now.rounds)
+    return held
+
+
+def _cannot_plot(file: Path) -> str:
     """Why a plot would fail at the end of a long run, or nothing."""
-    if file is None:
-        return ""
     if file.suffix not in plot.FORMATS:
         return f"--plot makes {' and '.join(plot.FORMATS)}, not {file.suffix or 'a file without a suffix'}"
     return "" if find_spec("matplotlib") else "--plot needs matplotlib (pip install 'vx32py[plots]')"

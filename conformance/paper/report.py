@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from conformance.paper import machine
 from conformance.paper.bars import Verdict, judge
 from conformance.paper.columns import COLUMNS, TITLES
 from conformance.paper.programs import KINDS
-from conformance.paper.results import Results, Row, geometric_mean, median, spread
+from conformance.paper.results import Figure, Results, Row, geometric_mean, median, spread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,7 +62,9 @@ _COLUMNS: Final = (
     _Column("start ms", _only_measured(_starts), 4),
     _Column("translate ms", _only_measured(lambda row: f"{1000 * median(row.runs['guest'], 'translating'):.1f}"), 5),
     _Column("calls", _only_measured(lambda row: f"{row.runs['guest'][-1].calls:,}"), 6),
+    _Column("rounds", _only_measured(lambda row: str(len(row.runs["guest"]))), 6),
     _Column("the paper has", lambda row: row.program.paper, 8),
+    _Column("compiled by", lambda row: row.built.get("native", ""), 9),
 )
 
 _PAGE: Final = """\
@@ -83,16 +86,20 @@ Time over that of a native 32-bit process; lower is better, 1 is native speed. `
 
 ## What the columns say
 
-* **native s**: processor time of the native 32-bit process, user and system, median of {rounds}. A native program is a
-  process from its creation to its end; a guest is one call of `Sandbox.run`: loading, translation, running and system calls.
+* **native s**: processor time of the native 32-bit process, user and system, the median of its **rounds**: {rounds} at
+  most, fewer where the guest's ratios agree within 2 %, and fewer of slow columns. A native program is a process from its creation to its end; a guest is one call of `Sandbox.run`: loading, translation, running and system calls.
 * **vx32py**: the guest's time over the native one, of two runs next to each other: the median. **spread**: the lowest and the
   highest one. **wall**: the same of wall time. **at work**: without starting and ending, which are measured by themselves,
   with arguments that leave the program nothing to do; **start ms** are those times, native and guest. **translate ms**: the
   part of a guest's time in the translator. **calls**: system calls.
-* **qemu**: the native 32-bit program under qemu-i386. **wasm**: the same sources as WebAssembly with 128-bit vectors, compiled
-  by wasmtime before the measurement, one instance a run. **64-bit**: the same sources as a native 64-bit program, for
-  information. All of them do the same work, and what they print is compared; only n-body and Vorbis, which round as the
-  x87 does, may print something else as 64-bit programs and as WebAssembly.
+* **qemu**: the native 32-bit program under qemu-i386. **wasm**: the same sources as WebAssembly (clang -O3, 128-bit
+  vectors), compiled by wasmtime for this processor before the measurement, one instance a run. **64-bit**: the same sources
+  as a native 64-bit program, for information. All of them do the same work, and what they print is compared; only n-body
+  with x87 instructions and Vorbis, which round in their own ways, may print something else as 64-bit programs and as
+  WebAssembly.
+* **compiled by**: who makes the 32-bit program, of two compilers the one that makes the faster program, and its options.
+  The guest is that program. It may use what the default policy admits, up to SSE4.2. Arithmetic on 64-bit words (SHA-512,
+  Whirlpool) takes 32-bit code twice the registers that it has: there 64-bit programs and WebAssembly have the advantage.
 * Loops and examples: guest and native program are linked from the same objects at the same addresses and differ only in the
   one function that makes system calls (`calls.S`). Upstream programs (`sources.py`, `recipes.py`) and Debian's busybox: the
   same static file both times.
@@ -112,12 +119,24 @@ def status() -> Iterator[Callable[[str], None]]:
         yield lambda text: line.update(text.splitlines()[0] if text else "")
 
 
+def announce(programs: int, figures: int, rounds: int, seconds: float) -> None:
+    """Say how much there is to do, before it is done."""
+    from rich.console import Console
+
+    time = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    Console(stderr=True).print(
+        f"{programs} programs and {figures} figures of the host side, up to {rounds} rounds each: about {time}, and more"
+        " for what is not compiled yet",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
 def show(results: Results) -> None:
     """Print the tables."""
     from rich.console import Console
 
     console = Console()
-    for fact in results.facts:
+    for fact in machine.lines(results.machine):
         console.print(fact, highlight=False)
     if results.rows:
         shown = _fitting(results.rows, console.width)
@@ -132,11 +151,11 @@ def show(results: Results) -> None:
         for line in _remarks(results):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
     if results.figures:
-        table = _table(_FIGURES)
+        table = _table(_FIGURES, wrapped=(0, -1))
         for cells in _figures(results):
             table.add_row(*cells)
         console.print(table)
-    table = _table(_BARS)
+    table = _table(_BARS, wrapped=(0,))
     judged = [verdict for verdict in judge(results) if verdict.value is not None]
     for verdict in judged:
         style = "green" if verdict.met else "red"
@@ -154,13 +173,16 @@ def _fitting(rows: Sequence[Row], room: int) -> list[_Column]:
     return shown
 
 
-def _table(headings: Iterator[str] | Sequence[str]) -> Table:
+def _table(headings: Iterator[str] | Sequence[str], *, wrapped: Sequence[int] = ()) -> Table:
+    """An empty table; what is in ``wrapped`` columns gets more lines where the terminal is narrow."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for i, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+    names = list(headings)
+    for i, heading in enumerate(names):
+        folded = i in wrapped or i - len(names) in wrapped
+        table.add_column(heading, justify="right" if i and not folded else "left", no_wrap=not folded)
     return table
 
 
@@ -169,7 +191,7 @@ def markdown(results: Results) -> str:
     programs = [[column.cell(row) for column in _COLUMNS] for row in results.rows]
     remarks = _remarks(results)
     return _PAGE.format(
-        facts="\n".join(f"* {fact}" for fact in [*results.facts, *_means(results)]),
+        facts="\n".join(f"* {fact}" for fact in [*machine.lines(results.machine), *_means(results)]),
         programs=_grid([column.heading for column in _COLUMNS], programs),
         remarks="\n".join(f"* {line}" for line in remarks) + "\n\n" if remarks else "",
         figures=_grid(_FIGURES, _figures(results)) if results.figures else "Not measured.",
@@ -222,20 +244,18 @@ def _names(names: Sequence[str], rows: int) -> str:
     return "everything" if len(names) == rows and rows > 1 else ", ".join(names)
 
 
-_FIGURES: Final = ("host side", "median", "spread", "unit", "")
+_FIGURES: Final = ("host side", "median", "unit", "spread", "")
 
 
 def _figures(results: Results) -> list[list[str]]:
-    return [
-        [f.name, *_figure(f.values), f.unit if f.values else "", f.remark] for f in results.figures
-    ]  # fmt: skip
+    return [[f.name, *_figure(f), f.remark] for f in results.figures]
 
 
-def _figure(values: Sequence[float]) -> list[str]:
-    found = spread(values)
+def _figure(figure: Figure) -> list[str]:
+    found = spread(figure.values)
     if found is None:
-        return ["", ""]
-    return [_plain(found["median"]), f"{_plain(found['low'])}-{_plain(found['high'])}"]
+        return ["", "", ""]
+    return [_plain(found["median"]), figure.unit, f"{_plain(found['low'])}-{_plain(found['high'])}"]
 
 
 def _plain(value: float) -> str:

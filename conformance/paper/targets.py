@@ -5,8 +5,8 @@ one of the two versions of the one function that makes system calls (``calls.S``
 machine code in two places. :func:`differences` finds what else differs, and a program for which it finds something is not
 measured. Upstream programs and busybox are static Linux programs: guest and native program are the same file.
 
-64-bit and WebAssembly programs come from the same sources with the same options, as far as these mean something there;
-WebAssembly may use its 128-bit vectors, as the 32-bit program may use SSE2.
+All targets get the same sources, and options that make them fast: 32-bit programs may use what the default policy admits
+(up to SSE4.2, which is x86-64-v2), WebAssembly its 128-bit vectors, and wasmtime whatever this processor has.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import vx32py
 from conformance import busybox, guests
 from conformance.paper.inputs import BUILD
 from conformance.paper.programs import Program
-from conformance.paper.recipes import RECIPES, Recipe
+from conformance.paper.recipes import RECIPES
 from jit import diskcache
 from vx32py import _compile, guest
 
@@ -32,9 +32,12 @@ _CALLS: Final = (HERE / "calls.S", HERE / "calls.h")
 
 _COMMON: Final = (
     "-std=gnu11", "-g0", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables",
+    "-fomit-frame-pointer",
 )  # fmt: skip
 #: Zig instruments C for undefined behaviour unless told not to, and refuses __DATE__.
 _ZIG: Final = ("-fno-sanitize=undefined", "-Wno-date-time", "-Wno-deprecated-pragma")
+#: What gcc gets for upstream programs. (Clang makes slower programs with either.)
+_GCC: Final = ("-O3", "-march=x86-64-v2")
 _X86_64: Final = ("-fcf-protection=none", "-static")
 _WASI_EMULATION: Final = ("signal", "process-clocks")
 _WASM: Final = (
@@ -63,7 +66,7 @@ def prepare(program: Program, progress: _compile.Progress | None = None) -> Pair
     Raises CompileError, FileNotFoundError outside the source tree, busybox.Unavailable, sources.SourceUnavailable.
     """
     if program.upstream:
-        made = _upstream(RECIPES[program.upstream], program.optimise, progress)
+        made = _upstream(program, progress)
         return Pair(vx32py.Module.from_file(made), made, program.upstream)
     if not program.source:
         found = busybox.fetch()
@@ -81,8 +84,8 @@ def build_native64(program: Program, progress: _compile.Progress | None = None) 
     """The same program, for 64-bit Linux. Raises NotBuilt, and what :func:`prepare` raises."""
     if not program.source and not program.upstream:
         raise NotBuilt("busybox is a 32-bit program")
-    compiler = "zig" if program.upstream else _chosen()
-    options = [*_COMMON, *_X86_64, program.optimise, *_portable(program)]
+    compiler, *tuning = _tools(program)
+    options = [*_COMMON, *_X86_64, *tuning, *_portable(program)]
     by_zig = compiler == "zig"
     command = [*_zig(), "-target", "x86_64-linux-musl", *_ZIG] if by_zig else ["gcc", "-no-pie", "-fno-pic"]
     return _command(program, "native64", [*command, *options], progress)
@@ -94,9 +97,23 @@ def build_wasm(program: Program, progress: _compile.Progress | None = None) -> P
         raise NotBuilt("busybox is an x86 program")
     if program.not_wasm:
         raise NotBuilt(program.not_wasm)
-    return _command(
-        program, "wasm", [*_zig(), *_WASM, *_ZIG, *_COMMON, program.optimise, *_portable(program)], progress
-    )
+    command = [*_zig(), *_WASM, *_ZIG, *_COMMON, _wasm_level(program), *_portable(program)]
+    return _command(program, "wasm", command, progress)
+
+
+def how_built(program: Program) -> dict[str, str]:
+    """The compiler and the options that matter for each target; guest and native 32-bit program share theirs."""
+    if not program.source and not program.upstream:
+        return {"native": "Debian's binary"}
+    versions = {"gcc": "?", "zig": "?", **_compile.compilers()}
+    compiler, *tuning = _tools(program)
+    built = {
+        "native": [compiler, versions[compiler], "-m32", *tuning, *program.flags],
+        "native64": [compiler, versions[compiler], *tuning, *_portable(program)],
+    }
+    if not program.not_wasm:
+        built["wasm"] = ["zig", versions["zig"], "-msimd128", _wasm_level(program), *_portable(program)]
+    return {target: " ".join(words) for target, words in built.items()}
 
 
 def differences(pair: Pair) -> list[int]:
@@ -133,6 +150,20 @@ def _chosen() -> str:
     return next(iter(_compile.compilers()), "") if using == "auto" else using
 
 
+def _wasm_level(program: Program) -> str:
+    """As much as the compiler can do, unless the program is about code that is not optimised."""
+    return program.optimise if program.optimise in {"-O0", "-O1"} else "-O3"
+
+
+def _tools(program: Program) -> list[str]:
+    """The compiler of the program's x86 versions, and the options that make them fast."""
+    if not program.upstream:
+        return [_chosen(), program.optimise]
+    if RECIPES[program.upstream].compiler == "gcc" and guests.compiler() == "gcc":
+        return ["gcc", *_GCC]
+    return ["zig", "-O2"]
+
+
 def _zig() -> list[str]:
     if "zig" not in _compile.compilers():
         raise NotBuilt("zig is not installed (pip install 'vx32py[bench]')")
@@ -161,12 +192,19 @@ def _example(source: Path, program: Program, flags: Sequence[str], progress: _co
     return made
 
 
-def _upstream(recipe: Recipe, optimise: str, progress: _compile.Progress | None) -> Path:
+def _upstream(program: Program, progress: _compile.Progress | None) -> Path:
+    recipe = RECIPES[program.upstream]
     files, options = recipe.sources(), recipe.options()
-    key = _key(files, [optimise, *recipe.flags, _compile.compilers().get("zig", ""), *_settings()])
+    compiler, optimise, *tuning = _tools(program)
+    key = _key(files, [optimise, *tuning, *recipe.flags, _compile.compilers().get(compiler, ""), *_settings()])
     made = BUILD / f"{recipe.driver}-i386-{key}"
-    if not made.exists():
-        _compile.compile_guest(files, made, optimise=optimise, flags=options, libc="musl", progress=progress)
+    if made.exists():
+        return made
+    flags = [*tuning, *options]
+    if compiler == "gcc":
+        _compile.compile_native(files, made, compiler="gcc", optimise=optimise, flags=flags, progress=progress)
+    else:
+        _compile.compile_guest(files, made, optimise=optimise, flags=flags, libc="musl", progress=progress)
     return made
 
 
@@ -197,7 +235,7 @@ def _command(program: Program, target: str, command: list[str], progress: _compi
     made.parent.mkdir(parents=True, exist_ok=True)
     fresh = made.with_name(f".{made.name}.{os.getpid()}")
     done = subprocess.run(
-        [*command, *options, *map(str, files), "-o", str(fresh)],
+        [*command, *options, *map(str, files), "-lm", "-o", str(fresh)],
         capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, check=False,
         env={**os.environ, "LC_ALL": "C"},
     )  # fmt: skip
