@@ -21,6 +21,7 @@ import weakref
 from typing import Any, Final
 
 from jit import diskcache, gateway, hostarea, ldt, lowmem, signals, system
+from jit.answers import Answers
 from jit.kept import KeptCode
 from jit.lowmem import Placement
 from jit.space import HostSpace
@@ -46,6 +47,7 @@ _PENDING: Final = hostarea.PENDING >> 2
 _VECTOR: Final = hostarea.VECTOR >> 2
 _ERROR_CODE: Final = hostarea.ERROR_CODE >> 2
 _FAULT_ADDRESS: Final = hostarea.FAULT_ADDRESS >> 2
+_CLOSED: Final = hostarea.CLOSED >> 2
 
 
 class _Unit:
@@ -94,7 +96,8 @@ class _Unit:
             ctypes.memset(self.control, 0, layout.HASH_TABLE)
 
     def prepare(self, base: int, limit: int) -> None:
-        """Fill in the control block, which is all zeros, for a guest with memory there."""
+        """Fill in the control block, which is all zeros, for a guest with memory there; the page of answers is cleared."""
+        ctypes.memset(self.thunks.answers, 0, system.PAGE)
         data = Descriptor.data(base, limit)
         code_index, control_index, data_index = self._indices
         if data != self._data:
@@ -236,8 +239,15 @@ class NativeProcessor:
         self._words = self.control[: layout.FP_IMAGE].cast("I")
         self._held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
+        page = (ctypes.c_ubyte * system.PAGE).from_address(unit.thunks.answers)
+        page.window = window  # type: ignore[attr-defined]  # whoever has the one view keeps what both are parts of
+        self.answers = Answers(
+            gateway.load(), memoryview(page).cast("B"), unit.thunks.answers, self.control, self.space
+        )
         #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
         self.call = unit.thunks.call
+        #: Goes on behind a call (``thunk_resume`` in ``gateway.s``); for those who know that the thread was prepared.
+        self.resume = unit.thunks.resume
         self._verify = unit.thunks.verify
         self._thread_id = 0
         self._entered = False
@@ -324,11 +334,12 @@ class NativeProcessor:
         closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
         if self._held is None:
             return
+        self._words[_CLOSED] = 1
         self.interrupt()
         if self._unit is not None:
             self._unit.kept, self._unit = keep, None
         self._held = None
-        self.call = self._verify = _closed
+        self.call = self.resume = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")
         self.control = memoryview(bytearray(layout.FP_IMAGE))  # for a thread that is just about to use it

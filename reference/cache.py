@@ -31,6 +31,10 @@ def _unused_entries(lookup: int) -> memoryview:
     return memoryview(lookup.to_bytes(4, "little") * at.ENTRY_COUNT).cast("I")
 
 
+def _nobody() -> None:
+    """Nobody remembers where fragments are."""
+
+
 class CacheFull(Exception):
     """There is no room for another fragment; the cache must be flushed."""
 
@@ -62,6 +66,8 @@ class CodeCache:
         self.control = control
         self._origin = origin
         self._changed = changed
+        #: Called when fragments cease to exist, for whoever remembers where they are.
+        self.dropped: Callable[[], None] = _nobody
         #: False while a change is under way: an exception may have left it half done.
         self.sound = False
         self.bodies: dict[int, int] = {}
@@ -70,6 +76,7 @@ class CodeCache:
     def flush(self) -> None:
         """Forget every fragment, and start again behind the stubs."""
         self.sound = False
+        self.dropped()
         self.write(0, runtime.STUBS)
         self.next: int = at.FIRST_FRAGMENT
         self.bodies.clear()
@@ -91,6 +98,7 @@ class CodeCache:
         """Let go of the two segments, which somebody keeps as they are until :meth:`attach`."""
         self.code = memoryview(b"")
         self.control = self.code.cast("B")
+        self.dropped = _nobody
 
     def attach(self, code: memoryview, control: memoryview) -> None:
         """Go on with other views of the same two segments."""
@@ -195,6 +203,7 @@ class CodeCache:
         doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, ())}
         if doomed:
             self.sound = False
+            self.dropped()
             for fragment in doomed.values():
                 self._drop(fragment)
             self.sound = True

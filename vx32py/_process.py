@@ -116,6 +116,7 @@ class Process(Task):
         self.states = {kind: state.fork() for kind, state in snapshot.states.items()}
         self._pending, self._waited_until, self._yielded = snapshot.pending, None, False
         self.exit_code = self.signal = self.trap = None
+        self.expect_calls()
         self.family.killed = self.family.interrupted = False
 
     def __enter__(self) -> Self:
