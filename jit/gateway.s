@@ -22,7 +22,6 @@
 .set USER_FLAGS, 0x244CD5        # CF PF AF ZF SF DF OF NT AC ID: what the guest owns
 .set FIXED_FLAGS, 0x202          # bit 1, and IF
 .set QUICK_SHIFT, 16             # a stay of 2^16 cycles of the time-stamp counter, some 20 microseconds, is long
-.set QUICK_STAYS, 64             # so many shorter ones in a row must follow before the next is taken to be short
 
 # int enter(control: rdi, code offset: esi, single: edx) -> KIND
         .p2align 6

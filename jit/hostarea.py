@@ -54,9 +54,10 @@ THREAD_RECORD: Final = 0xF8
 X87_ENVIRONMENT: Final = 0x100
 X87_GUEST_EIP: Final = 0x11C
 #: For entries with a thunk's ``call``: the time-stamp counter at the last one (64 bits), and how many short stays must
-#: follow before a guest is entered with the interpreter lock held.
+#: follow before a guest is entered with the interpreter lock held: QUICK_STAYS to begin with, and after a long one.
 ENTERED_AT: Final = 0x140
 STAYS_UNTIL_QUICK: Final = 0x148
+QUICK_STAYS: Final = 64
 
 #: 64-bit: the page of answers (:mod:`jit.answers`) while calls are answered natively, else 0. And whether the guest was
 #: entered with the interpreter lock held.

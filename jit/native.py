@@ -116,6 +116,7 @@ class _Unit:
             (hostarea.CONTROL_SELECTOR, ldt.selector(control_index)),
             (hostarea.CODE_SELECTOR, ldt.selector(code_index)),
             (hostarea.MAGIC, hostarea.MAGIC_VALUE),
+            (hostarea.STAYS_UNTIL_QUICK, hostarea.QUICK_STAYS),
         ):
             struct.pack_into("<I", block, offset, value)
 

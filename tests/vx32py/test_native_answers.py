@@ -24,6 +24,7 @@ from child import in_child, skip_without_ldt
 from images import DATA, ENTRY, Elf, Load, R, W, X, image
 
 import vx32py
+from jit import hostarea
 from vx32py import Grant, Process, Sandbox, SystemCalls, Trap, Vector
 from vx32py._calls import signed
 from vx32py._task import Task
@@ -628,3 +629,55 @@ def test_a_handler_that_takes_the_fault_signals_does_not_keep_them() -> None:
         with Sandbox(engine="jit", calls=table).spawn(program) as process:
             trap = process.run()
             assert (trap.number, trap.address) == (Vector.PAGE_FAULT, 0x20)
+
+
+@in_child
+def test_a_handler_that_forks_leaves_a_guest_that_can_be_stopped() -> None:
+    """In the child the thread has another number, and interrupts must find it."""
+    table = SystemCalls.vx()
+    child = -1
+
+    @table.define(100, "fork")
+    def fork(process: Process) -> None:
+        nonlocal child
+        child = os.fork()
+        if child:
+            process.exit(0)
+        threading.Timer(0.2, process.interrupt).start()
+
+    again = "again:\n mov eax, 29\n syscall\n jmp again\n"
+    program = image(f"{call(GETPID)}{call(100)}{again}")
+    with Sandbox(engine="jit", calls=table).spawn(program) as process:
+        trap = process.run()
+        if not child:
+            os._exit(0 if trap.number == Vector.IRQ else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@in_child
+def test_a_fresh_guest_is_entered_without_the_interpreter_lock() -> None:
+    """Nobody knows yet how long it stays."""
+    with Sandbox(engine="jit").spawn(repeated(call(GETPID))) as process:
+        control = process.engine.processor.control  # type: ignore[attr-defined]
+        assert control[: hostarea.STAYS_UNTIL_QUICK + 4].cast("I")[-1] == hostarea.QUICK_STAYS
+
+
+@in_child
+def test_more_places_than_the_page_knows() -> None:
+    """Hundreds of calls at as many addresses, again and again: places crowd each other out, and the code is dropped once."""
+    for native in (True, False):
+        texts = [call(GETPID) + "nop\n" * (i % 7) for i in range(300)]
+        body = "".join(f"{text} add edi, eax\n" for text in texts)
+        # Longer than a page, so it stands in memory that is mapped for it.
+        program = image(
+            f"xor edi, edi\n mov ebp, 20\nagain:\n mov eax, {DATA + 0x1000:#x}\n call eax\n dec ebp\n jnz again\n{leave()}"
+        )
+        with Sandbox(engine="jit", native_answers=native).spawn(program) as process:
+            code = assemble(body + "ret")
+            where = DATA + 0x1000
+            process.engine.space.map(where, (len(code) + 0xFFF) & -0x1000, vx32py.Access.RWX)
+            process.engine.space.store(where, code)
+            process.run()
+            assert process.exit_code == 0
+            assert process.registers.edi == 20 * 300 * process.pid
+            assert process.calls == {"getpid": 6000, "exit": 1}
