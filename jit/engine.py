@@ -7,10 +7,10 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 from __future__ import annotations
 
 import functools
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from jit import hostarea, library, native
+from jit import gateway, hostarea, library, native
+from jit.answers import TickRate
 from jit.kept import KeptCode, adopt, keep
 from reference import layout as at
 from reference.dispatch import TranslatingEngine
@@ -20,7 +20,7 @@ from reference.policy import Group, Policy, host_groups
 from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
-from reference.traps import SOFTWARE_INTERRUPT, Trap, Vector
+from reference.traps import Trap, Vector
 
 if TYPE_CHECKING:
     from jit.translate import NumbaTranslator
@@ -30,11 +30,14 @@ Translator: TypeAlias = Literal["auto", "numba", "reference"]
 #: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
-_KIND_LEFT: Final = hostarea.KIND_LEFT
-_REASON: Final = at.control_word(at.REASON)
-#: Reasons in this range are the numbers of software interrupts and SYSCALL: there is no more to say of them.
-_FIRST_CALL: Final = SOFTWARE_INTERRUPT
-_FIRST_REASON: Final = int(min(at.Reason))
+_RESUMED: Final = hostarea.RESUMED >> 2
+_RESUMED_TICKS: Final = hostarea.RESUMED_TICKS >> 3
+_RESUMED_CALLS: Final = hostarea.RESUMED_CALLS >> 3
+
+
+@functools.cache
+def _rate() -> TickRate:
+    return TickRate(gateway.load())
 
 
 def available() -> str | None:
@@ -117,6 +120,9 @@ class JitEngine(TranslatingEngine):
         self._program = program
         self._to_adopt = self.processor.kept
         self._busy = False
+        self._answered = 0  # how many native answers the statistics know of
+        #: The calls that the gateway may answer by itself.
+        self.answers = self.processor.answers
         control = self.processor.control
         words = control[: 4 * REGISTER_WORDS].cast("I")
         cpu = CPU(words, control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES])
@@ -131,57 +137,72 @@ class JitEngine(TranslatingEngine):
         )
         if self._cache.window is None:
             self._bound_control(at.HASHED_SIZE)
-        self._bodies = self._cache.bodies
         #: What was translated for the same program in other processes; looked for when the first fragment is needed.
         self._loans: library.Loans | None = None
         self._may_borrow = self._to_adopt is None and translator == "auto" and program is not None
+        self._cache.dropped = self.answers.forget
+        self._wide = control[: at.FP_IMAGE].cast("Q")
+        #: See :meth:`reference.engine.Engine.resume`: a built-in function, since guests make many calls.
+        self.resume = self.processor.resume  # type: ignore[method-assign]
+        _rate()
+
+    def expect_calls(self, trap: int, arguments: tuple[int, ...]) -> None:
+        """See :meth:`reference.engine.Engine.expect_calls`."""
+        self.answers.expect(trap, arguments)
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
+        words = self._words
+        if words[_RESUMED] == hostarea.RESUMED_UNSORTED:
+            self._sort_out()
         self.processor.prepare()
         self._busy = True
         if self._to_adopt is not None:
             adopt(self._to_adopt, self.processor.space)
             self._to_adopt = None
             self.stats.cache_bytes = self._cache.next
-        trap = super().run()
+        eip = words[EIP]
+        trap = self._held = super().run()
         self._busy = False
+        body = self._cache.bodies.get(eip)
+        if body is not None:
+            self.answers.learn(eip, self._origin + body)
+        self._held = None
         return trap
+
+    def recover(self) -> None:
+        """See :meth:`reference.engine.Engine.recover`."""
+        if self._words[_RESUMED] == hostarea.RESUMED_CALL:
+            self._wide[_RESUMED_CALLS] -= 1
+            self._words[_RESUMED] = hostarea.RESUMED_UNSORTED
+
+    def settle(self) -> None:
+        """Bring :attr:`stats` up to date."""
+        if self._closed:
+            return
+        wide, answered = self._wide, self.answers.total()
+        self.stats.traps += wide[_RESUMED_CALLS] + answered - self._answered
+        self._answered = answered
+        self.stats.seconds_running += _rate().seconds(wide[_RESUMED_TICKS])
+        wide[_RESUMED_CALLS] = wide[_RESUMED_TICKS] = 0
+
+    def _sort_out(self) -> None:
+        """Make sense of how the guest has left, and keep it for :meth:`run`."""
+        self._busy = True
+        self._words[_RESUMED] = hostarea.RESUMED_NOT
+        self.processor.called()
+        self._note_x87_pointer()
+        self._held = self._make_sense(self.processor.last_stop())
+        if self._interrupted and self._held is not None:  # the call comes first, and no note is left of the interrupt
+            self._kick()
+        self._busy = False
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
+        if self._words[_RESUMED] == hostarea.RESUMED_UNSORTED:
+            self._sort_out()
         self.processor.prepare()
         return super().step()
-
-    def resume(self) -> int:
-        """See :meth:`reference.engine.Engine.resume`. Guests make many system calls, and this is on the way of each."""
-        words, stats = self._words, self.stats
-        body = self._bodies.get(words[EIP])
-        if body is None:
-            return -1
-        held, call = self.processor.held, self.processor.call
-        entered = perf_counter()
-        # An exception of a signal handler's can come out of this block only behind the call.
-        try:
-            kind = call(self._origin + body)
-        except BaseException:
-            self.processor.called()
-            self._note_x87_pointer()
-            self._held = self._make_sense(self.processor.last_stop())
-            raise
-        stats.seconds_running += perf_counter() - entered
-        if held is not self.processor.held:
-            raise ValueError("the processor was closed while it ran")
-        self._note_x87_pointer()
-        number = words[_REASON]
-        if kind == _KIND_LEFT and _FIRST_CALL <= number < _FIRST_REASON:
-            stats.traps += 1
-            return number
-        self._busy = True
-        self.processor.called()
-        self._held = self._make_sense(self.processor.last_stop())
-        self._busy = False
-        return -1
 
     def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
         """See :meth:`reference.engine.Engine.set_thread_pointer`."""
@@ -214,7 +235,7 @@ class JitEngine(TranslatingEngine):
                 self._loans.begin(self._cache, self._circumstances())
         if self._loans is not None and self._loans.borrow(self._cache, eip):
             self.stats.cache_bytes = self._cache.next
-            return self._bodies[eip]
+            return self._cache.bodies[eip]
         return super()._make_fragment(eip)
 
     def _code_changes(self, first: int, last: int) -> None:
@@ -285,5 +306,7 @@ class JitEngine(TranslatingEngine):
             elif self._cache.sound:
                 kept = self._to_adopt
                 kept.cache.detach()
+        self.settle()
         super().close()
         self.processor.close(kept)
+        self.resume = self.processor.resume  # type: ignore[method-assign]  # the other holds the memory

@@ -1,6 +1,6 @@
 """The gateway: the native code that enters and leaves guests, loaded once a process, and its entry points.
 
-The code is assembled from ``gateway.s`` and ``handler.s`` and mapped below 4 GiB, where 32-bit code can reach it; its
+The code is assembled from ``gateway.s``, ``answers.s`` and ``handler.s`` and mapped below 4 GiB, where 32-bit code can reach it; its
 data follows on pages of their own. The code pages are not writable, the data pages not executable.
 """
 
@@ -13,10 +13,10 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
-from jit import hostarea, lowmem, system
+from jit import answers, hostarea, lowmem, system
 from jit.assemble import Blob, assemble
 from reference.errors import EngineUnavailable
 
@@ -46,12 +46,12 @@ _WITH_LOCK: Final = ctypes.PYFUNCTYPE(ctypes.c_int)
 
 
 def assemble_gateway() -> Blob:
-    """The machine code of both assembly files; ``data`` is where the writable part begins."""
+    """The machine code of all assembly files; ``data`` is where the writable part begins."""
     text = ""
-    for name in ("gateway.s", "handler.s"):
+    for name in ("gateway.s", "answers.s", "handler.s"):
         with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
             text += file.read()
-    constants = hostarea.constants() | system.CALLS
+    constants = hostarea.constants() | answers.constants() | system.CALLS
     constants |= {name: value for name, value in globals().items() if name.startswith(("RECORD_", "ENTR"))}
     constants |= {name: int(getattr(signal, name)) for name in ("SIGILL", "SIGTRAP", "SIGBUS", "SIGFPE", "SIGSEGV")}
     return assemble(text, bits=64, constants=constants)
@@ -125,15 +125,18 @@ def _python_functions() -> tuple[int, int, int, int]:
 
 
 class Thunks:
-    """The entry points of one control block, on a page of their own outside the reach of 32-bit code.
+    """The entry points of one control block, on a page of their own outside the reach of 32-bit code, and the page of answers
+    (:mod:`jit.answers`) behind it, at ``answers``.
 
-    ``call(offset)`` is the same as ``enter``, but quicker. ``enter(offset)`` and ``step(offset)`` take an EIP and return a KIND, without the interpreter lock; ``interrupt()`` and
-    ``verify()`` are short and keep it.
+    ``enter(offset)`` and ``step(offset)`` take an EIP and return a KIND, without the interpreter lock; ``interrupt()`` and
+    ``verify()`` are short and keep it. ``call(offset)`` is the same as ``enter``, but quicker; ``resume(foreign)`` is
+    explained in ``gateway.s``.
     """
 
     def __init__(self, gate: Gateway, control: int) -> None:
-        address = lowmem.anywhere(system.PAGE)
-        self.release = partial(system.munmap, address, system.PAGE)
+        address = lowmem.anywhere(2 * system.PAGE)
+        self.answers = address + system.PAGE
+        self.release = partial(system.munmap, address, 2 * system.PAGE)
         start = gate.symbols["thunks"]
         code = bytearray(gate.thunks)
         for name, value in (
@@ -141,6 +144,9 @@ class Thunks:
             ("thunk_to_enter", gate.address_of("enter")),
             ("thunk_to_interrupt", gate.address_of("interrupt")),
             ("thunk_to_verify", gate.address_of("verify")),
+            ("thunk_to_glance", gate.address_of("glance")),
+            ("thunk_answers", self.answers),
+            ("thunk_true", id(True)),
             *zip(
                 ("thunk_from_python", "thunk_to_python", "thunk_give_up_lock", "thunk_take_lock"),
                 _python_functions(),
@@ -150,15 +156,27 @@ class Thunks:
             struct.pack_into("<Q", code, gate.symbols[name] - start, value)
         ctypes.memmove(address, bytes(code), len(code))
         system.mprotect(address, system.PAGE, system.READ | system.EXECUTE)
-        self._definition = _MethodDef(b"enter", address + gate.symbols["thunk_call"] - start, _ONE_ARGUMENT, None)
-        make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(
-            ("PyCFunction_NewEx", ctypes.pythonapi)
-        )
-        self.call: NativeCall = make(ctypes.addressof(self._definition), None, None)
+        self._definitions = [
+            _MethodDef(name.encode(), address + gate.symbols[f"thunk_{name}"] - start, _ONE_ARGUMENT, None)
+            for name in ("call", "resume")
+        ]
+        self.call: NativeCall = _make_function()(ctypes.addressof(self._definitions[0]), None, None)
         self.enter: NativeCall = _WITHOUT_LOCK(address + gate.symbols["thunk_enter"] - start)
         self.step: NativeCall = _WITHOUT_LOCK(address + gate.symbols["thunk_step"] - start)
         self.interrupt: NativeCall = _WITH_LOCK(address + gate.symbols["thunk_interrupt"] - start)
         self.verify: NativeCall = _WITH_LOCK(address + gate.symbols["thunk_verify"] - start)
+
+    def resume(self, held: object) -> NativeCall:
+        """A function ``resume(foreign)``. Whoever has it has ``held``, too: what must stay while it is being called."""
+        function: NativeCall = _make_function()(ctypes.addressof(self._definitions[1]), held, None)
+        return function
+
+
+@cache
+def _make_function() -> Callable[..., NativeCall]:
+    """PyCFunction_NewEx (Python's C interface): definition, what is passed as ``self``, module."""
+    kind = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    return kind(("PyCFunction_NewEx", ctypes.pythonapi))
 
 
 def signal_frame_bytes() -> int:

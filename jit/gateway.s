@@ -6,6 +6,7 @@
 #   interrupt  ask a guest to stop
 #   adopt      prepare the segment registers of a thread that is going to run guests
 #   facts      what only the processor itself can say
+#   ticks      its time-stamp counter
 #   thunks     entry points of one control block, which spare the caller passing its address
 #
 # Between range_begin and range_end an interruption cannot simply be noted down, because the test for it has perhaps been
@@ -23,7 +24,6 @@
 .set USER_FLAGS, 0x244CD5        # CF PF AF ZF SF DF OF NT AC ID: what the guest owns
 .set FIXED_FLAGS, 0x202          # bit 1, and IF
 .set QUICK_SHIFT, 16             # a stay of 2^16 cycles of the time-stamp counter, some 20 microseconds, is long
-.set QUICK_STAYS, 64             # so many shorter ones in a row must follow before the next is taken to be short
 
 # int enter(control: rdi, code offset: esi, single: edx) -> KIND
         .p2align 6
@@ -157,6 +157,9 @@ leave:
         pop     rax
         and     eax, ~(TF | RF)
         mov     gs:[EFLAGS_SAVED - CONTROL_BLOCK], eax
+        mov     rbx, gs:[ANSWERS - CONTROL_BLOCK]
+        test    rbx, rbx
+        jnz     answer                          # answers.s
 stopped:
         mov     rsp, gs:[HOST_RSP - CONTROL_BLOCK]
         mov     rbx, gs:[SELF - CONTROL_BLOCK]
@@ -248,6 +251,14 @@ adopt:
         xor     eax, eax
         ret
 
+# uint64_t ticks(): the time-stamp counter
+        .p2align 4
+ticks:
+        rdtsc
+        shl     rdx, 32
+        or      rax, rdx
+        ret
+
 # int facts(result: rdi): stores CPUID.1:ECX, and XCR0 or 0 where the system has not enabled XSAVE
         .p2align 4
 facts:
@@ -294,9 +305,7 @@ thunk_verify:                                   # int verify()
         mov     edi, [rip + thunk_control]
         jmp     [rip + thunk_to_verify]
 # PyObject *call(PyObject *self, PyObject *code offset) -> KIND: enter for Python itself, as a built-in function, which costs
-# a third of a call through ctypes. A guest that has left soon after every one of its last entries is entered with the
-# interpreter lock held, since giving it up and getting it back takes as long as all the rest. (Should it then stay after
-# all, the thread's timer fetches it.) Above 4 GiB, and the functions called here are the interpreter's.
+# a third of a call through ctypes. Above 4 GiB, and the functions called here are the interpreter's.
         .p2align 4
 thunk_call:
         push    rbx
@@ -306,12 +315,84 @@ thunk_call:
         call    [rip + thunk_from_python]
         mov     r12d, eax
         mov     rbx, [rip + thunk_control]
+        call    .Lstay
+        mov     edi, r12d
+.Lto_python:
+        pop     r12
+        pop     rbp
+        pop     rbx
+        jmp     [rip + thunk_to_python]
+
+# PyObject *resume(PyObject *self, PyObject *foreign): go on behind a call that has been answered -> the number of the next
+# call, if the guest makes one by the trap that the page of answers names; else -1. RESUMED then says whether it was entered.
+# `foreign` is True if code of the application's has run meanwhile, which may have changed what `glance` looks at.
+        .p2align 4
+thunk_resume:
+        push    rbx
+        push    rbp
+        push    r12
+        mov     rbx, [rip + thunk_control]
+        cmp     dword ptr [rbx + RESUMED], RESUMED_UNSORTED
+        je      .Lnot_resumed
+        mov     dword ptr [rbx + RESUMED], RESUMED_NOT
+        cmp     rsi, [rip + thunk_true]
+        jne     .Ltrusted
+        mov     rdi, rbx
+        call    [rip + thunk_to_glance]
+        test    eax, eax
+        jnz     .Lnot_resumed
+.Ltrusted:
+        mov     rdx, [rip + thunk_answers]
+        mov     eax, [rbx + EIP_SAVED]
+        imul    ecx, eax, HASH_MULTIPLIER
+        shr     ecx, 32 - KNOWN_BITS
+        cmp     [rdx + KNOWN + rcx * 8], eax
+        je      .Lplace_known
+        xor     ecx, 1
+        cmp     [rdx + KNOWN + rcx * 8], eax
+        jne     .Lnot_resumed
+.Lplace_known:
+        mov     r12d, [rdx + KNOWN + rcx * 8 + 4]
+        test    r12d, r12d
+        jz      .Lnot_resumed
+        call    .Lstay
+        add     [rbx + RESUMED_TICKS], rax
+        cmp     dword ptr [rbx + CLOSED], 0
+        jne     .Lnot_resumed
+        mov     rdx, [rip + thunk_answers]
+        mov     edi, [rbx + EAX_SAVED]
+        mov     eax, [rbx + CONTROL_BLOCK + REASON]
+        xor     eax, [rdx + CALL_TRAP]
+        or      eax, r12d                       # KIND_LEFT is 0
+        mov     ecx, [rbx + X87_EIP]
+        not     ecx                             # X87_NONE is all ones
+        or      eax, ecx
+        mov     ecx, edi
+        sar     ecx, 31
+        or      eax, ecx
+        jnz     .Lunsorted
+        mov     dword ptr [rbx + RESUMED], RESUMED_CALL
+        inc     qword ptr [rbx + RESUMED_CALLS]
+        jmp     .Lto_python
+.Lunsorted:
+        mov     dword ptr [rbx + RESUMED], RESUMED_UNSORTED
+.Lnot_resumed:
+        mov     rdi, -1
+        jmp     .Lto_python
+
+# Enter at r12d, which becomes the KIND; rbx is the control block. -> rax: how long it took. Changes rbp.
+# A guest that has left soon after every one of its last entries is entered with the interpreter lock held, since giving it
+# up and getting it back takes as long as all the rest. (Should it then stay after all, the thread's timer fetches it.)
+.Lstay:
+        sub     rsp, 8
         xor     ebp, ebp
+        mov     dword ptr [rbx + LOCK_HELD], 1
         mov     rax, [rbx + THREAD_RECORD]
         mov     eax, [rax + THREAD_TIMER]
         sar     eax, 31                         # all ones without a timer: always give it up
         or      eax, [rbx + STAYS_UNTIL_QUICK]
         jz      .Lkeep_lock
+        mov     [rbx + LOCK_HELD], ebp
         call    [rip + thunk_give_up_lock]
         mov     rbp, rax
 .Lkeep_lock:
@@ -328,6 +409,7 @@ thunk_call:
         shl     rdx, 32
         or      rax, rdx
         sub     rax, [rbx + ENTERED_AT]
+        mov     [rbx + ENTERED_AT], rax
         shr     rax, QUICK_SHIFT
         jnz     .Llong_stay
         sub     dword ptr [rbx + STAYS_UNTIL_QUICK], 1
@@ -341,11 +423,9 @@ thunk_call:
         mov     rdi, rbp
         call    [rip + thunk_take_lock]
 .Lhave_lock:
-        mov     edi, r12d
-        pop     r12
-        pop     rbp
-        pop     rbx
-        jmp     [rip + thunk_to_python]
+        mov     rax, [rbx + ENTERED_AT]
+        add     rsp, 8
+        ret
         .p2align 4
 thunk_control:          .quad 0
 thunk_to_enter:         .quad 0
@@ -355,4 +435,7 @@ thunk_give_up_lock:     .quad 0
 thunk_take_lock:        .quad 0
 thunk_to_interrupt:     .quad 0
 thunk_to_verify:        .quad 0
+thunk_to_glance:        .quad 0
+thunk_answers:          .quad 0
+thunk_true:             .quad 0
 thunks_end:

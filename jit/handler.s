@@ -30,6 +30,7 @@
 .set SI_VALUE, 24
 
 .set SA_RESETHAND, 0x80000000
+.set GLANCE_SHIFT, 16            # 2^16 cycles: 15 to 60 microseconds
 .set CHECK_SHIFT, 24             # 2^24 cycles of the time-stamp counter: 4 to 16 milliseconds
 
 .set LDT_SELECTOR, 4             # the table indicator in a selector
@@ -153,6 +154,13 @@ handler:
         jmp     .Lresume_in_leave_path
 
 .Loutside_range:
+        lea     rcx, [rip + answer_begin]
+        cmp     rax, rcx
+        jb      .Loutside_answers
+        lea     rcx, [rip + answer_end]
+        cmp     rax, rcx
+        jb      .Lin_answers
+.Loutside_answers:
         test    r14d, r14d
         jz      .Lhost_asynchronous
         cmp     qword ptr [r13 + UC_TRAP], DEBUG
@@ -172,6 +180,23 @@ handler:
         jne     .Lhost_exception
         btr     qword ptr [r13 + UC_FLAGS], 18
         jc      .Lreturn
+.Lin_answers:                                   # see answers.s
+        test    r14d, r14d
+        jz      .Lanswer_disturbed
+        cmp     qword ptr [r13 + UC_TRAP], DEBUG
+        je      .Loutside_answers               # single-stepped: see below
+        cmp     qword ptr [r13 + UC_TRAP], ALIGNMENT
+        je      .Loutside_answers
+        jmp     .Lask_python
+.Lanswer_disturbed:
+        call    pass_on
+        lea     rcx, [rip + answer_call]
+        mov     rax, [r13 + UC_RIP]
+        cmp     rax, rcx
+        ja      .Lreturn
+.Lask_python:
+        mov     dword ptr gs:[KIND - CONTROL_BLOCK], KIND_LEFT
+        jmp     .Lresume_in_leave_path
 .Lhost_exception:
         call    chain
         jmp     .Lreturn
@@ -334,6 +359,7 @@ verify:
         rdtsc
         shl     rdx, 32
         or      rax, rdx
+        mov     [r12 + THREAD_GLANCED], rax
         mov     rcx, rax
         sub     rcx, [r12 + THREAD_CHECKED]
         shr     rcx, CHECK_SHIFT
@@ -384,6 +410,29 @@ verify:
 .Lnot_ours:
         movzx   eax, byte ptr [rbx]
         jmp     .Lanswer
+
+# int glance(control: rdi) -> as verify
+# For a thread that is prepared, when foreign code has run for a moment: what matters most, the handler of SIGSEGV, is looked
+# at each time, and everything as soon as GLANCE_SHIFT says that it is time.
+        .p2align 4
+glance:
+        mov     r9, [rdi + THREAD_RECORD]
+        rdtsc
+        shl     rdx, 32
+        or      rax, rdx
+        sub     rax, [r9 + THREAD_GLANCED]
+        shr     rax, GLANCE_SHIFT
+        jnz     verify
+        push    rbp
+        sub     rsp, 32
+        lea     rbp, [rip + records + RECORD_EXPECTED]
+        mov     edi, SIGSEGV
+        call    query
+        setne   al
+        movzx   eax, al
+        add     rsp, 32
+        pop     rbp
+        ret
 
 # The handler of signal edi, in rax, and ZF set if it is the expected one. Uses the 32 bytes above the return address.
 query:

@@ -54,9 +54,27 @@ THREAD_RECORD: Final = 0xF8
 X87_ENVIRONMENT: Final = 0x100
 X87_GUEST_EIP: Final = 0x11C
 #: For entries with a thunk's ``call``: the time-stamp counter at the last one (64 bits), and how many short stays must
-#: follow before a guest is entered with the interpreter lock held.
+#: follow before a guest is entered with the interpreter lock held: QUICK_STAYS to begin with, and after a long one.
 ENTERED_AT: Final = 0x140
 STAYS_UNTIL_QUICK: Final = 0x148
+QUICK_STAYS: Final = 64
+
+#: 64-bit: the page of answers (:mod:`jit.answers`) while calls are answered natively, else 0. And whether the guest was
+#: entered with the interpreter lock held.
+ANSWERS: Final = 0x150
+LOCK_HELD: Final = 0x158
+#: Not 0: the processor has been closed.
+CLOSED: Final = 0x15C
+#: What a thunk's ``resume`` has done, one of the values below; the time-stamp counter's cycles in all of them together and
+#: the calls that they returned (64 bits each).
+RESUMED: Final = 0x160
+RESUMED_TICKS: Final = 0x168
+RESUMED_CALLS: Final = 0x170
+
+#: Not entered; entered, and nobody has made sense yet of how the guest left; the number of a call was returned.
+RESUMED_NOT: Final = 0
+RESUMED_UNSORTED: Final = 1
+RESUMED_CALL: Final = 2
 
 KIND_LEFT: Final = 0
 KIND_FAULT: Final = 1
@@ -64,18 +82,21 @@ KIND_INTERRUPTED: Final = 2
 KIND_STEPPED: Final = 3
 
 #: A thread's record, outside the control segment: its alternate stack (64 bits), the time-stamp counter when all signals
-#: were looked at (64 bits), its number, all ones if it is the main thread, the number of its timer or -1, and whether that
-#: has expired.
+#: were looked at (64 bits), its number, all ones if it is the main thread, the number of its timer or -1, whether that
+#: has expired, and the counter when the handlers of processor exceptions were looked at (64 bits).
 THREAD_STACK: Final = 0
 THREAD_CHECKED: Final = 8
 THREAD_ID: Final = 16
 THREAD_MAIN_MASK: Final = 20
 THREAD_TIMER: Final = 24
 THREAD_EXPIRED: Final = 28
-THREAD_RECORD_BYTES: Final = 32
+THREAD_GLANCED: Final = 32
+THREAD_RECORD_BYTES: Final = 40
 
-assert STAYS_UNTIL_QUICK + 4 <= layout.FP_IMAGE
-assert HOST_RSP % 8 == FAULT_ADDRESS % 8 == 0, "the gateway runs with the guest's AC flag: keep words aligned"
+assert RESUMED_CALLS + 8 <= layout.FP_IMAGE
+assert HOST_RSP % 8 == FAULT_ADDRESS % 8 == ANSWERS % 8 == RESUMED_TICKS % 8 == RESUMED_CALLS % 8 == 0, (
+    "the gateway runs with the guest's AC flag: keep words aligned"
+)
 
 
 def constants() -> dict[str, int]:

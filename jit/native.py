@@ -21,6 +21,7 @@ import weakref
 from typing import Any, Final
 
 from jit import gateway, hostarea, ldt, lowmem, resting, signals, system
+from jit.answers import Answers
 from jit.kept import KeptCode
 from jit.lowmem import Placement
 from jit.resting import Rest
@@ -48,6 +49,7 @@ _PENDING: Final = hostarea.PENDING >> 2
 _VECTOR: Final = hostarea.VECTOR >> 2
 _ERROR_CODE: Final = hostarea.ERROR_CODE >> 2
 _FAULT_ADDRESS: Final = hostarea.FAULT_ADDRESS >> 2
+_CLOSED: Final = hostarea.CLOSED >> 2
 
 
 class _Unit:
@@ -109,7 +111,8 @@ class _Unit:
             self._bound = size
 
     def prepare(self, base: int, limit: int) -> None:
-        """Fill in the control block, which is all zeros, for a guest with memory there."""
+        """Fill in the control block, which is all zeros, for a guest with memory there; the page of answers is cleared."""
+        ctypes.memset(self.thunks.answers, 0, system.PAGE)
         if (base, limit) != self._data:
             ldt.write_entry(self._indices[-1], Descriptor.data(base, limit))
             self._data = base, limit
@@ -132,6 +135,7 @@ class _Unit:
             (hostarea.CONTROL_SELECTOR, ldt.selector(control_index)),
             (hostarea.CODE_SELECTOR, ldt.selector(code_index)),
             (hostarea.MAGIC, hostarea.MAGIC_VALUE),
+            (hostarea.STAYS_UNTIL_QUICK, hostarea.QUICK_STAYS),
         ):
             struct.pack_into("<I", block, offset, value)
         return bytes(block)
@@ -258,8 +262,15 @@ class NativeProcessor:
         #: Who holds this while a guest runs keeps its memory and its registers where they are, whoever closes the processor.
         self.held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
+        page = (ctypes.c_ubyte * system.PAGE).from_address(unit.thunks.answers)
+        page.window = window  # type: ignore[attr-defined]  # whoever has the one view keeps what both are parts of
+        self.answers = Answers(
+            gateway.load(), memoryview(page).cast("B"), unit.thunks.answers, self.control, self.space
+        )
         #: Enters at an EIP of the code segment and returns a KIND; for those who know that the thread is prepared.
         self.call = unit.thunks.call
+        #: Goes on behind a call (``thunk_resume`` in ``gateway.s``); for those who know that the thread was prepared.
+        self.resume = unit.thunks.resume(self.held)
         self._verify = unit.thunks.verify
         self._thread_id = 0
         self._entered = False
@@ -351,11 +362,12 @@ class NativeProcessor:
         closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
         if self.held is None:
             return
+        self._words[_CLOSED] = 1
         self.interrupt()
         if self._unit is not None:
             self._unit.kept, self._unit = keep, None
         self.held = None
-        self.call = self._verify = _closed
+        self.call = self.resume = self._verify = _closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")
         # For a thread that is just about to use it.

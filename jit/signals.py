@@ -158,7 +158,7 @@ class Thread:
         number = threading.get_native_id()
         timer = self._make_timer(number)
         main = 0xFFFF_FFFF if number == os.getpid() else 0
-        struct.pack_into("<QQIIiI", self._record, 0, self._stack, 0, number, main, timer, 0)
+        struct.pack_into("<QQIIiIQ", self._record, 0, self._stack, 0, number, main, timer, 0, 0)
         if self._finalizer is not None:
             self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _retire_thread, self._users, self._stack, self._size, number, timer)

@@ -28,6 +28,8 @@ _MADV_DONTNEED: Final = 4
 
 #: System calls, under the names that the assembly text uses, too.
 CALLS: Final = {
+    "SYS_READ": 0,
+    "SYS_WRITE": 1,
     "SYS_RT_SIGACTION": 13,
     "SYS_RT_SIGPROCMASK": 14,
     "SYS_RT_SIGRETURN": 15,
@@ -39,6 +41,8 @@ CALLS: Final = {
     "SYS_TIMER_SETTIME": 223,
     "SYS_TIMER_DELETE": 226,
     "SYS_TGKILL": 234,
+    "SYS_PREADV2": 327,
+    "SYS_PWRITEV2": 328,
 }
 
 

@@ -44,6 +44,10 @@ def choose_window(space: AddressSpace, segment: int) -> int | None:
     return max(first - (spare >> 1 & -PAGE), 0) if spare >= 0 else None
 
 
+def _nobody() -> None:
+    """Nobody remembers where fragments are."""
+
+
 class CacheFull(Exception):
     """There is no room for another fragment; the cache must be flushed."""
 
@@ -71,6 +75,8 @@ class CodeCache:
         self.control = control
         self._origin = origin
         self._changed = changed
+        #: Called when fragments cease to exist, for whoever remembers where they are.
+        self.dropped: Callable[[], None] = _nobody
         #: False while a change is under way: an exception may have left it half done.
         self.sound = False
         self.window: int | None = 0
@@ -99,6 +105,7 @@ class CodeCache:
     def flush(self) -> None:
         """Forget every fragment, and start again behind the stubs."""
         self.sound = False
+        self.dropped()
         if self.window is None:
             self._empty_hashed_table()
         else:
@@ -128,6 +135,7 @@ class CodeCache:
         """Let go of the two segments, which somebody keeps as they are until :meth:`attach`."""
         self.code = memoryview(b"")
         self.control = self.code.cast("B")
+        self.dropped = _nobody
 
     def attach(self, code: memoryview, control: memoryview) -> None:
         """Go on with other views of the same two segments."""
@@ -257,6 +265,7 @@ class CodeCache:
         doomed = {id(f): f for page in range(first, last) for f in self._pages.get(page, {}).values()}
         if doomed:
             self.sound = False
+            self.dropped()
             for fragment in doomed.values():
                 self._drop(fragment)
             self.sound = True

@@ -95,16 +95,27 @@ class TranslatingEngine:
         started = time.perf_counter()
         translating = self.stats.seconds_translating
         try:
-            trap = self._run()
+            # Held, too: an exception of a signal handler's may come before it is returned.
+            trap = self._held = self._run()
         finally:
             elapsed = time.perf_counter() - started
             self.stats.seconds_running += elapsed - (self.stats.seconds_translating - translating)
         self.stats.traps += 1
+        self._held = None
         return trap
 
-    def resume(self) -> int:
+    def expect_calls(self, trap: int, arguments: tuple[int, ...]) -> None:
+        """Of no importance here."""
+
+    def resume(self, foreign: bool) -> int:
         """There is nothing to spare: :meth:`run` does it."""
         return -1
+
+    def recover(self) -> None:
+        """Nothing is ever lost."""
+
+    def settle(self) -> None:
+        """They always are."""
 
     def step(self) -> Trap:
         """Run exactly one instruction."""

@@ -44,12 +44,25 @@ class Engine(Protocol):
         """Run from ``cpu.eip`` until a trap. Raises NotModelled where the engine lacks an instruction."""
         ...
 
-    def resume(self) -> int:
-        """Go on after a trap that was a call and has been answered, with nothing else done between: quicker than :meth:`run`.
+    def expect_calls(self, trap: int, arguments: tuple[int, ...]) -> None:
+        """Most calls will be made by this trap, with the first arguments in these registers: :meth:`resume` is about them."""
+        ...
 
-        The number of the next trap, if that is a call, too: a software interrupt or SYSCALL, of which nothing is to be said
-        but its number and ``cpu.eip``. -1 if :meth:`run` is to be called: it then returns the trap, or goes on.
+    def resume(self, foreign: bool) -> int:
+        """Go on after such a call has been answered: quicker than :meth:`run`, on the thread that has run last.
+
+        ``foreign``: code of the application's has run meanwhile. Returns the number of the next call, EAX, if the guest stops
+        there, of which nothing more is to be said. -1 if :meth:`run` is to be called: it returns another trap, or goes on.
+        If an exception of a signal handler's comes out of it, :meth:`recover` must be called before anything else.
         """
+        ...
+
+    def recover(self) -> None:
+        """The result of a :meth:`resume` was lost: let :meth:`run` return it."""
+        ...
+
+    def settle(self) -> None:
+        """Bring :attr:`stats` up to date."""
         ...
 
     def step(self) -> Trap:

@@ -87,9 +87,18 @@ class ReferenceEngine:
         assert trap is not None
         return trap
 
-    def resume(self) -> int:
+    def expect_calls(self, trap: int, arguments: tuple[int, ...]) -> None:
+        """Of no importance here."""
+
+    def resume(self, foreign: bool) -> int:
         """There is nothing to spare: :meth:`run` does it."""
         return -1
+
+    def recover(self) -> None:
+        """Nothing is ever lost."""
+
+    def settle(self) -> None:
+        """They always are."""
 
     def step(self) -> Trap:
         """Run one instruction. A pending interrupt comes first."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from asm import assemble
+from images import image
 from machine import CODE, guest
 
 from reference.memory import PAGE
 from reference.traps import Access, Vector
+from vx32py import Process, Sandbox, SystemCalls
 
 
 @pytest.mark.parametrize("fillers", [62, 63, 64])
@@ -87,3 +91,27 @@ def test_target_that_shares_the_low_half_of_a_landing_is_no_way_in(engine_name: 
             Access.EXECUTE,
         )
         assert (engine.cpu.edx, engine.cpu.ecx, engine.cpu.eflags & 1) == (1, 11, 1)
+
+
+def test_thread_that_makes_a_pending_call_first_entered_the_guest_unprepared(engine_name: str) -> None:
+    """A handler raises in one thread, and another one runs the guest on: it had no alternate stack, and the next fault or
+    signal in the guest killed the process."""
+    table = SystemCalls.vx()
+    raising = [KeyError("first")]
+
+    @table.define(200, "ask")
+    def ask(process: Process, value: int) -> int:
+        if raising:
+            raise raising.pop()
+        return value + 1
+
+    code = "mov edx, 9; mov eax, 200; syscall; mov ecx, [0x3000000]; ud2"
+    with Sandbox(engine=engine_name, calls=table).spawn(image(code)) as process:
+        with pytest.raises(KeyError):
+            process.run()
+        found = []
+        thread = threading.Thread(target=lambda: found.append(process.run()))
+        thread.start()
+        thread.join()
+        assert [(trap.number, trap.address) for trap in found] == [(Vector.PAGE_FAULT, 0x0300_0000)]
+        assert process.registers.eax == 10

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from weakref import WeakSet
 
 from reference.errors import MemoryFault, OutOfMemory
 from reference.records import dataclass
@@ -42,14 +43,17 @@ _OUR_HANDLERS: Final = "vx32py.personality."
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One call of a table. ``parameters`` are the handler's own names for its arguments, which ``fetch`` takes from the
-    registers. ``ours``: the handler is this package's own, and not the application's."""
+    registers, and ``carry_out`` does so and calls the handler. ``foreign``: the handler is the application's, and not this
+    package's own. ``native``: which native answer (:mod:`vx32py._native`) does the same as the handler; empty for none."""
 
     number: int
     name: str
     handler: Handler
     parameters: tuple[str, ...]
     fetch: Callable[[memoryview], tuple[int, ...]]
-    ours: bool
+    carry_out: Callable[[Task, memoryview], int | None]
+    foreign: bool
+    native: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,13 @@ class Observer(Protocol):
 
     def returned(self, call: Call, result: int | None) -> None:
         """After it, with the result as the guest gets it (signed), or None where the call does not return."""
+
+
+class TableUser(Protocol):
+    """Who depends on what is in a table."""
+
+    def table_changed(self) -> None:
+        """It is not what it was."""
 
 
 class SystemCalls:
@@ -109,6 +120,10 @@ class SystemCalls:
         self.registers = registers
         self._original = original
         self._entries: dict[int, Entry] = {}
+        #: Told when the table changes: processes that use it.
+        self.users: WeakSet[TableUser] = WeakSet()
+        #: What native answers make of the table as it is now (:mod:`vx32py._native`).
+        self.prepared: dict[object, Any] = {}
 
     @classmethod
     def vx(cls) -> SystemCalls:
@@ -134,18 +149,25 @@ class SystemCalls:
         self._entries = {entry.number: entry for entry in original()} | self._entries
         return True
 
-    def define(self, number: int, name: str | None = None) -> Callable[[AnyHandler], AnyHandler]:
-        """A decorator that makes a function the handler of call ``number``, in place of what was there."""
+    def define(self, number: int, name: str | None = None, *, native: str = "") -> Callable[[AnyHandler], AnyHandler]:
+        """A decorator that makes a function the handler of call ``number``, in place of what was there.
+
+        ``native`` is for this package's own handlers: the native answer that does the same (:mod:`vx32py._native`).
+        """
 
         def decorate(handler: AnyHandler) -> AnyHandler:
             parameters = _parameters(handler)
             if not 1 <= len(parameters) <= len(self.registers) + 1:
                 raise TypeError(f"a handler takes the process and at most {len(self.registers)} arguments")
             names = parameters[1:]
-            fetch = _fetcher(self.registers[: len(names)])
+            registers = self.registers[: len(names)]
             self._complete()
-            ours = str(getattr(handler, "__module__", "")).startswith(_OUR_HANDLERS)
-            self._entries[number] = Entry(number, name or _name_of(handler), handler, names, fetch, ours)
+            foreign = not str(getattr(handler, "__module__", "")).startswith(_OUR_HANDLERS)
+            self._entries[number] = Entry(
+                number, name or _name_of(handler), handler, names,
+                _fetcher(registers), _carrier(handler, registers), foreign, native,
+            )  # fmt: skip
+            self._has_changed()
             return handler
 
         return decorate
@@ -158,7 +180,13 @@ class SystemCalls:
                 raise KeyError(name)
             for number in numbers:
                 del self._entries[number]
+        self._has_changed()
         return self
+
+    def _has_changed(self) -> None:
+        self.prepared.clear()
+        for user in self.users:
+            user.table_changed()
 
     def get(self, number: int) -> Entry | None:
         """The entry of a call, or None."""
@@ -176,22 +204,21 @@ class SystemCalls:
     def __repr__(self) -> str:
         return f"<SystemCalls {self.name}: {len(self)} calls on trap {self.trap:#x}>"
 
-    def dispatch(self, process: Task) -> bool:
-        """Carry out the call that the registers of ``process`` describe. For the process alone.
+    def dispatch(self, process: Task, words: memoryview) -> bool:
+        """Carry out the call that ``words``, the registers of ``process``, describe. For the process alone.
 
-        Whether only this package's own code has run: then nobody has touched what the engine needs of the host process.
+        Whether code of the application's may have run: it may have touched what the engine needs of the host process.
         """
-        words = process.engine.cpu.words
         entry = self._entries.get(words[EAX])
         if entry is None or process.observers:
-            return self._dispatch_slowly(process, entry)
-        name, tally = entry.name, process.tally
-        if name in tally:
-            tally[name] += 1
-        else:
-            tally[name] = 1
+            return self._dispatch_slowly(process, words, entry)
+        tally = process.tally
         try:
-            result = entry.handler(process, *entry.fetch(words)) or 0
+            tally[entry.name] += 1
+        except KeyError:
+            tally[entry.name] = 1
+        try:
+            result = entry.carry_out(process, words) or 0
         except CallError as error:
             result = -error.args[0]
         except (MemoryFault, OutOfMemory) as error:
@@ -201,13 +228,12 @@ class SystemCalls:
             process.replaced = False
         else:
             words[EAX] = result & MASK32
-        return entry.ours
+        return entry.foreign
 
-    def _dispatch_slowly(self, process: Task, entry: Entry | None) -> bool:
+    def _dispatch_slowly(self, process: Task, words: memoryview, entry: Entry | None) -> bool:
         """The same for calls that nobody knows (yet), and before observers."""
-        words = process.engine.cpu.words
         if entry is None and self._complete():
-            return self.dispatch(process)
+            return self.dispatch(process, words)
         if entry is None:
             process.unknown_calls[self.name, words[EAX]] += 1
         else:
@@ -217,7 +243,7 @@ class SystemCalls:
             process.replaced = False
         else:
             words[EAX] = result & MASK32
-        return not process.observers
+        return True
 
     def _observed(self, process: Task, entry: Entry | None) -> int:
         words = process.engine.cpu.words
@@ -285,6 +311,23 @@ def _original_linux() -> SystemCalls:
     from vx32py.personality import linux
 
     return linux.TABLE
+
+
+def _carrier(handler: Handler, registers: tuple[int, ...]) -> Callable[[Task, memoryview], int | None]:
+    """A function that calls a handler with these registers: written out, because this is done at every call."""
+    match registers:
+        case ():
+            return lambda process, words: handler(process)
+        case (a,):
+            return lambda process, words: handler(process, words[a])
+        case (a, b):
+            return lambda process, words: handler(process, words[a], words[b])
+        case (a, b, c):
+            return lambda process, words: handler(process, words[a], words[b], words[c])
+        case (a, b, c, d):
+            return lambda process, words: handler(process, words[a], words[b], words[c], words[d])
+    fetch = _fetcher(registers)
+    return lambda process, words: handler(process, *fetch(words))
 
 
 def _name_of(handler: Any) -> str:

@@ -36,17 +36,18 @@ class HostClock:
     virtual = False
 
     def __init__(self) -> None:
-        self._start = time.monotonic_ns()
-        self._cpu_start = time.process_time_ns()
+        #: Where monotonic time and processor time begin, on the host's clocks.
+        self.started = time.monotonic_ns()
+        self.started_processor = time.process_time_ns()
 
     def realtime(self) -> int:
         return time.time_ns()
 
     def monotonic(self) -> int:
-        return time.monotonic_ns() - self._start
+        return time.monotonic_ns() - self.started
 
     def cpu(self) -> int:
-        return time.process_time_ns() - self._cpu_start
+        return time.process_time_ns() - self.started_processor
 
     def random(self, count: int) -> bytes:
         return os.urandom(count)

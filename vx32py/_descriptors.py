@@ -10,8 +10,10 @@ import errno
 import os
 import select
 import stat
+import sys
 from collections.abc import Iterator
-from typing import Final
+from enum import Enum
+from typing import Final, Protocol
 
 from reference.records import dataclass
 from vx32py._errors import CallError
@@ -23,6 +25,8 @@ GUEST_ID: Final = 1000
 PIPE_BYTES: Final = 65536
 #: A write of at most this many bytes to a host pipe that is ready does not block (pipe(7), PIPE_BUF).
 PIPE_ATOMIC: Final = 4096
+#: /dev/null, /dev/zero and /dev/full of Linux (Documentation/admin-guide/devices.txt).
+_PROMPT_DEVICES: Final = frozenset(1 << 8 | minor for minor in (3, 5, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,27 @@ class OpenFile:
         """Called when the last descriptor is gone."""
 
 
+class Transfers(Enum):
+    """How reads and writes of a host's file go. PROMPT: they are done in no time (/dev/null and its like). LASTING: they may
+    take long, but wait for nobody (a regular file). PIPE, OTHER: they may wait for somebody."""
+
+    PROMPT = "prompt"
+    LASTING = "lasting"
+    PIPE = "pipe"
+    OTHER = "other"
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Transfers:
+        """For the file with this state."""
+        if stat.S_ISREG(status.st_mode):
+            return cls.LASTING
+        if stat.S_ISFIFO(status.st_mode):
+            return cls.PIPE
+        if sys.platform == "linux" and stat.S_ISCHR(status.st_mode) and status.st_rdev in _PROMPT_DEVICES:
+            return cls.PROMPT
+        return cls.OTHER
+
+
 class HostFile(OpenFile):
     """A descriptor of the host: a standard stream passed through, or a file from a granted directory."""
 
@@ -152,7 +177,9 @@ class HostFile(OpenFile):
         super().__init__(flags | (os.O_APPEND if append else 0))
         self.fd = fd
         self.owned = owned
-        self._waits = not stat.S_ISREG(os.fstat(fd).st_mode)
+        status = os.fstat(fd)
+        self.transfers = Transfers.of(status)
+        self._waits = self.transfers not in (Transfers.PROMPT, Transfers.LASTING)
 
     def read(self, view: memoryview, waiter: Waiter) -> int:
         if self._waits:
@@ -322,11 +349,19 @@ class PipeWriter(OpenFile):
         self.pipe.writers -= 1
 
 
+class TableWatcher(Protocol):
+    """Wants to know which file a descriptor stands for."""
+
+    def descriptor_changed(self, fd: int, file: OpenFile | None) -> None:
+        """``fd`` stands for ``file`` from now on, or for none."""
+
+
 class Descriptors:
     """The descriptor table of one process: at most ``most`` open at a time, each with its close-on-exec flag."""
 
     def __init__(self, most: int) -> None:
         self.most = most
+        self._watcher: TableWatcher | None = None
         self._files: dict[int, OpenFile] = {}
         self.close_on_exec: set[int] = set()
 
@@ -355,6 +390,8 @@ class Descriptors:
         if fd in self._files:
             self.close(fd)
         self._files[fd] = file
+        if self._watcher is not None:
+            self._watcher.descriptor_changed(fd, file)
         if close_on_exec:
             self.close_on_exec.add(fd)
 
@@ -362,10 +399,18 @@ class Descriptors:
         """Free a descriptor; the last one of a file closes it. Raises CallError(EBADF)."""
         file = self.get(fd)
         del self._files[fd]
+        if self._watcher is not None:
+            self._watcher.descriptor_changed(fd, None)
         self.close_on_exec.discard(fd)
         file.references -= 1
         if file.references == 0:
             file.close()
+
+    def watch(self, watcher: TableWatcher) -> None:
+        """Tell ``watcher`` of every descriptor, now and when it changes."""
+        self._watcher = watcher
+        for fd, file in self._files.items():
+            watcher.descriptor_changed(fd, file)
 
     def clone(self) -> Descriptors:
         """The table of a forked process: other descriptors, the same open files."""

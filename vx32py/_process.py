@@ -112,6 +112,7 @@ class Process(Task):
             raise LimitExceeded("memory", str(error)) from error
         self._pending, self._waited_until, self._yielded = snapshot.pending, None, False
         self.exit_code = self.signal = self.trap = None
+        self.expect_calls()
         self.family.killed = self.family.interrupted = False
 
     def __enter__(self) -> Self:

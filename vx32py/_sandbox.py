@@ -66,6 +66,8 @@ class Sandbox:
     * ``env``: the environment. Empty by default: the host's is not passed on.
     * ``output_limit``: bytes of stdout, and of stderr, that are captured before the guest is stopped.
     * ``open_files``, ``processes``: how many descriptors a process, and how many processes a fork family may have.
+    * ``native_answers``: whether an engine may answer calls that need no decision without asking the handlers, such as
+      write on a descriptor of the host's. Guests see no difference; it is for comparison.
 
     Raises ValueError and TypeError for arguments that make no sense, UnsupportedHost for an engine that cannot run.
     """
@@ -84,6 +86,7 @@ class Sandbox:
         output_limit: int | str = "64M",
         open_files: int = 64,
         processes: int = 16,
+        native_answers: bool = True,
     ) -> None:
         _engines.check(engine)
         self.engine = engine
@@ -111,6 +114,7 @@ class Sandbox:
         self.output_limit = parse_size(output_limit)
         self.open_files = open_files
         self.processes = processes
+        self.native_answers = native_answers
 
     def spawn(
         self,

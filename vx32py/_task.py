@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 from reference.registers import CPU, EAX, EIP, MASK32
 from reference.traps import Trap, Vector
 from vx32py import _engines, _loader
-from vx32py._calls import Observer, SystemCalls
+from vx32py._calls import LINUX_TRAP, VX_TRAP, Observer, SystemCalls
 from vx32py._clock import Clock, VirtualClock
 from vx32py._descriptors import Descriptors, OpenFile
 from vx32py._errors import CallError, UnsupportedHost
 from vx32py._family import Family
 from vx32py._files import Files
 from vx32py._memory import GuestMemory
+from vx32py._native import NativeAnswers
 from vx32py._result import RunStats, signal_of
 from vx32py._snapshot import put_back, take
 from vx32py._wait import WouldBlock
@@ -89,6 +90,10 @@ class Task:
         self.unknown_calls: Counter[tuple[str, int]] = parent.unknown_calls if parent is not None else Counter()
         self.replaced = False
         self._outputs: tuple[OpenFile, ...] = ()
+        self.native: NativeAnswers | None = None
+        #: The table of the calls that are expected, and the number of their trap.
+        self._table: SystemCalls | None = None
+        self._trap = -1
         self.heap_end = layout.heap
         self.arguments: list[bytes] = []
         self.environment: list[bytes] = []
@@ -110,7 +115,21 @@ class Task:
     @property
     def calls(self) -> Counter[str]:
         """How many system calls of each name there were so far, in the whole family."""
+        for process in self.family.processes.values():
+            if process.native is not None:
+                process.native.count()
         return Counter(self.tally)
+
+    @property
+    def heap_end(self) -> int:
+        """Where the heap ends."""
+        return self._heap_end
+
+    @heap_end.setter
+    def heap_end(self, end: int) -> None:
+        self._heap_end = end
+        if self.native is not None:
+            self.native.page.set_heap(self.layout.heap, end)
 
     @property
     def alive(self) -> bool:
@@ -120,6 +139,7 @@ class Task:
     @property
     def stats(self) -> RunStats:
         """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
+        self.engine.settle()
         return RunStats(
             self.engine.name,
             self.engine.stats,
@@ -140,6 +160,9 @@ class Task:
         if self.family.current is self:
             self.family.set_current(None)
         self._closed = True
+        if self.native is not None:
+            self.native.count()
+            self.native = None  # the page of answers is another guest's from now on
         self.descriptors.close_all()
         self.engine.close()
         if self.parent is None:
@@ -257,6 +280,7 @@ class Task:
             child.reap()
             raise
         child.engine.cpu.words[EAX] = 0
+        child.expect_calls()
         return child
 
     def execute(self, module: Module, arguments: list[bytes], environment: list[bytes]) -> None:
@@ -281,6 +305,30 @@ class Task:
         cpu.reset()
         self.engine.set_thread_pointer(None, None)
         cpu.esp, cpu.eip = esp, self.module.entry
+        self.expect_calls()
+
+    def expect_calls(self) -> None:
+        """Tell the engine by which trap this program makes its calls; which of them have native answers it is told when the
+        program runs."""
+        trap = LINUX_TRAP if self.module.abi == "linux" else VX_TRAP
+        self._table, self._trap = self.tables.get(trap), trap
+        if self.native is not None:
+            self.native.retire()
+            self.native = None
+        if self._table is not None:
+            self.engine.expect_calls(trap, self._table.registers)
+
+    def _answer_natively(self) -> NativeAnswers | None:
+        """Have calls answered natively from now on, as far as they can be."""
+        page = getattr(self.engine, "answers", None)
+        if page is None or self._table is None or self.observers or not self.sandbox.native_answers:
+            return None
+        if self.native is None:
+            self.native = NativeAnswers(page, self._table, self.clock, self.pid, self.tally)
+            self.descriptors.watch(self.native)
+            page.set_heap(self.layout.heap, self.heap_end)
+        page.switch(True)
+        return self.native
 
     def reap(self) -> None:
         """The parent has been told; forget the process."""
@@ -305,42 +353,71 @@ class Task:
 
         With ``single`` one instruction only. Raises Interrupted for an interrupt or kill.
         """
-        engine = self.engine
-        words, tables = engine.cpu.words, self.tables
         plain = not single and self.family.fuel is None
-        resumable = plain and not self.family.foreign_streams
-        resume = False  # whether nothing has happened since the last trap but a call, answered by our own code
+        native = self._answer_natively() if plain else None
+        try:
+            return self._advance(native, plain=plain, single=single)
+        finally:
+            if native is not None:
+                native.page.switch(False)
+            self.engine.settle()
+
+    def _advance(self, native: NativeAnswers | None, *, plain: bool, single: bool) -> Trap | None:
+        engine = self.engine
+        words, tables, observers = engine.cpu.words, self.tables, self.observers
+        foreign_streams = self.family.foreign_streams
+        resume = engine.resume
+        # Whether nothing has happened since the last trap but a call and its answer, and whether code of the application's
+        # had part in that.
+        answered, foreign = False, True
+        # Whether the engine knows the thread: a call that was pending may have come from another one, or from a snapshot.
+        entered = False
         self.waiting = None
         while True:
             trap = self._pending
+            if trap is None:
+                number = -1
+                if answered:
+                    try:
+                        number = resume(foreign)
+                    except BaseException:
+                        engine.recover()
+                        raise
+                if number >= 0:
+                    table = self._table
+                else:
+                    # Pending until it is dealt with: an exception of a signal handler's may come out of any line.
+                    trap = self._pending = engine.run() if plain else self._run_limited(single)
+                    entered = plain
             if trap is not None:
-                self._pending = None
-                number = trap.number
-            elif not resume or (number := engine.resume()) < 0:
-                trap = engine.run() if plain else self._run_limited(single)
-                number = trap.number
-            if number == IRQ:
-                resume = False
-                self.family.checkpoint()
-                continue
-            table = tables.get(number)
+                if trap.number == IRQ:
+                    self._pending, answered = None, False
+                    self.family.checkpoint()
+                    continue
+                table = tables.get(trap.number)
             if table is None:
-                return trap or Trap(number, words[EIP])
+                self._pending = None
+                return trap or Trap(self._trap, words[EIP])
             if self._gave_up:
                 self._gave_up = False
                 words[EAX] = -errno.EDEADLK & MASK32
             else:
                 try:
-                    resume = table.dispatch(self) and resumable
+                    foreign = table.dispatch(self, words) or foreign_streams
                 except _Exited:
-                    return trap or Trap(number, words[EIP])
+                    self._pending = None
+                    return trap or Trap(self._trap, words[EIP])
                 except WouldBlock as wait:
-                    self._pending, self.waiting = trap or Trap(number, words[EIP]), wait
+                    self._pending, self.waiting = trap or Trap(self._trap, words[EIP]), wait
                     return None
                 except BaseException:
                     # Interrupted: the call is made again. An exception of the host's: it may repair and run again, too.
-                    self._pending = trap or Trap(number, words[EIP])
+                    self._pending = trap or Trap(self._trap, words[EIP])
                     raise
+                answered = entered
+            self._pending = None
+            if observers and native is not None:
+                native.page.switch(False)
             self._waited_until, self._yielded = None, False
             if single:
                 return trap

@@ -119,6 +119,8 @@ BARS: Final = (
     Bar("vx32py run hello over python -c pass", 5.0, _figure("vx32py run hello / python -c pass")),
     Bar("vx32py run busybox true over python -c pass", 6.0, _figure("vx32py run busybox true / python -c pass")),
     Bar("a system call into Python", 1.5, _figure("system call into Python and back"), "µs"),
+    Bar("a native answer over the bare call: write", 0.15, _figure("write answered natively over a bare write"), "µs"),
+    Bar("a native answer over the bare call: read", 0.15, _figure("read answered natively over a bare read"), "µs"),
     Bar("creating a guest", 100.0, _figure("guest created and closed"), "µs"),
     Bar("restoring a snapshot, ten dirty pages", 20.0, _figure("snapshot restored, ten dirty pages"), "µs"),
     Bar("two threads over one", 1.9, _figure("two guests in two threads over one"), sense="at least"),

@@ -6,6 +6,8 @@ warms up. Times are wall time: these are things that somebody waits for.
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import subprocess
 import sys
@@ -23,6 +25,8 @@ from conformance.paper import programs, sources, targets
 from conformance.paper.inputs import BUILD
 from conformance.paper.results import Figure
 from jit import compiled, diskcache, library, translate
+from jit.assemble import assemble
+from jit.system import CALLS
 from reference.isa.instruction import InvalidOpcode, TruncatedCode
 from vx32py import _compile, guest
 
@@ -94,6 +98,52 @@ def _call(quick: bool) -> float:
     return 1e6 * (_seconds(["calls", str(count)]) - _seconds(["calls", "0"])) / count
 
 
+def _native(text: str) -> Callable[[], int]:
+    """A function of 64-bit code, called without the interpreter lock."""
+    code = assemble(text, bits=64).code
+    memory = mmap.mmap(-1, len(code), prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    memory.write(code)
+    window = (ctypes.c_ubyte * len(code)).from_buffer(memory)
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(window))
+
+    def call() -> int:
+        assert window  # which keeps the code where it is
+        return int(function())
+
+    return call
+
+
+def _answer(mode: str, number: int) -> Callable[[bool], float]:
+    """A call that is answered natively, on a descriptor of the host, over the same call made by 64-bit code."""
+
+    def attempt(quick: bool) -> float:
+        count = 20_000 if quick else 300_000
+        module, box = _hostside(), _sandbox()
+        with open(os.devnull, "r+b", buffering=0) as null:
+            # /dev/null is at its end at once: reads and writes cost the host next to nothing.
+            fd = null.fileno()
+            bare = _native(
+                f"push rbx\npush rax\nmov ebx, {count}\nagain: mov eax, {number}\nmov edi, {fd}\nmov rsi, rsp\n"
+                "mov edx, 1\nsyscall\ndec ebx\njnz again\npop rax\npop rbx\nret"
+            )
+
+            def seconds(times: int) -> float:
+                start = time.process_time()
+                box.run(module, [mode, str(times)], stdin=fd, stdout=fd).check()
+                return time.process_time() - start
+
+            # Processor time, of both in turn: what is left is small, and the machine's other work must not show.
+            guests, host = [], []
+            for _ in range(3):
+                guests.append(seconds(count) - seconds(0))
+                start = time.process_time()
+                bare()
+                host.append(time.process_time() - start)
+        return 1e6 * (min(guests) - min(host)) / count
+
+    return attempt
+
+
 def _fault(quick: bool) -> float:
     """Python gets the trap, maps the page and lets the guest go on."""
     count = 1000 if quick else 5000
@@ -161,18 +211,38 @@ def _write_pages(process: vx32py.Process) -> None:
         process.memory.write_u32(end - page * _PAGE, page)
 
 
-def _threads(quick: bool) -> float:
-    """The work that two do, each in a thread of its own, over what one does in the same time."""
-    args = ["spin", str(60_000_000 if quick else 150_000_000)]
-    before = _seconds(args)
-    threads = [threading.Thread(target=_seconds, args=(args,)) for _ in range(2)]
+def _together(work: Callable[[], object], threads: int) -> float:
+    """How long threads take that all do the same."""
+    running = [threading.Thread(target=work) for _ in range(threads)]
     start = time.perf_counter()
-    for thread in threads:
+    for thread in running:
         thread.start()
-    for thread in threads:
+    for thread in running:
         thread.join()
-    together = time.perf_counter() - start
-    return (before + _seconds(args)) / together
+    return time.perf_counter() - start
+
+
+def _spin(steps: int) -> None:
+    _sandbox().run(_hostside(), ["spin", str(steps)]).check()
+
+
+def _throughput(work: Callable[[], object]) -> float:
+    """The work that two threads do over what one does in the same time; one before and one behind, against drift."""
+    before, together = _together(work, 1), _together(work, 2)
+    return (before + _together(work, 1)) / together
+
+
+def _threads(quick: bool) -> float:
+    return _throughput(lambda: _spin(60_000_000 if quick else 500_000_000))
+
+
+def _native_threads(quick: bool) -> float:
+    """What the machine gives to two threads at all: it may be at other work, or its processors share a core."""
+    steps = 60_000_000 if quick else 500_000_000
+    loop = _native(
+        f"mov ecx, {steps}\nagain: xor eax, ecx\nimul eax, eax, 1664525\nadd eax, ecx\ndec ecx\njnz again\nret"
+    )
+    return _throughput(loop)
 
 
 def _translator(quick: bool) -> float:
@@ -256,12 +326,19 @@ MEASUREMENTS: Final = (
     Measurement("translation, the translator", "MB/s", _translator, "megabytes of guest code; all of SQLite"),
     Measurement("translation, in a running guest", "MB/s", _translation_at_work, "with fetching and installing"),
     Measurement("system call into Python and back", "µs", _call),
+    Measurement(
+        "write answered natively over a bare write", "µs", _answer("writes", CALLS["SYS_WRITE"]), "processor time"
+    ),
+    Measurement("read answered natively over a bare read", "µs", _answer("reads", CALLS["SYS_READ"]), "processor time"),
     Measurement("page fault handled in Python", "µs", _fault, "trap, map a page, go on"),
     Measurement("guest created and closed", "µs", _creation),
     Measurement("a tiny guest, whole run", "µs", _whole, "created, run to its exit, closed"),
     Measurement("snapshot taken", "µs", _snapshot, "of a small guest"),
     Measurement("snapshot restored, ten dirty pages", "µs", _restore),
     Measurement("two guests in two threads over one", "x", _threads, "work in the same time"),
+    Measurement(
+        "two native loops in two threads over one", "x", _native_threads, "the same without guests: the most there is"
+    ),
     Measurement("vx32py run hello / python -c pass", "x", _over_python(_hello), "wall time of processes"),
     Measurement("vx32py run busybox true / python -c pass", "x", _over_python(lambda: str(busybox.fetch()), "true")),
 )

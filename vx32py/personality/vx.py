@@ -52,7 +52,7 @@ def exit_(process: Process, code: int) -> int:
     return process.exit(code)
 
 
-@call(2, "brk")
+@call(2, "brk", native="vx_brk")
 def brk(process: Process, end: int) -> int:
     """Move the end of the heap to ``end``, rounded up to 1 MiB. Returns 0. The heap starts behind the image."""
     if end < process.layout.heap:
@@ -62,13 +62,13 @@ def brk(process: Process, end: int) -> int:
     return 0
 
 
-@call(3, "read")
+@call(3, "read", native="read")
 def read(process: Process, fd: int, buffer: int, count: int) -> int:
     """Read at most ``count`` bytes; 0 at the end of the file."""
     return common.read_descriptor(process, fd, buffer, count)
 
 
-@call(4, "write")
+@call(4, "write", native="write")
 def write(process: Process, fd: int, data: int, count: int) -> int:
     """Write at most ``count`` bytes; how many were written."""
     return common.write_descriptor(process, fd, data, count)
@@ -113,7 +113,7 @@ def remove(process: Process, path: int) -> None:
     process.files.remove(common.path_argument(process, path))
 
 
-@call(9, "gettimeofday")
+@call(9, "gettimeofday", native="timeval")
 def gettimeofday(process: Process, time_out: int, _zone: int) -> None:
     """Seconds and microseconds since the epoch."""
     microseconds = process.clock.realtime() // 1000
@@ -121,7 +121,7 @@ def gettimeofday(process: Process, time_out: int, _zone: int) -> None:
         process.memory.write(time_out, _TIMEVAL.pack(microseconds // 10**6 & 0x7FFF_FFFF, microseconds % 10**6))
 
 
-@call(10, "clock")
+@call(10, "clock", native="processor_time")
 def clock(process: Process) -> int:
     """Processor time used, in microseconds, modulo 2^31."""
     return process.clock.cpu() // 1000 & 0x7FFF_FFFF
@@ -278,7 +278,7 @@ def sleep(process: Process, seconds: int) -> None:
     process.pause(seconds)
 
 
-@call(29, "getpid")
+@call(29, "getpid", native="process_number")
 def getpid(process: Process) -> int:
     """The number of this process, which means nothing to the host."""
     return process.pid

@@ -28,13 +28,13 @@ TCGETS, TIOCGWINSZ, FIONBIO = 0x5401, 0x5413, 0x5421
 O_LARGEFILE: Final = 0o100000
 
 
-@call(3, "read")
+@call(3, "read", native="read")
 def read(process: Process, fd: int, buffer: int, count: int) -> int:
     """Read at most ``count`` bytes."""
     return common.read_descriptor(process, fd, buffer, _count(process, buffer, count, writable=True))
 
 
-@call(4, "write")
+@call(4, "write", native="write")
 def write(process: Process, fd: int, data: int, count: int) -> int:
     """Write at most ``count`` bytes."""
     try:

@@ -37,7 +37,7 @@ MADV_DONTNEED: Final = 4
 _FREE: Final = bytes(0 if state & MAPPED else 1 for state in range(256))
 
 
-@call(45, "brk")
+@call(45, "brk", native="linux_brk")
 def brk(process: Process, end: int) -> int:
     """Move the end of the heap. Returns where it is afterwards, which tells a failure."""
     if process.layout.heap <= end <= process.layout.heap_limit:

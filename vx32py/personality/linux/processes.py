@@ -73,8 +73,8 @@ def wait4(process: Process, pid: int, status_out: int, options: int, usage_out: 
     return waitpid(process, pid, status_out, options)
 
 
-@call(20, "getpid")
-@call(224, "gettid")
+@call(20, "getpid", native="process_number")
+@call(224, "gettid", native="process_number")
 @call(65, "getpgrp")
 @call(66, "setsid")
 def getpid(process: Process) -> int:
@@ -102,14 +102,14 @@ def getppid(process: Process) -> int:
     return process.parent.pid if process.parent is not None and process.parent.alive else 1
 
 
-@call(24, "getuid")
-@call(47, "getgid")
-@call(49, "geteuid")
-@call(50, "getegid")
-@call(199, "getuid32")
-@call(200, "getgid32")
-@call(201, "geteuid32")
-@call(202, "getegid32")
+@call(24, "getuid", native="user_number")
+@call(47, "getgid", native="user_number")
+@call(49, "geteuid", native="user_number")
+@call(50, "getegid", native="user_number")
+@call(199, "getuid32", native="user_number")
+@call(200, "getgid32", native="user_number")
+@call(201, "geteuid32", native="user_number")
+@call(202, "getegid32", native="user_number")
 def getuid(process: Process) -> int:
     """A made-up user, who is nobody special."""
     return GUEST_ID

@@ -33,7 +33,7 @@ def clock(process: Process, number: int) -> int:
     raise CallError(errno.EINVAL)
 
 
-@call(265, "clock_gettime")
+@call(265, "clock_gettime", native="timespec")
 def clock_gettime(process: Process, clock_id: int, time_out: int) -> None:
     """A clock, as seconds and nanoseconds of 32 bits."""
     seconds, nanoseconds = divmod(clock(process, clock_id), layouts.SECOND)
@@ -42,7 +42,7 @@ def clock_gettime(process: Process, clock_id: int, time_out: int) -> None:
     process.memory.write(time_out, layouts.TIMESPEC.pack(seconds, nanoseconds))
 
 
-@call(403, "clock_gettime64")
+@call(403, "clock_gettime64", native="timespec64")
 def clock_gettime64(process: Process, clock_id: int, time_out: int) -> None:
     """A clock, with seconds of 64 bits."""
     process.memory.write(time_out, layouts.TIMESPEC64.pack(*divmod(clock(process, clock_id), layouts.SECOND)))
@@ -64,7 +64,7 @@ def clock_getres_time64(process: Process, clock_id: int, time_out: int) -> None:
         process.memory.write(time_out, layouts.TIMESPEC64.pack(0, 1))
 
 
-@call(78, "gettimeofday")
+@call(78, "gettimeofday", native="timeval_no_zone")
 def gettimeofday(process: Process, time_out: int, zone_out: int) -> None:
     """Seconds and microseconds since the epoch; the time zone is UTC."""
     microseconds = process.clock.realtime() // 1000
@@ -74,7 +74,7 @@ def gettimeofday(process: Process, time_out: int, zone_out: int) -> None:
         process.memory.write(zone_out, bytes(8))
 
 
-@call(13, "time")
+@call(13, "time", native="seconds")
 def time(process: Process, time_out: int) -> int:
     """Seconds since the epoch."""
     seconds = process.clock.realtime() // layouts.SECOND & 0x7FFF_FFFF

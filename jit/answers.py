@@ -1,0 +1,230 @@
+"""Native answers: which system calls the gateway answers by itself, without coming back to Python.
+
+The code is ``answers.s``; here is the page that tells it what to do: which calls by which trap, which of the guest's
+descriptors stand for which of the host's, where guest memory is, and what its pages permit. The page is a guest's own,
+above 4 GiB and outside all of its segments. The gateway believes every word of it, so whatever is written here must be true:
+a descriptor's rights are those that Python would grant, and a call is only listed with the kind of answer that Python would
+give.
+
+The page also has the places where guests have gone on behind their calls: EIP of the guest → EIP in the code segment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from jit import hostarea
+from reference import layout
+from reference.memory import PAGE, WATCHED, AddressSpace
+from reference.records import dataclass
+from reference.traps import Access
+
+if TYPE_CHECKING:
+    from jit.gateway import Gateway
+
+# What a page of guest memory must permit: bits of AddressSpace.permissions.
+PAGE_READ: Final = int(Access.READ)
+PAGE_WRITE: Final = int(Access.WRITE)
+PAGE_WATCHED: Final = WATCHED
+
+# The page. 64-bit words: the permission bytes and how many there are, the linear address of guest address 0, the C library's
+# clock_gettime, and where monotonic and processor time begin, in nanoseconds.
+PERMISSIONS: Final = 0x00
+PAGES: Final = 0x08
+BASE: Final = 0x10
+CLOCK_FUNCTION: Final = 0x18
+START_MONOTONIC: Final = 0x20
+START_PROCESSOR: Final = 0x28
+#: 32-bit words: the trap by which calls are made; where in the control block the first three arguments are; the heap, whose
+#: end is 0 as long as nobody has said where it is.
+CALL_TRAP: Final = 0x30
+ARGUMENT_0: Final = 0x34
+ARGUMENT_1: Final = 0x38
+ARGUMENT_2: Final = 0x3C
+HEAP_START: Final = 0x40
+HEAP_END: Final = 0x44
+#: For each call number a byte: which record answers it, 0 for none.
+CALL_INDEX: Final = 0x80
+CALL_NUMBERS: Final = 512
+#: Records: the address of a routine of ``answers.s``, how often it has answered (64 bits each), and a value.
+RECORDS: Final = CALL_INDEX + CALL_NUMBERS
+RECORD_BYTES_SHIFT: Final = 5
+RECORD_COUNT_OF: Final = 32
+RECORD_ROUTINE: Final = 0
+RECORD_COUNT: Final = 8
+RECORD_VALUE: Final = 16
+#: For each descriptor of the guest: the host's, RIGHT_ bits, and the most bytes that may be transferred at a time.
+DESCRIPTOR_TABLE: Final = RECORDS + (RECORD_COUNT_OF << RECORD_BYTES_SHIFT)
+DESCRIPTOR_BYTES_SHIFT: Final = 4
+DESCRIPTORS: Final = 64
+DESCRIPTOR_HOST: Final = 0
+DESCRIPTOR_RIGHTS: Final = 4
+DESCRIPTOR_MOST: Final = 8
+#: Known places: pairs of 32-bit words, at the hash of the guest's EIP, or right beside.
+KNOWN: Final = DESCRIPTOR_TABLE + (DESCRIPTORS << DESCRIPTOR_BYTES_SHIFT)
+KNOWN_BITS: Final = 7
+END: Final = KNOWN + (8 << KNOWN_BITS)
+assert END <= PAGE
+
+RIGHT_READ: Final = 1
+RIGHT_WRITE: Final = 2
+#: A transfer may take long: not while the interpreter lock is held.
+RIGHT_LASTING: Final = 4
+#: A transfer may have to wait for somebody: only if it need not.
+RIGHT_NO_WAIT: Final = 8
+
+_CLEAR_KNOWN: Final = bytes(8 << KNOWN_BITS)
+_NO_CALLS: Final = bytes(DESCRIPTOR_TABLE - CALL_INDEX)
+
+
+def constants() -> dict[str, int]:
+    """Every number above, by name, for the assembler."""
+    return {name: value for name, value in globals().items() if name.isupper() and type(value) is int}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The part of a page that says which calls are answered, and the number of each record's call, from record 1 on."""
+
+    part: bytes
+    numbers: tuple[int, ...]
+
+
+class Answers:
+    """One guest's page. Everything is off to begin with; :meth:`switch` turns it on while the guest is running.
+
+    ``page`` and ``control`` are the page and the host's words of the control block, as bytes.
+    """
+
+    def __init__(self, gate: Gateway, page: memoryview, address: int, control: memoryview, space: AddressSpace) -> None:
+        self._gateway = gate
+        self._address = address
+        self._page = page
+        self._words = page.cast("I")
+        self._wide = page.cast("Q")
+        self._switch = control[hostarea.ANSWERS : hostarea.ANSWERS + 8].cast("Q")
+        self._space = space
+        self._permissions: bytearray | None = None
+        self._pinned: object = None
+        #: The number of each record's call, from record 1 on.
+        self._numbers: tuple[int, ...] = ()
+        self._counted = 0
+
+    # -- which calls ---------------------------------------------------------------------------------------------
+
+    def expect(self, trap: int, arguments: tuple[int, ...]) -> None:
+        """Calls are made by this trap, with the first arguments in these registers; so far all calls are Python's."""
+        self._page[CALL_INDEX:DESCRIPTOR_TABLE] = _NO_CALLS
+        self._numbers = ()
+        self._words[CALL_TRAP >> 2] = trap
+        for word, register in zip((ARGUMENT_0, ARGUMENT_1, ARGUMENT_2), arguments, strict=False):
+            self._words[word >> 2] = 4 * register
+
+    def prepare(self, calls: Iterator[tuple[int, str, int]]) -> Prepared:
+        """What :meth:`define` takes, good for every guest of this process: calls by number, kind (a routine ``answer_...``)
+        and value. What there are too many of is left out."""
+        part = bytearray(DESCRIPTOR_TABLE - CALL_INDEX)
+        numbers: list[int] = []
+        for number, kind, value in calls:
+            record = len(numbers) + 1
+            if number < CALL_NUMBERS and record < RECORD_COUNT_OF:
+                at = RECORDS - CALL_INDEX + (record << RECORD_BYTES_SHIFT)
+                struct.pack_into("<QQI", part, at, self._gateway.address_of(f"answer_{kind}"), 0, value)
+                part[number] = record
+                numbers.append(number)
+        return Prepared(bytes(part), tuple(numbers))
+
+    def define(self, calls: Prepared) -> None:
+        """Answer these calls, and no others. Whoever wants the counts asks before."""
+        self._page[CALL_INDEX:DESCRIPTOR_TABLE] = calls.part
+        self._numbers = calls.numbers
+
+    def counts(self) -> Iterator[tuple[int, int]]:
+        """(number, how often) of what has been answered since the last time."""
+        for index, number in enumerate(self._numbers):
+            word = (RECORDS + (index + 1 << RECORD_BYTES_SHIFT) + RECORD_COUNT) >> 3
+            count = self._wide[word]
+            if count:
+                self._wide[word] -= count
+                self._counted += count
+                yield number, count
+
+    def total(self) -> int:
+        """How many calls have been answered."""
+        first, step = (RECORDS + RECORD_COUNT >> 3), 1 << RECORD_BYTES_SHIFT - 3
+        return self._counted + sum(self._wide[first + step * (index + 1)] for index in range(len(self._numbers)))
+
+    # -- what they are about -------------------------------------------------------------------------------------
+
+    def grant(self, fd: int, host: int, rights: int, most: int) -> None:
+        """The guest's descriptor ``fd`` stands for this one of the host."""
+        if fd < DESCRIPTORS:
+            at = DESCRIPTOR_TABLE + (fd << DESCRIPTOR_BYTES_SHIFT)
+            struct.pack_into("<III", self._page, at, host, rights, min(most, 0x7FFF_F000))
+
+    def revoke(self, fd: int) -> None:
+        """Calls on this descriptor are Python's."""
+        if fd < DESCRIPTORS:
+            self._words[DESCRIPTOR_TABLE + (fd << DESCRIPTOR_BYTES_SHIFT) + DESCRIPTOR_RIGHTS >> 2] = 0
+
+    def set_heap(self, start: int, end: int) -> None:
+        """Where the heap is."""
+        self._words[HEAP_START >> 2], self._words[HEAP_END >> 2] = start, end & 0xFFFF_FFFF
+
+    def set_clocks(self, monotonic: int, processor: int) -> None:
+        """Where monotonic and processor time begin, in nanoseconds of the host's clocks."""
+        self._wide[CLOCK_FUNCTION >> 3] = _clock_function()
+        self._wide[START_MONOTONIC >> 3], self._wide[START_PROCESSOR >> 3] = monotonic, processor
+
+    def switch(self, on: bool) -> None:
+        """Answer from now on, or leave it all to Python."""
+        if not on:
+            self._switch[0] = 0
+            return
+        permissions = self._space.permissions
+        if permissions is not self._permissions:
+            # Exported, so that nobody can resize it, which would move it.
+            exported = (ctypes.c_ubyte * len(permissions)).from_buffer(permissions)
+            self._permissions, self._pinned = permissions, exported
+            self._wide[PERMISSIONS >> 3] = ctypes.addressof(exported)
+            self._wide[PAGES >> 3] = len(permissions)
+            self._wide[BASE >> 3] = getattr(self._space, "base", 0)
+        self._switch[0] = self._address
+
+    # -- where the guest goes on ---------------------------------------------------------------------------------
+
+    def learn(self, eip: int, code: int) -> None:
+        """The guest's EIP ``eip`` is at ``code`` in the code segment."""
+        index = KNOWN + 8 * ((eip * layout.HASH_MULTIPLIER & 0xFFFF_FFFF) >> (32 - KNOWN_BITS)) >> 2
+        words = self._words
+        if words[index] != eip and words[index + 1] and not words[index ^ 2 | 1]:
+            index ^= 2
+        words[index], words[index + 1] = eip, code
+
+    def forget(self) -> None:
+        """Code is gone: nobody knows what is where."""
+        self._page[KNOWN:END] = _CLEAR_KNOWN
+
+
+@cache
+def _clock_function() -> int:
+    function: Callable[..., int] = ctypes.CDLL(None).clock_gettime
+    return ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
+
+
+class TickRate:
+    """Seconds from cycles of the time-stamp counter, measured against the clock over all the time since this was made."""
+
+    def __init__(self, gate: Gateway) -> None:
+        self._ticks = ctypes.PYFUNCTYPE(ctypes.c_uint64)(gate.address_of("ticks"))
+        self._start = self._ticks(), time.perf_counter()
+
+    def seconds(self, ticks: int) -> float:
+        """So many cycles in seconds."""
+        passed = self._ticks() - self._start[0]
+        return ticks * (time.perf_counter() - self._start[1]) / passed if passed > 0 else 0.0

@@ -1,0 +1,118 @@
+"""Native answers: calls that need no decision, which an engine may answer without asking Python.
+
+An entry of a table of system calls can name the native answer that does what its handler does (``native=`` in
+:meth:`vx32py.SystemCalls.define`); this module tells an engine that has a page of answers (:mod:`jit.answers`) about them,
+and which descriptors they may use: those that stand for a plain descriptor of the host. It follows all changes, to the
+tables and to the descriptors, and it counts.
+
+What an answer finds not to be plain it leaves to the handler, so that guests see no difference. Time and processor numbers
+are the family's and the process's; with a made-up clock time is the handlers' affair.
+
+==================  ==========================================================================
+read, write         on a descriptor that stands for a regular file, a pipe or /dev/null of the host, into (from) pages that
+                    the guest may write (read)
+timeval             gettimeofday
+timeval_no_zone     the same where a second argument asks for more
+timespec(64)        clock_gettime of real and monotonic time
+seconds             time
+processor_time      clock of the VX ABI
+process_number      the number of the process
+user_number         the number of the user and of its group
+vx_brk, linux_brk   brk that moves nothing
+==================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from vx32py._clock import HostClock
+from vx32py._descriptors import GUEST_ID, PIPE_ATOMIC, HostFile, OpenFile, Transfers
+
+if TYPE_CHECKING:
+    from vx32py._calls import SystemCalls
+    from vx32py._clock import Clock
+
+#: Rights of a descriptor, as the page of answers has them: jit.answers.RIGHT_READ and its like.
+_READ, _WRITE, _LASTING, _NO_WAIT = 1, 2, 4, 8
+_MOST: Final = 0x7FFF_F000
+
+_NEED_CLOCK: Final = frozenset({"timeval", "timeval_no_zone", "timespec", "timespec64", "seconds", "processor_time"})
+_ALL_ONES: Final = 0xFFFF_FFFF
+#: First processes all have the same number: what is prepared for one table serves them all.
+_MOST_PREPARED: Final = 4
+
+
+class Page(Protocol):
+    """What an engine offers: :class:`jit.answers.Answers`."""
+
+    def prepare(self, calls: Iterator[tuple[int, str, int]]) -> Any: ...
+    def define(self, calls: Any) -> None: ...
+    def counts(self) -> Iterator[tuple[int, int]]: ...
+    def grant(self, fd: int, host: int, rights: int, most: int) -> None: ...
+    def revoke(self, fd: int) -> None: ...
+    def set_heap(self, start: int, end: int) -> None: ...
+    def set_clocks(self, monotonic: int, processor: int) -> None: ...
+    def switch(self, on: bool) -> None: ...
+
+
+class NativeAnswers:
+    """The native answers of one process, for the calls of one table. ``tally`` counts calls by name."""
+
+    def __init__(
+        self, page: Page, table: SystemCalls, clock: Clock, process_number: int, tally: dict[str, int]
+    ) -> None:
+        self.page = page
+        self._table = table
+        self._values = {"process_number": process_number, "user_number": GUEST_ID, "timeval_no_zone": _ALL_ONES}
+        self._host_clock = type(clock) is HostClock
+        self._tally = tally
+        self._names: dict[int, str] = {}
+        if isinstance(clock, HostClock):
+            page.set_clocks(clock.started, clock.started_processor)
+        table.users.add(self)
+        self.table_changed()
+
+    def table_changed(self) -> None:
+        """Answer what the table says now."""
+        self.count()
+        key = self._host_clock, self._values["process_number"]
+        found = self._table.prepared.get(key)
+        if found is None:
+            entries = [e for e in self._table if e.native and (self._host_clock or e.native not in _NEED_CLOCK)]
+            calls = ((e.number, _ROUTINES.get(e.native, e.native), self._values.get(e.native, 0)) for e in entries)
+            found = {entry.number: entry.name for entry in entries}, self.page.prepare(calls)
+            if len(self._table.prepared) < _MOST_PREPARED:
+                self._table.prepared[key] = found
+        self._names, calls_of_page = found
+        self.page.define(calls_of_page)
+
+    def descriptor_changed(self, fd: int, file: OpenFile | None) -> None:
+        """``fd`` stands for ``file`` from now on, or for none."""
+        self.page.revoke(fd)
+        if type(file) is not HostFile or file.transfers is Transfers.OTHER:
+            return
+        rights = _READ * file.readable | _WRITE * file.writable
+        if file.transfers is Transfers.LASTING:
+            rights |= _LASTING
+        elif file.transfers is Transfers.PIPE:
+            # One way only, and whatever is written at once goes in whole or not at all.
+            self.page.grant(fd, file.fd, rights | _NO_WAIT, PIPE_ATOMIC if file.writable else _MOST)
+            return
+        self.page.grant(fd, file.fd, rights, _MOST)
+
+    def retire(self) -> None:
+        """Another program is loaded, whose calls may be another table's."""
+        self.count()
+        self._table.users.discard(self)
+
+    def count(self) -> None:
+        """Bring the tally up to date."""
+        for number, count in self.page.counts():
+            name = self._names[number]
+            self._tally[name] = self._tally.get(name, 0) + count
+
+
+#: Answers that are another one with a value.
+_ROUTINES: Final = {"process_number": "constant", "user_number": "constant", "timeval_no_zone": "timeval"}
