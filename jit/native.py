@@ -178,10 +178,11 @@ class _Pool:
     def put_back(self, unit: _Unit) -> None:
         unit.wipe()
         with self._lock:
-            if len(self._idle) < _MOST_IDLE:
-                self._idle.append(unit)
+            self._idle.append(unit)
+            if len(self._idle) <= _MOST_IDLE:
                 return
-        unit.destroy()
+            longest = self._idle.pop(0)
+        longest.destroy()
 
     def empty(self) -> None:
         gc.collect()  # guests that nobody closed, perhaps

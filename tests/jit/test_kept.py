@@ -126,3 +126,13 @@ def test_a_handler_of_the_hosts_may_take_over_a_signal_between_two_calls() -> No
     result = Sandbox(engine="jit", calls=table).run(image(f"{close}{close}mov eax, 200\nsyscall\nmov eax, [0]"))
     assert result.trap is not None
     assert result.trap.number == Vector.PAGE_FAULT
+
+
+def test_segments_of_other_sizes_do_not_keep_code_from_being_kept() -> None:
+    """As many of them as wait at most wait already: that which has waited longest goes."""
+    module, program = Module.from_bytes(image(PROGRAM)), image(PROGRAM)
+    for size in range(8, 20):
+        assert Sandbox(engine="jit", memory=size << 20).run(Module.from_bytes(program)).exit_code == 42
+    box = Sandbox(engine="jit", memory="1M")
+    assert box.run(module).stats.counters.fragments > 0
+    assert box.run(module).stats.counters.fragments == 0
