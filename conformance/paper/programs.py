@@ -133,7 +133,7 @@ PROGRAMS: Final = (
     _upstream("jpeg2000", "JPEG 2000, decode", 100, 4, inputs.encoded(512)),
     _upstream("vorbis", "Vorbis, decode", 30, 2, inputs.encoded(20), exact=False),
     _upstream("flac", "FLAC, decode", 66, 3, inputs.encoded(20)),
-    _example("matmul", "matrix product, SSE2", "256 {}", "4 0", 180, 6, kind="compute", optimise="-O3"),
+    _example("matmul", "matrix product, SSE2", "256 {}", "4 0", 350, 10, kind="compute", optimise="-O3"),
     _example("nbody", "n-body, x87", "{}", "0", 700_000, 20_000, kind="compute", flags=("-mno-sse",), exact=False),
     _example("nbody", "n-body, SSE2", "{}", "0", 1_400_000, 40_000, kind="compute"),
     _upstream("sqlite", "SQLite in memory", 400_000, 8_000),
