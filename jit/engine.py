@@ -224,7 +224,7 @@ class JitEngine(TranslatingEngine):
         if self._loans is not None:
             self._loans.begin(self._cache, self._circumstances())
 
-    def _make_fragment(self, eip: int) -> int | Trap:
+    def _make_fragment(self, eip: int, *, indirect: bool = False) -> int | Trap:
         if not self._cache.covers(eip):
             self._arrange_entries(eip)
         if self._may_borrow and self._cache.covers(eip):
@@ -236,7 +236,7 @@ class JitEngine(TranslatingEngine):
         if self._loans is not None and self._loans.borrow(self._cache, eip):
             self.stats.cache_bytes = self._cache.next
             return self._cache.bodies[eip]
-        return super()._make_fragment(eip)
+        return super()._make_fragment(eip, indirect=indirect)
 
     def _code_changes(self, first: int, last: int) -> None:
         super()._code_changes(first, last)

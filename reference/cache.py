@@ -151,9 +151,10 @@ class CodeCache:
         if self._changed is not None:
             self._changed(offset, offset + len(code))
 
-    def reserve(self, eip: int, size: int) -> int:
-        """The offset for a fragment for ``eip``; raises CacheFull if ``size`` bytes do not fit there."""
-        offset = placed(self.next, eip, self.window)
+    def reserve(self, eip: int, size: int, *, indirect: bool = False) -> int:
+        """The offset for a fragment for ``eip``, which is needed because an ``indirect`` branch or another one goes there; raises
+        CacheFull if ``size`` bytes do not fit there."""
+        offset = placed(self.next, eip, self.window, indirect=indirect)
         if offset + size > len(self.code):
             raise CacheFull
         return offset

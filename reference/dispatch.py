@@ -272,7 +272,7 @@ class TranslatingEngine:
         """An indirect branch went to ``cpu.eip``, which the tables do not know."""
         eip = self.cpu.eip
         if eip not in self._cache.bodies:
-            found = self._make_fragment(eip)
+            found = self._make_fragment(eip, indirect=True)
             if isinstance(found, Trap):
                 return found
         self._cache.learn(eip)
@@ -407,7 +407,7 @@ class TranslatingEngine:
 
     # -- fragments -----------------------------------------------------------------------------------------------
 
-    def _make_fragment(self, eip: int) -> int | Trap:
+    def _make_fragment(self, eip: int, *, indirect: bool = False) -> int | Trap:
         """Translate the guest code at ``eip``: the code offset of its body, or the trap of fetching or decoding it."""
         started = time.perf_counter()
         if not self._cache.covers(eip):
@@ -417,7 +417,7 @@ class TranslatingEngine:
                 first, changes = eip >> PAGE_SHIFT, self._changes
                 watched = self.space.is_watched(first)
                 code = self.space.fetch(eip, FETCH_BYTES)
-                fragment = self._translate(code, eip, self._room(eip))
+                fragment = self._translate(code, eip, self._room(eip, indirect))
                 last = (eip + fragment.length - 1) >> PAGE_SHIFT
                 if watched and first == last and changes == self._changes:
                     break
@@ -450,12 +450,12 @@ class TranslatingEngine:
         """Drop all fragments, because those to come depend on another window."""
         self._cache.arrange(window)
 
-    def _room(self, eip: int) -> int:
+    def _room(self, eip: int, indirect: bool) -> int:
         try:
-            return self._cache.reserve(eip, _LARGEST_FRAGMENT)
+            return self._cache.reserve(eip, _LARGEST_FRAGMENT, indirect=indirect)
         except CacheFull:
             self._cache.flush()
-            return self._cache.reserve(eip, _LARGEST_FRAGMENT)
+            return self._cache.reserve(eip, _LARGEST_FRAGMENT, indirect=indirect)
 
     def _code_changes(self, first: int, last: int) -> None:
         """The address space is about to change pages that fragments were made from."""

@@ -53,6 +53,7 @@ def sizes(window: int | None) -> Sizes:
     return HASHED_SIZES if window is None else DIRECT_SIZES
 
 
-def placed(free: int, eip: int, window: int | None) -> int:
-    """The first code offset from ``free`` on for a fragment whose body is to be aligned as ``eip`` is."""
-    return free + (eip - free - sizes(window).landing) % CODE_ALIGNMENT
+def placed(free: int, eip: int, window: int | None, *, indirect: bool = False) -> int:
+    """The first code offset from ``free`` on for a fragment that is to be aligned as ``eip`` is: its body, or if branches
+    to it are ``indirect``, its landing, so that both are in one line of the cache where the guest's code is."""
+    return free + (eip - free - (0 if indirect else sizes(window).landing)) % CODE_ALIGNMENT
