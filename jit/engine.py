@@ -308,5 +308,6 @@ class JitEngine(TranslatingEngine):
                 kept.cache.detach()
         self.settle()
         super().close()
+        # It holds the memory, which rests only if nobody does.
+        vars(self).pop("resume", None)
         self.processor.close(kept)
-        self.resume = self.processor.resume  # type: ignore[method-assign]  # the other holds the memory

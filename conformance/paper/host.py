@@ -32,6 +32,7 @@ from vx32py import _compile, guest
 
 HERE: Final = Path(__file__).resolve().parent
 _PAGE: Final = 4096
+_WARMING: Final = 10
 _FETCH: Final = 4096
 #: Pages that are written between a snapshot and the return to it.
 _DIRTY: Final = 10
@@ -309,8 +310,18 @@ def _first_step(**environment: str) -> Callable[[bool], float]:
 
 
 def _over_python(program: Callable[[], str], *args: str) -> Callable[[bool], float]:
-    def attempt(quick: bool) -> float:
+    """Warm, that is with all fragments known: a program does not take the same path each time (C libraries look at random
+    numbers and at where their stack is), so it runs some times before."""
+
+    @cache
+    def warmed() -> str:
         path = program()
+        for _ in range(_WARMING):
+            _python("-m", "vx32py", "run", path, *args)
+        return path
+
+    def attempt(quick: bool) -> float:
+        path = warmed()
         start = time.perf_counter()
         _python("-m", "vx32py", "run", path, *args)
         middle = time.perf_counter()

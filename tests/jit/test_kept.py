@@ -8,6 +8,7 @@ import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
+from jit import resting
 from reference.traps import Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
@@ -136,3 +137,10 @@ def test_segments_of_other_sizes_do_not_keep_code_from_being_kept() -> None:
     box = Sandbox(engine="jit", memory="1M")
     assert box.run(module).stats.counters.fragments > 0
     assert box.run(module).stats.counters.fragments == 0
+
+
+def test_memory_of_a_closed_guest_rests_though_a_call_could_have_gone_on() -> None:
+    """What goes on behind a call holds the guest's memory, and was still there when the guest was closed."""
+    module, box = Module.from_bytes(image(PROGRAM)), Sandbox(engine="jit")
+    box.run(module)
+    assert any(rest.program is module.identity for rest in resting._resting.rests)
