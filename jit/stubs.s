@@ -8,7 +8,7 @@
         hlt
         .endr
 
-# An indirect branch missed the first level of the hashed table: target in ECX, the guest's EDX and ECX spilled. Unused
+# With the hashed table: an indirect branch missed its first level, target in ECX, the guest's EDX and ECX spilled. Unused
 # entries of that table lead here as well. LAHF and SETO keep the guest's flags in EAX.
 lookup:
         mov     gs:[SPILL_EAX], eax
@@ -53,6 +53,6 @@ stepped:
 chain:
         mov     dword ptr gs:[REASON], CHAIN
 
-# Back to the host, which stores the guest's registers in the control block.
+# Back to the host, with the guest's registers as they are.
 exit:
         jmp     fword ptr gs:[LEAVE_POINTER]

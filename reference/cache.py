@@ -36,8 +36,8 @@ def _unused_entries(lookup: int) -> memoryview:
 
 
 def choose_window(space: AddressSpace, segment: int) -> int | None:
-    """The first EIP of a window with all code that ``space`` has, in the middle, because there may be more later; for a direct
-    table in a control segment of that size. None if there is too much between the first and the last code."""
+    """The first EIP of a window with all code that ``space`` has, in the middle, because there may be more later; for a
+    direct table in a control segment of that size. None if there is too much between the first and the last code."""
     pages = space.permissions.translate(_EXECUTABLE)
     first, last = pages.index(1) << PAGE_SHIFT, (pages.rindex(1) + 1) << PAGE_SHIFT
     spare = at.direct_entries(segment) - (last - first)
@@ -124,8 +124,8 @@ class CodeCache:
         #: The EIP behind each trampoline.
         self._trampolines: dict[int, int] = {}
         self._contended: set[int] = set()
-        #: With the hashed table: by the low half of the return address, the landings that calls store, each with the fragment
-        #: it is in.
+        #: With the hashed table: by the low half of the return address, the landings that calls store, each with the
+        #: fragment it is in.
         self._callers: dict[int, dict[int, Fragment]] = {}
         if self._changed is not None:
             self._changed(0, len(self.code))
@@ -152,8 +152,8 @@ class CodeCache:
             self._changed(offset, offset + len(code))
 
     def reserve(self, eip: int, size: int, *, indirect: bool = False) -> int:
-        """The offset for a fragment for ``eip``, which is needed because an ``indirect`` branch or another one goes there; raises
-        CacheFull if ``size`` bytes do not fit there."""
+        """The offset for a fragment for ``eip``, which is needed because an ``indirect`` branch or another one goes
+        there; raises CacheFull if ``size`` bytes do not fit there."""
         offset = placed(self.next, eip, self.window, indirect=indirect)
         if offset + size > len(self.code):
             raise CacheFull

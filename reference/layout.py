@@ -22,8 +22,8 @@ those at a multiple of 8 are either entries, or hold what leads nowhere, and eve
 at an odd multiple of 4. An entry that is not set is 0, and neither code offset 0 nor EIP 0 is code: going there is a
 fault, by which the host knows that the target is to be looked up.
 
-A guest with code further apart gets a *hashed* table, indexed by the low 16 bits of the target, which can be mistaken: landings
-check it.
+A guest with code further apart gets a *hashed* table, indexed by the low 16 bits of the target, which can be mistaken:
+landings check it.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@
     MISS      leave with Reason.LOOKUP
     CHAIN     a direct branch is not linked yet: leave with Reason.CHAIN
     STEPPED   the single instruction in the scratch area is done: leave with Reason.STEPPED
-    EXIT      jump to the host, which stores the guest's registers in the control block
+    EXIT      jump to the host, with the guest's registers as they are
 
-Unused entries of the hashed table lead to the lookup stub, and so do those that several targets compete for. ECX
-then holds the target EIP, and the guest's EDX and ECX are spilled. The flags of the guest pass through it unharmed: LAHF and
-SETO keep them in EAX (the original vx32 lost the overflow flag here).
+LOOKUP and MISS are for the hashed table alone (reference/layout.py): unused entries of it lead to the lookup stub, and so
+do those that several targets compete for. ECX then holds the target EIP, and the guest's EDX and ECX are spilled. The flags
+of the guest pass through it unharmed: LAHF and SETO keep them in EAX (the original vx32 lost the overflow flag here).
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class TableRow:
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over the shards of a group of oracles. ``seconds`` is the time of the processes that ran them,
-    ``generating`` the part of it in which cases were made, ``killed`` the number of cases that ended their process, ``lost``
-    that of processes lost without a case to blame."""
+    ``generating`` the part of it in which cases were made, ``killed`` the number of cases that ended their process,
+    ``lost`` that of processes lost without a case to blame."""
 
     shards: int = 0
     cases: int = 0
