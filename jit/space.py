@@ -421,7 +421,7 @@ class HostSpace(AddressSpace):
         """All mapped pages that may hold something but zeros."""
         scan = Scan().own_pages(self.base, self.base + self.limit, len(self.permissions))
         if scan is None:
-            yield from self._held()
+            yield from self._pieces()
             return
         marks = bytearray(len(self.permissions) if self._image is None else self._image.pages)
         for low, high in scan:

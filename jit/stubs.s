@@ -15,16 +15,16 @@ lookup:
         lahf
         seto    al
         imul    edx, ecx, HASH_MULTIPLIER
-        shr     edx, 32 - HASH_BITS
-        cmp     gs:[HASH_TABLE + edx * 8], ecx
+        shr     edx, 32 - PROBED_BITS
+        cmp     gs:[PROBED_TABLE + edx * 8], ecx
         je      5f
-        .rept   HASH_PROBES - 1
+        .rept   PROBES - 1
         inc     edx
-        cmp     gs:[HASH_TABLE + edx * 8], ecx
+        cmp     gs:[PROBED_TABLE + edx * 8], ecx
         je      5f
         .endr
         jmp     miss
-5:      mov     edx, gs:[HASH_TABLE + 4 + edx * 8]
+5:      mov     edx, gs:[PROBED_TABLE + 4 + edx * 8]
         test    edx, edx
         je      miss
         mov     gs:[SCRATCH], edx

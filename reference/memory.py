@@ -192,7 +192,7 @@ class AddressSpace:
     def capture(self, *, base: bool = False) -> Contents:
         """What the space holds now. ``base`` says that :meth:`restore` will bring it back to this, perhaps often, which is
         then to cost no more than what has changed by then."""
-        return Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, self._held())
+        return Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, self._pieces())
 
     def restore(self, contents: Contents) -> None:
         """Make the space hold ``contents`` and nothing else. What was derived from code stays where that is the same,
@@ -224,7 +224,7 @@ class AddressSpace:
         if contents.mapped > self.budget:
             raise OutOfMemory(f"{contents.mapped:#x} bytes exceed the guest's {self.budget:#x} bytes of memory")
 
-    def _held(self) -> Iterator[tuple[int, bytes]]:
+    def _pieces(self) -> Iterator[tuple[int, bytes]]:
         """All mapped bytes in pieces, but for those that are zero."""
         for start, end, _ in self.regions():
             for here in range(start, end, PIECE):

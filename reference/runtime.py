@@ -62,17 +62,17 @@ def _build() -> tuple[bytes, dict[str, int]]:
         e.mov_gs_from(at.SPILL_EAX, EAX),
         e.lahf_seto(),
         e.imul_immediate(EDX, ECX, at.HASH_MULTIPLIER),
-        e.shr(EDX, 32 - at.HASH_BITS),
+        e.shr(EDX, 32 - at.PROBED_BITS),
     )
-    for probe in range(at.HASH_PROBES):
+    for probe in range(at.PROBES):
         if probe:
             stub.add(e.increment(EDX))
-        stub.add(e.cmp_gs_indexed8(at.HASH_TABLE, EDX, ECX))
+        stub.add(e.cmp_gs_indexed8(at.PROBED_TABLE, EDX, ECX))
         stub.jump(_JE, "hit")
     stub.jump(_JMP, "miss")
 
     stub.label("hit")
-    stub.add(e.mov_from_gs_indexed8(EDX, at.HASH_TABLE + 4, EDX), e.test(EDX))
+    stub.add(e.mov_from_gs_indexed8(EDX, at.PROBED_TABLE + 4, EDX), e.test(EDX))
     stub.jump(_JE, "miss")
     stub.add(
         e.mov_gs_from(at.SCRATCH, EDX),
