@@ -45,17 +45,15 @@ class Engine(Protocol):
         ...
 
     def expect_calls(self, trap: int, arguments: tuple[int, ...]) -> None:
-        """Most calls will be made by this trap, with the first arguments in these registers: :meth:`resume` is about
-        them."""
+        """Most calls will be made by this trap, with the first arguments in these registers: :meth:`resume` is about them."""
         ...
 
     def resume(self, foreign: bool) -> int:
         """Go on after such a call has been answered: quicker than :meth:`run`, on the thread that has run last.
 
-        ``foreign``: code of the application's has run meanwhile. Returns the number of the next call, EAX, if the guest
-        stops there, of which nothing more is to be said. -1 if :meth:`run` is to be called: it returns another trap, or
-        goes on. If an exception of a signal handler's comes out of it, :meth:`recover` must be called before anything
-        else.
+        ``foreign``: code of the application's has run meanwhile. Returns the number of the next call, EAX, if the guest stops
+        there, of which nothing more is to be said. -1 if :meth:`run` is to be called: it returns another trap, or goes on.
+        If an exception of a signal handler's comes out of it, :meth:`recover` must be called before anything else.
         """
         ...
 
