@@ -36,8 +36,8 @@ SMALL: Final = 1500
 #: No run of a demonstration takes longer.
 TIMEOUT: Final = 300.0
 
-#: The compilers would copy small blocks in vector registers, which the two engines in Python do not model yet: every
-#: engine is to run the same program.
+#: Integer code alone: the compilers would copy small blocks in vector registers, which the two engines in Python model
+#: exactly but slowly, and every engine is to run the same program.
 INTEGER_ONLY: Final = ("-mno-sse", "-mno-mmx", "-mfpmath=387")
 
 

@@ -198,8 +198,8 @@ def encode(shape: Shape, rng: random.Random, *, plain: bool = False) -> Encoded:
 
 
 def _decoded(shape: Shape, code: bytes) -> Encoded | None:
-    """The bytes, if they are an instruction of the shape's row. A gather with a register twice is none, and of SHA only such
-    are wanted whose operand can be aligned: what becomes of others, processors do not agree on."""
+    """The bytes, if they are an instruction of the shape's row. A gather with a register twice is none, and of SHA only
+    such are wanted whose operand can be aligned: what becomes of others, processors do not agree on."""
     if len(code) > 15:
         return None
     try:

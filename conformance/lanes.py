@@ -164,7 +164,8 @@ def unit_size(kind: str) -> int:
 
 @cache
 def pool(kind: str, variant: int = 0) -> Lanes:
-    """A pool of a kind of lane: :data:`POOL` unsigned numbers, each a lane or several small ones; families stand together."""
+    """A pool of a kind of lane: :data:`POOL` unsigned numbers, each a lane or several small ones; families stand
+    together."""
     rng = random.Random(f"{kind} {variant}")  # noqa: S311 - reproducible, not secret
     size, unit = KINDS[kind], unit_size(kind)
     formats = {"half": HALF, "single": SINGLE, "double": DOUBLE}

@@ -1,8 +1,8 @@
 """Where the operands of an instruction are: vector registers to fill, and registers that make its address lead somewhere.
 
 A memory operand mostly leads into the middle of the data, aligned or not; one in eight leads across the boundary of two
-pages, to the beginning or the end of what is mapped, to pages that cannot be written or are not there, or around the limit of
-the segment. About it there is a window of content made of the same lanes as the registers.
+pages, to the beginning or the end of what is mapped, to pages that cannot be written or are not there, or around the
+limit of the segment. About it there is a window of content made of the same lanes as the registers.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
     @given(strategies.cases())
     def test_engines_agree(case): ...
 
-Boundaries of widths, signs and formats; operands that are the same register; addresses across pages and at the edges of what
-is mapped; prefixes, needed or not; every encoding as often as any other, however rare in programs; code that stores into
-itself. What is drawn are shapes and seeds, and values where Hypothesis can make them smaller.
+Boundaries of widths, signs and formats; operands that are the same register; addresses across pages and at the edges of
+what is mapped; prefixes, needed or not; every encoding as often as any other, however rare in programs; code that
+stores into itself. What is drawn are shapes and seeds, and values where Hypothesis can make them smaller.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def _extended() -> st.SearchStrategy[bytes]:
 
 @st.composite
 def machine_states(draw: st.DrawFn) -> MachineState:
-    """States of a machine at the entry of a case: ESP in the stack, other registers anything; vectors, x87 and MMX registers,
-    control words with all roundings, masks and modes; exceptions pending now and then."""
+    """States of a machine at the entry of a case: ESP in the stack, other registers anything; vectors, x87 and MMX
+    registers, control words with all roundings, masks and modes; exceptions pending now and then."""
     words = [draw(_registers()) for _ in range(8)]
     words[ESP] = STACK + 0x800 + draw(st.integers(0, 127))
     flags = 0x202 | draw(st.integers(0, STATUS)) & STATUS | (DF if draw(st.booleans()) else 0)

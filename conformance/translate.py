@@ -1,11 +1,11 @@
 """Tasks of the kind ``translate``: the fragments of the specification's translator against those of the compiled one.
 
-Of the same guest bytes, policy, thread pointer and place the two make the same fragment, byte for byte, with the same tables;
-or they refuse with the same error. A case here is only code: it is translated, and never run. Its registers say what else
-the translators are given: ECX the code offset of the fragment, EDX the EIP of code offset 0.
+Of the same guest bytes, policy, thread pointer and place the two make the same fragment, byte for byte, with the same
+tables; or they refuse with the same error. A case here is only code: it is translated, and never run. Its registers say
+what else the translators are given: ECX the code offset of the fragment, EDX the EIP of code offset 0.
 
-What is translated: instructions of every row, programs of them, programs with bytes changed, and noise; cut off now and then,
-as where a page ends. Where there is a verifier (:mod:`vx32py.verify`), it judges every fragment too.
+What is translated: instructions of every row, programs of them, programs with bytes changed, and noise; cut off now and
+then, as where a page ends. Where there is a verifier (:mod:`vx32py.verify`), it judges every fragment too.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def _translator(name: str) -> Translator:
 
 @cache
 def _verifier() -> Callable[..., list[str]] | None:
-    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=...)``, which says what is wrong with a fragment; None where
-    there is none."""
+    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=...)``, which says what is wrong with a
+    fragment; None where there is none."""
     if find_spec("vx32py.verify") is None:
         return None
     found: Any = getattr(import_module("vx32py.verify"), "problems", None)

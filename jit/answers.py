@@ -2,9 +2,9 @@
 
 The code is ``answers.s``; here is the page that tells it what to do: which calls by which trap, which of the guest's
 descriptors stand for which of the host's, where guest memory is, and what its pages permit. The page is a guest's own,
-above 4 GiB and outside all of its segments. The gateway believes every word of it, so whatever is written here must be true:
-a descriptor's rights are those that Python would grant, and a call is only listed with the kind of answer that Python would
-give.
+above 4 GiB and outside all of its segments. The gateway believes every word of it, so whatever is written here must be
+true: a descriptor's rights are those that Python would grant, and a call is only listed with the kind of answer that
+Python would give.
 
 The page also has the places where guests have gone on behind their calls: EIP of the guest → EIP in the code segment.
 """
@@ -32,8 +32,8 @@ PAGE_READ: Final = int(Access.READ)
 PAGE_WRITE: Final = int(Access.WRITE)
 PAGE_WATCHED: Final = WATCHED
 
-# The page. 64-bit words: the permission bytes and how many there are, the linear address of guest address 0, the C library's
-# clock_gettime, and where monotonic and processor time begin, in nanoseconds.
+# The page. 64-bit words: the permission bytes and how many there are, the linear address of guest address 0, the C
+# library's clock_gettime, and where monotonic and processor time begin, in nanoseconds.
 PERMISSIONS: Final = 0x00
 PAGES: Final = 0x08
 BASE: Final = 0x10

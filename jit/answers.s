@@ -1,18 +1,18 @@
 # Native answers: system calls that need no decision are answered here, on the way out of a guest, and the guest goes on
-# without ever having left. 64-bit code behind the gateway's; `leave` comes here with the guest's general registers and flags
-# in the control block, its floating-point state in the processor, and DS, ES, SS and GS still its own.
+# without ever having left. 64-bit code behind the gateway's; `leave` comes here with the guest's general registers and
+# flags in the control block, its floating-point state in the processor, and DS, ES, SS and GS still its own.
 #
-# What may be answered, and how, stands on the page of answers (answers.py). Whoever meets anything that is not plain goes to
-# `stopped`: nothing of the guest has been changed, and Python answers the call as if this code were not here.
+# What may be answered, and how, stands on the page of answers (answers.py). Whoever meets anything that is not plain
+# goes to `stopped`: nothing of the guest has been changed, and Python answers the call as if this code were not here.
 #
 #   answer             which call is it, where does the guest go on, who answers
 #   answer_...         one for each kind of answer
 #   answer_call        the one system call instruction, and what becomes of its result
 #
-# A signal that arrives up to `answer_call` makes Python answer: a call that has not begun must not wait. Behind it the result
-# counts, and the tests on the way in (range_begin) see what the signal has left. A fault anywhere makes Python answer, too:
-# another thread may have taken a page away that was there a moment ago. So no answer may have an effect before the store of
-# its result, but one that may be repeated.
+# A signal that arrives up to `answer_call` makes Python answer: a call that has not begun must not wait. Behind it the
+# result counts, and the tests on the way in (range_begin) see what the signal has left. A fault anywhere makes Python
+# answer, too: another thread may have taken a page away that was there a moment ago. So no answer may have an effect
+# before the store of its result, but one that may be repeated.
 #
 # Everything may run with the guest's AC flag, so every access to the host's memory must be aligned.
 

@@ -53,8 +53,8 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A loaded image. ``translate(context, code, available, eip, offset)`` is :func:`jit.passes.translate.translate`, with a
-    pointer for the first; ``tables`` are the addresses of :data:`TABLES`."""
+    """A loaded image. ``translate(context, code, available, eip, offset)`` is :func:`jit.passes.translate.translate`,
+    with a pointer for the first; ``tables`` are the addresses of :data:`TABLES`."""
 
     translate: Callable[[ctypes.c_void_p, bytes, int, int, int], int]
     tables: tuple[int, ...]
@@ -84,8 +84,8 @@ def unpack(payload: bytes) -> Compiled | None:
     libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     if libc.mprotect(address, size, mmap.PROT_READ | mmap.PROT_EXEC):
         return None
-    # PYFUNCTYPE keeps the GIL: a call is shorter than giving it up and getting it back. Arguments are converted as they come,
-    # integers to 32 bits: to declare what they are would double the time that a call takes.
+    # PYFUNCTYPE keeps the GIL: a call is shorter than giving it up and getting it back. Arguments are converted as they
+    # come, integers to 32 bits: to declare what they are would double the time that a call takes.
     function: Any = ctypes.PYFUNCTYPE(ctypes.c_int)(address + entry)
     return Compiled(function, tuple(address + offset for offset in offsets), memory)
 

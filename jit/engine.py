@@ -66,8 +66,8 @@ class JitEngine(TranslatingEngine):
     chosen otherwise is the fastest that this process and this processor offer.
 
     A policy may admit instructions that this host's processor does not have. The reference semantics execute them, which is
-    slow, and the guest sees no difference. Code that was translated for an engine of the same ``program`` (the same object) is
-    used again if it can be.
+    slow, and the guest sees no difference. Code that was translated for an engine of the same ``program`` (the same
+    object) is used again if it can be.
 
     Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for,
     or a processor that takes an instruction of the policy for another one.

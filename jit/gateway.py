@@ -1,7 +1,7 @@
 """The gateway: the native code that enters and leaves guests, loaded once a process, and its entry points.
 
-The code is assembled from ``gateway.s``, ``answers.s`` and ``handler.s`` and mapped below 4 GiB, where 32-bit code can reach it; its
-data follows on pages of their own. The code pages are not writable, the data pages not executable.
+The code is assembled from ``gateway.s``, ``answers.s`` and ``handler.s`` and mapped below 4 GiB, where 32-bit code can
+reach it; its data follows on pages of their own. The code pages are not writable, the data pages not executable.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def _python_functions() -> tuple[int, int, int, int]:
 
 
 class Thunks:
-    """The entry points of one control block, on a page of their own outside the reach of 32-bit code, and the page of answers
-    (:mod:`jit.answers`) behind it, at ``answers``.
+    """The entry points of one control block, on a page of their own outside the reach of 32-bit code, and the page of
+    answers (:mod:`jit.answers`) behind it, at ``answers``.
 
     ``enter(offset)`` and ``step(offset)`` take an EIP and return a KIND, without the interpreter lock; ``interrupt()`` and
     ``verify()`` are short and keep it. ``call(offset)`` is the same as ``enter``, but quicker; ``resume(foreign)`` is

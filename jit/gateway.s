@@ -304,8 +304,8 @@ thunk_interrupt:                                # int interrupt()
 thunk_verify:                                   # int verify()
         mov     edi, [rip + thunk_control]
         jmp     [rip + thunk_to_verify]
-# PyObject *call(PyObject *self, PyObject *code offset) -> KIND: enter for Python itself, as a built-in function, which costs
-# a third of a call through ctypes. Above 4 GiB, and the functions called here are the interpreter's.
+# PyObject *call(PyObject *self, PyObject *code offset) -> KIND: enter for Python itself, as a built-in function, which
+# costs a third of a call through ctypes. Above 4 GiB, and the functions called here are the interpreter's.
         .p2align 4
 thunk_call:
         push    rbx
@@ -324,8 +324,9 @@ thunk_call:
         jmp     [rip + thunk_to_python]
 
 # PyObject *resume(PyObject *self, PyObject *foreign): go on behind a call that has been answered -> the number of the next
-# call, if the guest makes one by the trap that the page of answers names; else -1. RESUMED then says whether it was entered.
-# `foreign` is True if code of the application's has run meanwhile, which may have changed what `glance` looks at.
+# call, if the guest makes one by the trap that the page of answers names; else -1. RESUMED then says whether it was
+# entered. `foreign` is True if code of the application's has run meanwhile, which may have changed what `glance` looks
+# at.
         .p2align 4
 thunk_resume:
         push    rbx

@@ -38,9 +38,9 @@
 .set ALIGNMENT, 17
 .set PROCESSOR_SIGNALS, 1 << SIGILL | 1 << SIGTRAP | 1 << SIGBUS | 1 << SIGFPE | 1 << SIGSEGV
 
-# The handler has several entries, all alike but for their number. When other code displaces one of them, and remembers it as
-# what to restore or to call, the next one is installed in its turn. So each entry knows what it has displaced itself, and an
-# entry that is in force again shows that whoever came after it has withdrawn.
+# The handler has several entries, all alike but for their number. When other code displaces one of them, and remembers
+# it as what to restore or to call, the next one is installed in its turn. So each entry knows what it has displaced
+# itself, and an entry that is in force again shows that whoever came after it has withdrawn.
         .p2align 4
 handlers:
 .set entry, 0
@@ -412,8 +412,8 @@ verify:
         jmp     .Lanswer
 
 # int glance(control: rdi) -> as verify
-# For a thread that is prepared, when foreign code has run for a moment: what matters most, the handler of SIGSEGV, is looked
-# at each time, and everything as soon as GLANCE_SHIFT says that it is time.
+# For a thread that is prepared, when foreign code has run for a moment: what matters most, the handler of SIGSEGV, is
+# looked at each time, and everything as soon as GLANCE_SHIFT says that it is time.
         .p2align 4
 glance:
         mov     r9, [rdi + THREAD_RECORD]

@@ -1,6 +1,6 @@
 """The host's part of the control block: what the gateway, the signal handler and Python tell each other.
 
-Offsets from the start of the control segment, within [layout.HOST_AREA, layout.FP_IMAGE). The assembly text gets them
+Offsets from the start of the control block, within [layout.HOST_AREA, layout.FP_IMAGE). The assembly text gets them
 as constants of the same names, so that each is written down once.
 """
 
@@ -81,7 +81,7 @@ KIND_FAULT: Final = 1
 KIND_INTERRUPTED: Final = 2
 KIND_STEPPED: Final = 3
 
-#: A thread's record, outside the control segment: its alternate stack (64 bits), the time-stamp counter when all signals
+#: A thread's record, outside the control area: its alternate stack (64 bits), the time-stamp counter when all signals
 #: were looked at (64 bits), its number, all ones if it is the main thread, the number of its timer or -1, whether that
 #: has expired, and the counter when the handlers of processor exceptions were looked at (64 bits).
 THREAD_STACK: Final = 0

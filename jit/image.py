@@ -65,7 +65,8 @@ class Image:
         return bytes(found)
 
     def map(self, first: int, last: int, base: int, protection: int) -> int:
-        """Let those of the pages that are in the file be seen, privately, in memory at ``base``; how many. Raises OSError."""
+        """Let those of the pages that are in the file be seen, privately, in memory at ``base``; how many. Raises
+        OSError."""
         count = 0
         for start, end in self.runs:
             low, high = max(start, first), min(end, last)

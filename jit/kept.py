@@ -34,8 +34,9 @@ _EXECUTE: Final = int(Access.EXECUTE)
 
 @dataclass(frozen=True, slots=True)
 class KeptCode:
-    """What is known of a code and a control segment without a guest. ``program`` is whatever tells one program from another,
-    by identity; ``pages`` has for each guest page with fragments its content, or the image that the content is from."""
+    """What is known of a code and a control segment without a guest. ``program`` is whatever tells one program from
+    another, by identity; ``pages`` has for each guest page with fragments its content, or the image that the content is
+    from."""
 
     program: object
     policy: Policy
@@ -50,8 +51,8 @@ class KeptCode:
 def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace) -> KeptCode | None:
     """Detach the cache of a guest that ends, without a thread pointer; None if it is not worth keeping, or not sound.
 
-    A page that is watched has not changed since the first of its fragments was made. A cache that is empty is worth as much as
-    a new one, and has cost less.
+    A page that is watched has not changed since the first of its fragments was made. A cache that is empty is worth as
+    much as a new one, and has cost less.
     """
     if not cache.sound or cache.next > _MOST_BYTES:
         return None

@@ -116,7 +116,8 @@ _process: Final = _Process()
 
 
 def of(program: object, policy: Policy) -> Library | None:
-    """The library of a program; None where the cache is turned off or not to be used, or ``program`` has no ``digest`` of its code."""
+    """The library of a program; None where the cache is turned off or not to be used, or ``program`` has no ``digest``
+    of its code."""
     digest: bytes = getattr(program, "digest", b"") if _process.used else b""
     if not digest or diskcache.directory() is None:
         return None
@@ -184,8 +185,8 @@ def _sections(payload: bytes) -> dict[Circumstances, Section]:
 
 
 class Loans:
-    """What one guest borrows and gives back. Between :meth:`begin` and :meth:`end` it has the section for its circumstances;
-    fragments of its own are behind the borrowed ones."""
+    """What one guest borrows and gives back. Between :meth:`begin` and :meth:`end` it has the section for its
+    circumstances; fragments of its own are behind the borrowed ones."""
 
     def __init__(self, library: Library, space: AddressSpace, origin: int) -> None:
         self._library = library
@@ -213,8 +214,8 @@ class Loans:
             cache.claim(section.end)
 
     def borrow(self, cache: CodeCache, eip: int) -> bool:
-        """Install the fragment for ``eip``, where it has stood before, and those to which it leads; whether there is one for
-        the guest as it is."""
+        """Install the fragment for ``eip``, where it has stood before, and those to which it leads; whether there is
+        one for the guest as it is."""
         if eip not in self._offered:
             return False
         section = self._section

@@ -1,7 +1,7 @@
 """How many mappings the host's kernel needs for all guests.
 
-It allows a process a limited number, and a process without any left cannot even allocate memory for itself; so guests get at
-most half of them.
+It allows a process a limited number, and a process without any left cannot even allocate memory for itself; so guests
+get at most half of them.
 """
 
 from __future__ import annotations

@@ -260,7 +260,8 @@ class NativeProcessor:
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
         self._words = self.control.cast("I")
-        #: Who holds this while a guest runs keeps its memory and its registers where they are, whoever closes the processor.
+        #: Who holds this while a guest runs keeps its memory and its registers where they are, whoever closes the
+        #: processor.
         self.held: tuple[memoryview, ...] | None = (self._words, self.space.buffer)
         self._thunks = unit.thunks
         page = (ctypes.c_ubyte * system.PAGE).from_address(unit.thunks.answers)
@@ -359,8 +360,9 @@ class NativeProcessor:
         self._thunks.interrupt()
 
     def close(self, keep: KeptCode | None = None) -> None:
-        """Give back memory and descriptors, with the code to ``keep`` for the next guest. Nothing of this object may be used afterwards. Closing twice is fine, and
-        closing while another thread is in the guest: there :meth:`enter` raises ValueError."""
+        """Give back memory and descriptors, with the code to ``keep`` for the next guest. Nothing of this object may be
+        used afterwards. Closing twice is fine, and closing while another thread is in the guest: there :meth:`enter`
+        raises ValueError."""
         if self.held is None:
             return
         self._words[_CLOSED] = 1

@@ -54,8 +54,8 @@ class Scan:
         self._address = ctypes.addressof(self._argument)
 
     def own_pages(self, start: int, end: int, most: int) -> list[tuple[int, int]] | None:
-        """The pages of [start, end), linear addresses, that are the process's own, as (start, end), in order. None if they are
-        more than ``most``, or nobody knows."""
+        """The pages of [start, end), linear addresses, that are the process's own, as (start, end), in order. None if
+        they are more than ``most``, or nobody knows."""
         if not _process.usable:
             return None
         found: list[tuple[int, int]] = []

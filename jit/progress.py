@@ -1,4 +1,5 @@
-"""Word of work that makes a guest wait, for those who have somebody to tell. A library tells nobody unless it is asked to."""
+"""Word of work that makes a guest wait, for those who have somebody to tell. A library tells nobody unless it is asked
+to."""
 
 from __future__ import annotations
 

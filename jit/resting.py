@@ -1,8 +1,8 @@
 """Guest memory between two guests of one program: loaded, wiped, and waiting for the next one.
 
-To load a program is to map its image and to protect its pages, and to unload it is to unmap them: a dozen system calls, which
-most guests, being short, would notice. So the memory of a closed guest rests as it was when that guest began, without
-anything that it has written. It is given up when another guest needs the place.
+To load a program is to map its image and to protect its pages, and to unload it is to unmap them: a dozen system calls,
+which most guests, being short, would notice. So the memory of a closed guest rests as it was when that guest began,
+without anything that it has written. It is given up when another guest needs the place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _MOST: Final = 8
 @dataclass(frozen=True, slots=True, eq=False)
 class Rest:
     """Memory that holds what ``image`` holds and nothing else. ``program`` is whatever tells one program from another, by
-    identity; ``host`` has the state of each page and ``mappings`` their number, as :class:`jit.space.HostSpace` counts them."""
+    identity; ``host`` has the state of each page and ``mappings`` their number, as :class:`jit.space.HostSpace` counts
+    them."""
 
     placement: Placement
     program: object
@@ -60,8 +61,8 @@ _resting: Final = _Resting()
 def place(
     limit: int, program: object, *, needs_page_zero: bool = False, prefer_zero: bool = True
 ) -> tuple[Placement, Rest | None]:
-    """Memory for a guest as :func:`jit.lowmem.place` finds it, or where a guest of the same program has left its own. Raises
-    LowMemoryError."""
+    """Memory for a guest as :func:`jit.lowmem.place` finds it, or where a guest of the same program has left its own.
+    Raises LowMemoryError."""
     zero = prefer_zero and not needs_page_zero
     if zero:
         rest = _resting.take(lambda rest: rest.placement.base == 0)

@@ -113,8 +113,8 @@ class HostSpace(AddressSpace):
         self._mappings = rest.mappings if rest is not None else 0
         self._memory_file = -1
         self._memory_file_owner = 0
-        # What restore() can go back to cheaply, and what it was begun with; pages whose mapping or rights have changed since,
-        # as (first, last); pages that were written although they cannot be.
+        # What restore() can go back to cheaply, and what it was begun with; pages whose mapping or rights have changed
+        # since, as (first, last); pages that were written although they cannot be.
         self._image: Image | None = None
         self._first_image: Image | None = None
         self._contents: Contents | None = None
@@ -409,8 +409,8 @@ class HostSpace(AddressSpace):
                     os.pwrite(self._own_memory(), content, base + address)
 
     def _forget_stores(self, contents: Contents, image: Image) -> None:
-        """The same by giving all written pages back to the system, of which the guest can see afterwards nothing at all, not
-        even from how long its stores take."""
+        """The same by giving all written pages back to the system, of which the guest can see afterwards nothing at
+        all, not even from how long its stores take."""
         first, last = contents.pages
         try:
             system.forget(self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT)
@@ -421,7 +421,7 @@ class HostSpace(AddressSpace):
         """All mapped pages that may hold something but zeros."""
         scan = Scan().own_pages(self.base, self.base + self.limit, len(self.permissions))
         if scan is None:
-            yield from self._held()
+            yield from self._pieces()
             return
         marks = bytearray(len(self.permissions) if self._image is None else self._image.pages)
         for low, high in scan:
@@ -436,7 +436,8 @@ class HostSpace(AddressSpace):
                     yield here, self._host_read(here, length)
 
     def _leave(self) -> Rest | None:
-        """Make the memory for the next guest of the same program what it was when this one began, where that is little work."""
+        """Make the memory for the next guest of the same program what it was when this one began, where that is little
+        work."""
         rest, self._rest = self._rest, None
         contents, image = self._contents, self._image
         if rest is None and contents is not None and image is self._first_image and self._program is not None:

@@ -8,23 +8,23 @@
         hlt
         .endr
 
-# An indirect branch missed the first level of the hashed table: target in ECX, the guest's EDX and ECX spilled. Unused
+# With the hashed table: an indirect branch missed its first level, target in ECX, the guest's EDX and ECX spilled. Unused
 # entries of that table lead here as well. LAHF and SETO keep the guest's flags in EAX.
 lookup:
         mov     gs:[SPILL_EAX], eax
         lahf
         seto    al
         imul    edx, ecx, HASH_MULTIPLIER
-        shr     edx, 32 - HASH_BITS
-        cmp     gs:[HASH_TABLE + edx * 8], ecx
+        shr     edx, 32 - PROBED_BITS
+        cmp     gs:[PROBED_TABLE + edx * 8], ecx
         je      5f
-        .rept   HASH_PROBES - 1
+        .rept   PROBES - 1
         inc     edx
-        cmp     gs:[HASH_TABLE + edx * 8], ecx
+        cmp     gs:[PROBED_TABLE + edx * 8], ecx
         je      5f
         .endr
         jmp     miss
-5:      mov     edx, gs:[HASH_TABLE + 4 + edx * 8]
+5:      mov     edx, gs:[PROBED_TABLE + 4 + edx * 8]
         test    edx, edx
         je      miss
         mov     gs:[SCRATCH], edx
@@ -53,6 +53,6 @@ stepped:
 chain:
         mov     dword ptr gs:[REASON], CHAIN
 
-# Back to the host, which stores the guest's registers in the control block.
+# Back to the host, with the guest's registers as they are.
 exit:
         jmp     fword ptr gs:[LEAVE_POINTER]

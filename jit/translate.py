@@ -75,7 +75,8 @@ class NumbaTranslator:
         if policy is not self._policy or gs_base != self._gs_base or origin != self._origin or window != self._window:
             self._configure(policy, gs_base, origin, window)
         if self._call(self._pointer, code, len(code), eip, offset) != _DONE:
-            # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed something.)
+            # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed
+            # something.)
             return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window)
         size, length, tail, landings, exits, spans = self._numbers
         first_exit = _RESULT_BYTES + _TRIPLE_BYTES * landings

@@ -1,8 +1,9 @@
 """The host calls that every C library makes when a program starts, without the instruction table.
 
-Translated code leaves the execution of some instructions to the reference semantics. To load these takes longer than a short
-program runs, and of all such instructions a short program only has CPUID, and the load of GS with its thread's selector. These
-two are executed here as the semantics would (:mod:`reference.isa.semantics`), if nothing about them is out of the ordinary.
+Translated code leaves the execution of some instructions to the reference semantics. To load these takes longer than a
+short program runs, and of all such instructions a short program only has CPUID, and the load of GS with its thread's
+selector. These two are executed here as the semantics would (:mod:`reference.isa.semantics`), if nothing about them is
+out of the ordinary.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _WORD: Final = struct.Struct("<I")
 #: For bytes.translate: which permissions include that to execute.
 _EXECUTABLE: Final = bytes(bool(state & Access.EXECUTE) for state in range(256))
 _LOW_HALF: Final = at.HASHED_ENTRIES - 1
-_EMPTY_HASH: Final = memoryview(bytes(at.HASHED_TABLE - at.HASH_TABLE)).cast("I")
+_EMPTY_PROBED: Final = memoryview(bytes(at.HASHED_TABLE - at.PROBED_TABLE)).cast("I")
 
 
 @lru_cache(maxsize=8)
@@ -36,8 +36,8 @@ def _unused_entries(lookup: int) -> memoryview:
 
 
 def choose_window(space: AddressSpace, segment: int) -> int | None:
-    """The first EIP of a window with all code that ``space`` has, in the middle, because there may be more later; for a direct
-    table in a control segment of that size. None if there is too much between the first and the last code."""
+    """The first EIP of a window with all code that ``space`` has, in the middle, because there may be more later; for a
+    direct table in a control segment of that size. None if there is too much between the first and the last code."""
     pages = space.permissions.translate(_EXECUTABLE)
     first, last = pages.index(1) << PAGE_SHIFT, (pages.rindex(1) + 1) << PAGE_SHIFT
     spare = at.direct_entries(segment) - (last - first)
@@ -124,8 +124,8 @@ class CodeCache:
         #: The EIP behind each trampoline.
         self._trampolines: dict[int, int] = {}
         self._contended: set[int] = set()
-        #: With the hashed table: by the low half of the return address, the landings that calls store, each with the fragment
-        #: it is in.
+        #: With the hashed table: by the low half of the return address, the landings that calls store, each with the
+        #: fragment it is in.
         self._callers: dict[int, dict[int, Fragment]] = {}
         if self._changed is not None:
             self._changed(0, len(self.code))
@@ -152,8 +152,8 @@ class CodeCache:
             self._changed(offset, offset + len(code))
 
     def reserve(self, eip: int, size: int, *, indirect: bool = False) -> int:
-        """The offset for a fragment for ``eip``, which is needed because an ``indirect`` branch or another one goes there; raises
-        CacheFull if ``size`` bytes do not fit there."""
+        """The offset for a fragment for ``eip``, which is needed because an ``indirect`` branch or another one goes
+        there; raises CacheFull if ``size`` bytes do not fit there."""
         offset = placed(self.next, eip, self.window, indirect=indirect)
         if offset + size > len(self.code):
             raise CacheFull
@@ -216,12 +216,8 @@ class CodeCache:
         landing = self._origin + self._landings[eip]
         if eip & _LOW_HALF not in self._contended:
             self.control[_hashed_word(eip)] = landing
-        first = self._hash_word(eip)
-        for word in range(first, first + 2 * at.HASH_PROBES, 2):
-            if self.control[word + 1] == 0 or self.control[word] == eip:
-                break
-        else:
-            word = first
+        words = _probed_words(eip)
+        word = next((each for each in words if self.control[each + 1] == 0 or self.control[each] == eip), words[0])
         self.control[word] = eip
         self.control[word + 1] = landing
 
@@ -305,7 +301,7 @@ class CodeCache:
             self.control[at.control_word(at.direct_slot(eip, self.window))] = landing
 
     def _empty_hashed_table(self) -> None:
-        self.control[at.control_word(at.HASH_TABLE) : at.control_word(at.HASHED_TABLE)] = _EMPTY_HASH
+        self.control[at.control_word(at.PROBED_TABLE) : at.control_word(at.HASHED_TABLE)] = _EMPTY_PROBED
         first = at.control_word(at.HASHED_TABLE)
         self.control[first : first + at.HASHED_ENTRIES] = _unused_entries(self._origin + runtime.LOOKUP)
 
@@ -314,8 +310,7 @@ class CodeCache:
         slot = _hashed_word(eip)
         if self.control[slot] == landing:
             self.control[slot] = self._origin + runtime.LOOKUP
-        first = self._hash_word(eip)
-        for word in range(first, first + 2 * at.HASH_PROBES, 2):
+        for word in _probed_words(eip):
             if self.control[word + 1] == landing:
                 self.control[word] = self.control[word + 1] = 0
 
@@ -330,13 +325,16 @@ class CodeCache:
         if self._changed is not None:
             self._changed(field, field + 4)
 
-    @staticmethod
-    def _hash_word(eip: int) -> int:
-        return at.control_word(at.HASH_TABLE) + 2 * at.hash_index(eip)
-
 
 def _hashed_word(eip: int) -> int:
+    """The word of the hashed table's first level that is for ``eip``."""
     return at.control_word(at.hashed_slot(eip))
+
+
+def _probed_words(eip: int) -> range:
+    """Where ``eip`` may be in its second level; behind each of these words is that of the landing."""
+    first = at.control_word(at.PROBED_TABLE) + 2 * at.first_probe(eip)
+    return range(first, first + 2 * at.PROBES, 2)
 
 
 def rebased(code: bytes, offset: int, landings: Sequence[Landing], old: int, new: int) -> bytes:

@@ -279,8 +279,8 @@ class TranslatingEngine:
         return None
 
     def _went_astray(self, stop: Stop) -> bool:
-        """Whether a fault is that of an indirect branch to a target, in ECX, that the entry table does not have: the entry is
-        outside the table, or not set, or that of another target, as the landing has found out."""
+        """Whether a fault is that of an indirect branch to a target, in ECX, that the entry table does not have: the
+        entry is outside the table, or not set, or that of another target, as the landing has found out."""
         if not at.NO_CODE <= stop.offset < len(self._cache.code):
             return True
         if stop.vector != Vector.GENERAL_PROTECTION:
@@ -437,8 +437,8 @@ class TranslatingEngine:
         return self._cache.bodies[eip]
 
     def _arrange_entries(self, eip: int) -> None:
-        """See to it that the entry table has room for ``eip``, which may be the guest's first code, or lie outside the window
-        of what it had until now."""
+        """See to it that the entry table has room for ``eip``, which may be the guest's first code, or lie outside the
+        window of what it had until now."""
         if eip >= self.space.limit or not self.space.permissions[eip >> PAGE_SHIFT] & Access.EXECUTE:
             return
         segment = 4 * len(self._words) - at.CONTROL_BLOCK

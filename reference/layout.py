@@ -22,8 +22,8 @@ those at a multiple of 8 are either entries, or hold what leads nowhere, and eve
 at an odd multiple of 4. An entry that is not set is 0, and neither code offset 0 nor EIP 0 is code: going there is a
 fault, by which the host knows that the target is to be looked up.
 
-A guest with code further apart gets a *hashed* table, indexed by the low 16 bits of the target, which can be mistaken: landings
-check it.
+A guest with code further apart gets a *hashed* table, indexed by the low 16 bits of the target, which can be mistaken:
+landings check it.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ SCRATCH: Final = 0x44
 #: The direct entry table, entries 8 bytes apart; up to the end of the segment.
 DIRECT_TABLE: Final = 0x1000
 
-#: With the hashed table there are two levels. The second: HASH_ENTRIES pairs (guest EIP, landing; 0 = empty), probed
-#: HASH_PROBES times from the hash of the EIP on, with HASH_PROBES spare pairs behind the end so that probing never wraps.
-HASH_TABLE: Final = 0x1000
-HASH_BITS: Final = 12
-HASH_ENTRIES: Final = 1 << HASH_BITS
-HASH_PROBES: Final = 4
+#: The hashed table has two levels. The second: PROBED_ENTRIES pairs (guest EIP, landing; 0 = empty), probed PROBES times
+#: from the hash of the EIP on, with PROBES spare pairs behind the end so that probing never wraps.
+PROBED_TABLE: Final = 0x1000
+PROBED_BITS: Final = 12
+PROBED_ENTRIES: Final = 1 << PROBED_BITS
+PROBES: Final = 4
 HASH_MULTIPLIER: Final = 0x9E37_79B1  # 2^32 / golden ratio: neighbouring EIPs spread over the table
 
 #: The first: for each value of the low 16 bits of a guest EIP the landing to try; unused ones lead to the lookup stub.
@@ -150,13 +150,13 @@ class Reason(IntEnum):
     STEPPED = 0x1003
 
 
-def hash_index(eip: int) -> int:
-    """The slot in the second-level table at which probing for ``eip`` starts."""
-    return (eip * HASH_MULTIPLIER & 0xFFFF_FFFF) >> (32 - HASH_BITS)
+def first_probe(eip: int) -> int:
+    """The pair of the hashed table's second level at which probing for ``eip`` starts."""
+    return (eip * HASH_MULTIPLIER & 0xFFFF_FFFF) >> (32 - PROBED_BITS)
 
 
 def hashed_slot(eip: int) -> int:
-    """The control-segment offset of the first-level entry for ``eip`` in the hashed table."""
+    """The control-segment offset of the entry for ``eip`` in the hashed table's first level."""
     return HASHED_TABLE + 4 * (eip & (HASHED_ENTRIES - 1))
 
 

@@ -40,7 +40,8 @@ _WRITE: Final = int(Access.WRITE)
 _MAPPED_STATES: Final = bytes(state for state in range(256) if state & MAPPED)
 _FREE_STATES: Final = bytes(state for state in range(256) if not state & MAPPED)
 _UNWATCHED_STATES: Final = bytes(state for state in range(256) if not state & WATCHED)
-#: What becomes of each when the page is unmapped, when it is no longer watched, and in :class:`~reference.contents.Contents`.
+#: What becomes of each when the page is unmapped, when it is no longer watched, and in
+#: :class:`~reference.contents.Contents`.
 _UNMAPPED: Final = bytes(state & USED for state in range(256))
 _UNWATCHED: Final = bytes(state & ~WATCHED for state in range(256))
 HELD_STATES: Final = bytes(state & ~WATCHED if state & MAPPED else 0 for state in range(256))
@@ -68,8 +69,8 @@ def _mapped_state(access: Access) -> int:
 
 
 def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> bytes:
-    """The permission bytes of a space of ``limit`` bytes with nothing but these (start, end, access), all of whole pages; of
-    two that overlap the later one counts."""
+    """The permission bytes of a space of ``limit`` bytes with nothing but these (start, end, access), all of whole
+    pages; of two that overlap the later one counts."""
     permissions = bytearray(limit >> PAGE_SHIFT)
     for start, end, access in regions:
         pages = (end - start) >> PAGE_SHIFT
@@ -191,11 +192,11 @@ class AddressSpace:
     def capture(self, *, base: bool = False) -> Contents:
         """What the space holds now. ``base`` says that :meth:`restore` will bring it back to this, perhaps often, which is
         then to cost no more than what has changed by then."""
-        return Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, self._held())
+        return Contents(bytes(self.permissions.translate(HELD_STATES)), self.mapped, self._pieces())
 
     def restore(self, contents: Contents) -> None:
-        """Make the space hold ``contents`` and nothing else. What was derived from code stays where that is the same, rights
-        included.
+        """Make the space hold ``contents`` and nothing else. What was derived from code stays where that is the same,
+        rights included.
 
         Raises ValueError for the contents of a space of another size, OutOfMemory when the budget is exceeded.
         """
@@ -223,7 +224,7 @@ class AddressSpace:
         if contents.mapped > self.budget:
             raise OutOfMemory(f"{contents.mapped:#x} bytes exceed the guest's {self.budget:#x} bytes of memory")
 
-    def _held(self) -> Iterator[tuple[int, bytes]]:
+    def _pieces(self) -> Iterator[tuple[int, bytes]]:
         """All mapped bytes in pieces, but for those that are zero."""
         for start, end, _ in self.regions():
             for here in range(start, end, PIECE):

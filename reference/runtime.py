@@ -5,11 +5,11 @@
     MISS      leave with Reason.LOOKUP
     CHAIN     a direct branch is not linked yet: leave with Reason.CHAIN
     STEPPED   the single instruction in the scratch area is done: leave with Reason.STEPPED
-    EXIT      jump to the host, which stores the guest's registers in the control block
+    EXIT      jump to the host, with the guest's registers as they are
 
-Unused entries of the hashed table lead to the lookup stub, and so do those that several targets compete for. ECX
-then holds the target EIP, and the guest's EDX and ECX are spilled. The flags of the guest pass through it unharmed: LAHF and
-SETO keep them in EAX (the original vx32 lost the overflow flag here).
+LOOKUP and MISS are for the hashed table alone (reference/layout.py): unused entries of it lead to the lookup stub, and so
+do those that several targets compete for. ECX then holds the target EIP, and the guest's EDX and ECX are spilled. The flags
+of the guest pass through it unharmed: LAHF and SETO keep them in EAX (the original vx32 lost the overflow flag here).
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ def _build() -> tuple[bytes, dict[str, int]]:
         e.mov_gs_from(at.SPILL_EAX, EAX),
         e.lahf_seto(),
         e.imul_immediate(EDX, ECX, at.HASH_MULTIPLIER),
-        e.shr(EDX, 32 - at.HASH_BITS),
+        e.shr(EDX, 32 - at.PROBED_BITS),
     )
-    for probe in range(at.HASH_PROBES):
+    for probe in range(at.PROBES):
         if probe:
             stub.add(e.increment(EDX))
-        stub.add(e.cmp_gs_indexed8(at.HASH_TABLE, EDX, ECX))
+        stub.add(e.cmp_gs_indexed8(at.PROBED_TABLE, EDX, ECX))
         stub.jump(_JE, "hit")
     stub.jump(_JMP, "miss")
 
     stub.label("hit")
-    stub.add(e.mov_from_gs_indexed8(EDX, at.HASH_TABLE + 4, EDX), e.test(EDX))
+    stub.add(e.mov_from_gs_indexed8(EDX, at.PROBED_TABLE + 4, EDX), e.test(EDX))
     stub.jump(_JE, "miss")
     stub.add(
         e.mov_gs_from(at.SCRATCH, EDX),

@@ -167,7 +167,8 @@ class Segments:
         self.hidden: list[Descriptor | None] = [None] * 6
 
     def load(self, register: Segment, selector: int) -> None:
-        """Load a selector with the checks of SDM volume 2, MOV (Sreg) and JMP. Raises SegmentFault; then nothing changes."""
+        """Load a selector with the checks of SDM volume 2, MOV (Sreg) and JMP. Raises SegmentFault; then nothing
+        changes."""
         selector &= 0xFFFF
         if selector & ~3 == 0:  # null: fine for data segments, until used
             if register in (Segment.SS, Segment.CS):

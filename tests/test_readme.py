@@ -1,4 +1,4 @@
-"""What the documentation shows is true: the README's tour runs, the reading guide's examples and those in docstrings too."""
+"""What the documentation says is true: examples in README, reading guide and docstrings run; what is named exists."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from conformance import guests
 from vx32py import _compile
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("reference", "jit", "vx32py", "conformance")
 
 
 @pytest.mark.compiler
@@ -36,7 +37,7 @@ def test_the_reading_guide_runs() -> None:
 
 EXAMPLES = [
     path.relative_to(ROOT)
-    for package in ("reference", "jit", "vx32py", "conformance")
+    for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
     if ">>> " in path.read_text()
 ]
@@ -53,3 +54,25 @@ def test_every_path_that_the_readme_names_is_there() -> None:
     text = (ROOT / "README.md").read_text()
     for path in re.findall(r"\]\(([A-Za-z][\w/.]*)\)|`([a-z]+/)`", text):
         assert (ROOT / "".join(path)).exists()
+
+
+PAGES = sorted(path.relative_to(ROOT) for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_file_that_a_page_names_is_there(page: Path) -> None:
+    named = re.findall(rf"`((?:{'|'.join(PACKAGES)}|tests)/[\w/.-]+)`", (ROOT / page).read_text())
+    assert not [name for name in named if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_within_a_page_leads_to_a_heading(page: Path) -> None:
+    text = (ROOT / page).read_text()
+    headings = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]*)\)", text)) <= anchors
+
+
+def test_the_contents_of_the_architecture_page_are_its_sections() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    assert re.findall(r"^\d+\. \[(.*)\]", text, re.MULTILINE) == re.findall(r"^## (.*)", text, re.MULTILINE)

@@ -149,8 +149,8 @@ class OpenFile:
 
 
 class Transfers(Enum):
-    """How reads and writes of a host's file go. PROMPT: they are done in no time (/dev/null and its like). LASTING: they may
-    take long, but wait for nobody (a regular file). PIPE, OTHER: they may wait for somebody."""
+    """How reads and writes of a host's file go. PROMPT: they are done in no time (/dev/null and its like). LASTING:
+    they may take long, but wait for nobody (a regular file). PIPE, OTHER: they may wait for somebody."""
 
     PROMPT = "prompt"
     LASTING = "lasting"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -50,6 +51,13 @@ def doctor() -> Diagnosis:
     return Diagnosis(chosen, reason, reasons, facts, _jit_facts())
 
 
+def processor_name() -> str:
+    """What this host's processor calls itself."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    return platform.processor() or platform.machine() or "unknown"
+
+
 def _system() -> Fact:
     good = sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
     value = f"{platform.system()} {platform.release()} on {platform.machine()}"
@@ -61,16 +69,7 @@ def _python() -> Fact:
 
 
 def _processor() -> Fact:
-    name = platform.processor() or "unknown"
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                name = value.strip()
-                break
-    except OSError:
-        pass
-    groups = host_groups()
+    name, groups = processor_name(), host_groups()
     if groups is None:
         return Fact("processor", name)
     return Fact("processor", name, None, "groups: " + " ".join(group.value for group in Group if group in groups))

@@ -88,8 +88,8 @@ class Process(Task):
         """The state of this process, to come back to with :meth:`restore`. Descriptors and files are not part of it.
 
         It can be taken whenever the process does not run, also when a handler of a system call has raised: then the call is
-        made again after each :meth:`restore`, as it would be made again by :meth:`run`. Raises RuntimeError while the process
-        runs, thus from a handler itself, and ValueError when it has ended.
+        made again after each :meth:`restore`, as it would be made again by :meth:`run`. Raises RuntimeError while the
+        process runs, thus from a handler itself, and ValueError when it has ended.
         """
         self._require_alive()
         return take(self, self._pending, base=True)
@@ -97,12 +97,12 @@ class Process(Task):
     def restore(self, snapshot: Snapshot) -> None:
         """Make this process what it was when the snapshot was taken, also after it has exited or trapped.
 
-        An exit has closed its descriptors; :meth:`connect` gives a restored process new standard streams. Views of its memory
-        show what is there now. On the jit engine, to go back to the snapshot that was taken or restored last costs what has
-        changed since; to go to another one costs mapping all of its memory.
+        An exit has closed its descriptors; :meth:`connect` gives a restored process new standard streams. Views of its
+        memory show what is there now. On the jit engine, to go back to the snapshot that was taken or restored last
+        costs what has changed since; to go to another one costs mapping all of its memory.
 
-        Raises ValueError for a snapshot of an address space of another size, and while the process runs or when it is closed;
-        LimitExceeded("memory") where there is not that much for it.
+        Raises ValueError for a snapshot of an address space of another size, and while the process runs or when it is
+        closed; LimitExceeded("memory") where there is not that much for it.
         """
         if self._closed or self.family.current is not None:
             raise ValueError("a process can be restored when it is neither closed nor running")

@@ -35,9 +35,9 @@ def signal_of(trap: Trap) -> int:
 class RunStats:
     """Counters of one run.
 
-    ``engine`` is the engine's name and ``counters`` its own counters. ``seconds`` is wall time inside ``run()``,
-    ``memory`` the bytes mapped at the end. ``calls`` counts system calls by name, ``unknown_calls`` those that no table
-    knows, by (table, number).
+    ``engine`` is the engine's name and ``counters`` its own counters, live: while a process goes on, so do they.
+    ``seconds`` is wall time inside ``run()``, ``memory`` the bytes mapped at the end. ``calls`` counts system calls by
+    name, ``unknown_calls`` those that no table knows, by (table, number).
     """
 
     engine: str

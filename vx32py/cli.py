@@ -19,8 +19,8 @@ EXIT_LIMIT: Final = 124
 EXIT_CANNOT_RUN: Final = 125
 EXIT_SIGNAL: Final = 128
 
-#: How many objects a process that runs a guest makes before it looks for garbage. What a short one has made until its end is
-#: all in use.
+#: How many objects a process that runs a guest makes before it looks for garbage. What a short one has made until its
+#: end is all in use.
 _ALLOCATIONS: Final = 50_000
 
 

@@ -1,7 +1,8 @@
 """What a store says, cell by cell: instructions by oracles, with a number or a reason in each.
 
 A report that shows what was compared must not be silent about what was not. So every cell without a case has a reason: the
-campaign did not ask for the instruction, the oracle cannot judge it, no engine executes it, or chance has not come upon it yet.
+campaign did not ask for the instruction, the oracle cannot judge it, no engine executes it, or chance has not come upon
+it yet.
 """
 
 from __future__ import annotations

@@ -87,8 +87,9 @@ class ShardReport:
     """What became of a shard.
 
     ``judged`` counts cases by oracle and row of the instruction table. ``unjudged`` counts those that an oracle could not
-    judge, by reason, and ``reasons`` has one for each row. ``seconds`` is the time in each oracle, ``generating`` that of making
-    the cases, ``elapsed`` all of it. ``killed`` counts the cases that ended their process; ``lost`` counts processes that died without a case to blame: killed from outside, or out of memory for a moment.
+    judge, by reason, and ``reasons`` has one for each row. ``seconds`` is the time in each oracle, ``generating`` that
+    of making the cases, ``elapsed`` all of it. ``killed`` counts the cases that ended their process; ``lost`` counts
+    processes that died without a case to blame: killed from outside, or out of memory for a moment.
     """
 
     cases: int = 0

@@ -6,10 +6,10 @@ Three processes take part::
                           └──── ticks, in shared memory ────┘
 
 The keeper has no threads and opens nothing, so it can fork at any time, and since it has imported what its children need, a
-fork costs milliseconds. The child opens oracles, which reserve low memory and LDT entries for the life of the process, and keeps
-them from job to job. When it dies or hangs, the keeper reads from the shared memory which case it was at, reports that,
-and forks the next child from the same clean state. Nothing of a child outlives it, the shared memory has no name, and
-a keeper whose campaign has gone takes its child along; so nothing is left behind, however a campaign ends.
+fork costs milliseconds. The child opens oracles, which reserve low memory and LDT entries for the life of the process,
+and keeps them from job to job. When it dies or hangs, the keeper reads from the shared memory which case it was at,
+reports that, and forks the next child from the same clean state. Nothing of a child outlives it, the shared memory has
+no name, and a keeper whose campaign has gone takes its child along; so nothing is left behind, however a campaign ends.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ class Plan:
             number += 1
 
     def covers(self, row: int, *, refused: bool) -> bool:
-        """Whether there will be cases of a row of the instruction table: if it was asked for, and if anybody has more to say
-        about it than that it is ``refused``. A translator has: it must refuse in the right words."""
+        """Whether there will be cases of a row of the instruction table: if it was asked for, and if anybody has more
+        to say about it than that it is ``refused``. A translator has: it must refuse in the right words."""
         return (self.rows is None or row in self.rows) and not (refused and self.kind == "isa")
 
     def to_json(self) -> str:

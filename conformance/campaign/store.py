@@ -24,6 +24,7 @@ from conformance.campaign.finding import Cause, Finding, ShardReport
 from conformance.campaign.plan import Plan, Shard, table_fingerprint
 from reference.isa.instruction import Kind
 from reference.isa.opcodes import ROWS
+from vx32py._doctor import processor_name
 
 SCHEMA_VERSION: Final = 1
 #: Marks a file as one of these (``PRAGMA application_id``): "vx32" in ASCII.
@@ -94,8 +95,8 @@ class TableRow:
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Sums over the shards of a group of oracles. ``seconds`` is the time of the processes that ran them,
-    ``generating`` the part of it in which cases were made, ``killed`` the number of cases that ended their process, ``lost``
-    that of processes lost without a case to blame."""
+    ``generating`` the part of it in which cases were made, ``killed`` the number of cases that ended their process,
+    ``lost`` that of processes lost without a case to blame."""
 
     shards: int = 0
     cases: int = 0
@@ -346,10 +347,4 @@ def _errors(path: str) -> Iterator[None]:
 
 def host() -> str:
     """The processor and the Python of this host, in words."""
-    processor = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as info:
-            processor = next(line.partition(":")[2].strip() for line in info if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{processor}, {platform.system()}, Python {platform.python_version()}"
+    return f"{processor_name()}, {platform.system()}, Python {platform.python_version()}"

@@ -17,8 +17,8 @@ from conformance.campaign.replay import Replayer
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 @click.argument("name", required=False)
 def main(file: Path | None, name: str | None) -> None:
-    """Add the case in FILE to the corpus as NAME, which says what was wrong: words with hyphens. Without both, run the whole
-    corpus on all oracles.
+    """Add the case in FILE to the corpus as NAME, which says what was wrong: words with hyphens. Without both, run the
+    whole corpus on all oracles.
 
     What to expect of the case comes from the processor. The exit code is 1 if an oracle makes something else of it.
     """

@@ -29,7 +29,8 @@ NAMES: Final = ("reference", "translated", "jit", "processor", "unicorn")
 
 
 class CannotJudge(Exception):
-    """Raised by :meth:`Oracle.run` where it turns out only then that the oracle has nothing to say. The message says why."""
+    """Raised by :meth:`Oracle.run` where it turns out only then that the oracle has nothing to say. The message says
+    why."""
 
 
 class Oracle(Protocol):

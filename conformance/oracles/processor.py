@@ -31,8 +31,8 @@ from reference.traps import Trap, Vector, page_fault, processor_trap, protection
 _HOME: Final = 0x1_0000 + (ENTRY & 0xFFF)
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
 _VECTORS: Final = frozenset(int(vector) for vector in Vector)
-#: Instructions that load more than a register holds, in an order of their own: which of the bytes that are out of reach they
-#: report is the processor's affair.
+#: Instructions that load more than a register holds, in an order of their own: which of the bytes that are out of reach
+#: they report is the processor's affair.
 _AREAS: Final = frozenset({"fldenv", "frstor", "fxrstor"})
 #: Instructions that the host executes for the guest, but that do no harm and leak nothing where a case may run them. XRSTOR
 #: is not among them: the processor may have components that guests do not have.

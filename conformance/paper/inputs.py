@@ -1,7 +1,8 @@
 """What programs get on standard input: the same bytes every time, made when they are needed and kept in ``build/paper``.
 
-Texts are those of :mod:`conformance.busybox`, packed by Python's own libraries. Pictures and sounds come from the drivers of
-``upstream``, whose libraries encode as well as decode: they are made natively, by the very program that then decodes them.
+Texts are those of :mod:`conformance.busybox`, packed by Python's own libraries. Pictures and sounds come from the
+drivers of ``upstream``, whose libraries encode as well as decode: they are made natively, by the very program that then
+decodes them.
 """
 
 from __future__ import annotations

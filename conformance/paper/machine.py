@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from conformance.paper.columns import QEMU
 from vx32py import _compile
+from vx32py._doctor import processor_name
 
 #: The part of a description that may differ between two runs which belong together.
 VOLATILE: Final = frozenset({"load"})
@@ -26,7 +27,7 @@ def describe() -> dict[str, Any]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "processors": os.cpu_count(),
         "load": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {kernel.group() if kernel else ''}",
@@ -48,12 +49,6 @@ def lines(machine: dict[str, Any]) -> list[str]:
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether figures of both may stand in one table."""
     return all(one.get(name) == other.get(name) for name in {*one, *other} - VOLATILE)
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-        return next(line for line in file if line.startswith("model name")).split(":", 1)[1].strip()
-    return platform.processor()
 
 
 def _huge_pages() -> str:

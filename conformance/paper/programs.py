@@ -19,7 +19,8 @@ KINDS: Final[tuple[Kind, ...]] = ("micro", "compute", "interpreter", "applicatio
 
 @dataclass(frozen=True)
 class Program:
-    """One program at work: a second or more of it natively, where it is a computation. ``idle`` are the arguments with which it starts and has nothing to do; then it gets no input.
+    """One program at work: a second or more of it natively, where it is a computation. ``idle`` are the arguments with
+    which it starts and has nothing to do; then it gets no input.
 
     ``source`` is a C file, ``upstream`` a recipe's name; neither is busybox. "{}" in ``args`` stands for ``work``, or
     ``quick`` for a quick look. It is run ``repeat`` times in a row to be measured once. ``paper`` are the paper's ratios

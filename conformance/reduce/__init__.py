@@ -6,8 +6,8 @@ A case is made smaller step by step: instructions are left out, or the case begi
 numbers, memory operands become registers; immediates, registers, flags, memory and floating-point state become simple.
 Every step is a guess (:mod:`.search`), and ``diverges`` decides. So a bug in a pass costs time, not truth.
 
-What instructions a case has never changes, but for those that are left out. What *kind* of divergence it is, ``diverges`` must
-see to: :class:`~conformance.reduce.cause.SameCause` does, and runs cases where they can do no harm.
+What instructions a case has never changes, but for those that are left out. What *kind* of divergence it is,
+``diverges`` must see to: :class:`~conformance.reduce.cause.SameCause` does, and runs cases where they can do no harm.
 
     search      which cases are tried, and when the search ends
     size        which of two cases is smaller; values: which of two numbers is simpler
@@ -50,8 +50,8 @@ _PASSES: Final[tuple[Callable[[Search], None], ...]] = (
 def reduce(case: Case, diverges: Callable[[Case], bool], *, budget: int = BUDGET) -> Case:
     """The smallest case that ``diverges`` and that ``case`` leads to. The same every time, if ``diverges`` is.
 
-    ``diverges`` is called ``budget`` times at most, and never twice for one case; a True from it is final. Raises ValueError
-    if it does not hold for ``case`` itself.
+    ``diverges`` is called ``budget`` times at most, and never twice for one case; a True from it is final. Raises
+    ValueError if it does not hold for ``case`` itself.
     """
     if not diverges(case):
         raise ValueError(f"{case.label or 'the case'} does not diverge")

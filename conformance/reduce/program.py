@@ -68,8 +68,8 @@ def without(case: Case, gone: Sequence[Piece]) -> list[Case]:
 def rewritten(case: Case, changes: Mapping[int, bytes]) -> list[Case]:
     """The case with other bytes instead of the pieces that are at these addresses.
 
-    Alignment may matter to what diverges, and where a page ends. So there are several: either what precedes has moved, or what
-    follows; and code across two pages that can be written is also put across them in all other ways.
+    Alignment may matter to what diverges, and where a page ends. So there are several: either what precedes has moved,
+    or what follows; and code across two pages that can be written is also put across them in all other ways.
     """
     pieces = pieces_of(case)
     length = sum(len(changes.get(piece.eip, piece.raw)) for piece in pieces)

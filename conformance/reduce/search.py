@@ -1,7 +1,7 @@
 """The search: one case after the other is tried, and each that still diverges is the next one's beginning.
 
-A case is only tried if it is simpler than the one at hand (:func:`~conformance.reduce.size.size`), so every search ends; and
-it never comes to anything that does not diverge.
+A case is only tried if it is simpler than the one at hand (:func:`~conformance.reduce.size.size`), so every search
+ends; and it never comes to anything that does not diverge.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Search:
     def without(
         self, items: Callable[[Case], Sequence[T]], remove: Callable[[Case, Sequence[T]], Sequence[Case]]
     ) -> None:
-        """Do without as many ``items`` of the case as possible: with all of them gone, halves, and so on down to single ones
-        (delta debugging). ``remove`` says what the case is without some of them, in one or more ways."""
+        """Do without as many ``items`` of the case as possible: with all of them gone, halves, and so on down to single
+        ones (delta debugging). ``remove`` says what the case is without some of them, in one or more ways."""
         count = len(items(self.case))
         while count:
             position = len(items(self.case))

@@ -1,8 +1,8 @@
 """How large a case is: what the search makes smaller.
 
-Sizes compare like this: first the number of instructions; then what is in them: prefixes, registers in addresses, numbers of
-registers, immediates; then what is around them: memory, registers, floating-point state. A simpler instruction is worth
-more state, since it is what people read first.
+Sizes compare like this: first the number of instructions; then what is in them: prefixes, registers in addresses,
+numbers of registers, immediates; then what is around them: memory, registers, floating-point state. A simpler
+instruction is worth more state, since it is what people read first.
 """
 
 from __future__ import annotations

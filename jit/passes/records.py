@@ -136,8 +136,8 @@ class Item(ctypes.Structure):
 
     In place of the instruction: ``code`` is the address of its bytes, ``length`` of them, 0 for the closing jump.
     ``keep`` is the F2 or F3 that its copy has, or 0; ``copy_size`` is the size of the copy. ``folded``: its operand is
-    GS-relative. ``released`` are the bytes that a return releases. ``inside`` is -1 for a target elsewhere. ``earlier``, of an
-    item with a trampoline of its own, is the last such item before it, or -1.
+    GS-relative. ``released`` are the bytes that a return releases. ``inside`` is -1 for a target elsewhere.
+    ``earlier``, of an item with a trampoline of its own, is the last such item before it, or -1.
     """
 
     eip: I64

@@ -17,7 +17,8 @@ _DONE: Final = int(Status.DONE)
 
 @compiled
 def translate(context: Context, code: int, available: int, eip: int, offset: int) -> int:
-    """Translate the guest code at ``eip``, of which ``available`` bytes are at address ``code``, for code offset ``offset``.
+    """Translate the guest code at ``eip``, of which ``available`` bytes are at address ``code``, for code offset
+    ``offset``.
 
     Returns a :class:`Status`; the fragment is in ``context.output`` and ``context.result``.
     """

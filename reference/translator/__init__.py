@@ -40,9 +40,9 @@ def translate(
     """Translate the guest code at ``eip`` into a fragment for code offset ``offset``.
 
     ``code`` is a copy of the guest's bytes from ``eip`` on, :data:`FETCH_BYTES` long or up to where execute permission
-    ends. ``gs_base`` is the guest's thread pointer, ``origin`` the EIP of code offset 0, ``window`` the first EIP that the direct
-    entry table has an entry for, or None for the hashed table (see layout.py). Raises InvalidOpcode or TruncatedCode when there
-    is no instruction at ``eip``.
+    ends. ``gs_base`` is the guest's thread pointer, ``origin`` the EIP of code offset 0, ``window`` the first EIP that
+    the direct entry table has an entry for, or None for the hashed table (see layout.py). Raises InvalidOpcode or
+    TruncatedCode when there is no instruction at ``eip``.
     """
     # The passes are loaded when they are needed: they read the whole instruction table, which takes longer than all other
     # imports together, and an engine with a translator of its own may never need them.

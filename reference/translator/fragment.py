@@ -33,7 +33,8 @@ class Exit(NamedTuple):
 
 
 class Landing(NamedTuple):
-    """Where indirect branches to guest EIP ``eip`` arrive: ``offset`` checks ECX, ``body`` is the code itself."""
+    """Where indirect branches to guest EIP ``eip`` arrive: at ``offset``, which gives borrowed registers back if ECX is
+    ``eip`` and faults if it is not; ``body`` is the code itself."""
 
     eip: int
     offset: int
@@ -58,7 +59,8 @@ class Fragment:
     landings: tuple[Landing, ...]
 
     def landing_words(self) -> Iterable[tuple[int, int, int]]:
-        """The landings, as plain tuples: all that a code cache asks for, which an implementation may have without objects."""
+        """The landings, as plain tuples: all that a code cache asks for, which an implementation may have without
+        objects."""
         return self.landings
 
     def exit_words(self) -> Iterable[tuple[int, int, int]]:

@@ -1,7 +1,7 @@
 """Saving and loading vector and x87 state: LDMXCSR STMXCSR, FXSAVE FXRSTOR, XSAVE XSAVEOPT XSAVEC XRSTOR.
 
-What instructions store has the layout of the image that the engine keeps of the state anyway (:class:`reference.registers.CPU`),
-SDM volume 1, sections 10.5.1 and 13.4:
+What instructions store has the layout of the image that the engine keeps of the state anyway
+(:class:`reference.registers.CPU`), SDM volume 1, sections 10.5.1 and 13.4:
 
     legacy region   0..23   x87 control, status, abridged tags, opcode and pointers
                    24..31   MXCSR, and the mask of the bits that it has
@@ -265,7 +265,8 @@ def _xmm_pieces(m: Machine) -> Pieces:
 
 
 def _load_x87(m: Machine, area: bytes) -> None:
-    """Control, pointers and registers. Fixed bits stay fixed, and whether an exception is pending follows from the others."""
+    """Control, pointers and registers. Fixed bits stay fixed, and whether an exception is pending follows from the
+    others."""
     fp = m.cpu.fp
     fp[_CONTROL], fp[_STACK] = _x87_of(area)
     x87_state.set_control_word(m, x87_state.control_word(m))

@@ -1,4 +1,5 @@
-"""Vectors of integers, moves and shuffles of vectors, and what computes on whole ones: AES, PCLMULQDQ, SHA, string compares."""
+"""Vectors of integers, moves and shuffles of vectors, and what computes on whole ones: AES, PCLMULQDQ, SHA, string
+compares."""
 
 from reference.isa.semantics.packed import (
     aes,

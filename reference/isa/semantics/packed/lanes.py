@@ -1,9 +1,9 @@
 """Lanes: a vector as a row of equal numbers, and back.
 
-A vector register or memory operand is one integer (:mod:`reference.isa.semantics.operation`), lane 0 in its lowest bits. Packed instructions are
-written on what :meth:`Lanes.split` makes of it. Three ways lead back, which are also the three things that Intel's
-instructions do with results that do not fit (SDM volume 1, section 9.3.3): :meth:`Lanes.join` where they all fit,
-:meth:`Lanes.wrap` cuts them, :meth:`Lanes.clamp` saturates.
+A vector register or memory operand is one integer (:mod:`reference.isa.semantics.operation`), lane 0 in its lowest
+bits. Packed instructions are written on what :meth:`Lanes.split` makes of it. Three ways lead back, which are also the
+three things that Intel's instructions do with results that do not fit (SDM volume 1, section 9.3.3): :meth:`Lanes.join`
+where they all fit, :meth:`Lanes.wrap` cuts them, :meth:`Lanes.clamp` saturates.
 
 Most AVX instructions on 256 bits are two of 128 bits side by side, which do not exchange anything: they go by
 :meth:`Lanes.blocks`.
@@ -25,7 +25,8 @@ _VECTOR_SIZES: Final = (2, 4, 8, 16, 32)
 
 
 class Lanes:
-    """Lanes of ``bits`` bits, which are ``signed`` or not. ``size`` is that of one in bytes; sizes of vectors are in bytes too.
+    """Lanes of ``bits`` bits, which are ``signed`` or not. ``size`` is that of one in bytes; sizes of vectors are in
+    bytes too.
 
     >>> S8.split(0x80_7F_FF_01, 4)
     (1, -1, 127, -128)

@@ -1,7 +1,8 @@
 """Moves between vector registers, memory and general registers, and the instructions that empty vector registers.
 
 Whether a 16-byte operand must be aligned, and that a VEX-encoded move to an XMM register clears the upper half of the
-YMM register, is a matter of binding (:mod:`reference.isa.semantics.operation`). Hints that data will not be used again soon mean nothing here.
+YMM register, is a matter of binding (:mod:`reference.isa.semantics.operation`). Hints that data will not be used again
+soon mean nothing here.
 """
 
 from __future__ import annotations
