@@ -13,7 +13,8 @@ from reference.engine import Engine
 from reference.memory import PAGE
 from reference.policy import Policy
 from reference.registers import MASK32
-from reference.translator import translate
+from reference.translator import placed, translate
+from reference.translator.shape import sizes
 from reference.traps import Access, Vector
 from vx32py._engines import unavailable
 
@@ -193,3 +194,16 @@ def test_templates_are_no_longer_than_they_were() -> None:
         ("cpuid", 3, 3),
     ):
         assert (count(text, 0), count(text, None)) == (direct, hashed), text
+
+
+@pytest.mark.parametrize("window", [0, None])
+def test_landing_and_body_are_in_one_line_of_the_cache_for_who_comes_by_the_landing(window: int | None) -> None:
+    landing, line = sizes(window).landing, at.CODE_ALIGNMENT
+    for eip in range(CODE, CODE + line):
+        for free in range(0x200, 0x200 + line):
+            direct, indirect = (placed(free, eip, window, indirect=each) for each in (False, True))
+            assert free <= direct < free + line
+            assert free <= indirect < free + line
+            assert (direct + landing - eip) % line == 0
+            assert indirect // line == (indirect + landing) // line
+            assert (indirect + landing - eip) % line in (0, landing)

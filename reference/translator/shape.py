@@ -54,6 +54,8 @@ def sizes(window: int | None) -> Sizes:
 
 
 def placed(free: int, eip: int, window: int | None, *, indirect: bool = False) -> int:
-    """The first code offset from ``free`` on for a fragment that is to be aligned as ``eip`` is: its body, or if branches
-    to it are ``indirect``, its landing, so that both are in one line of the cache where the guest's code is."""
-    return free + (eip - free - (0 if indirect else sizes(window).landing)) % CODE_ALIGNMENT
+    """The first code offset from ``free`` on for a fragment whose body is to be aligned as ``eip`` is. If ``indirect`` branches
+    lead to it, it is its landing where the two would be in different lines of the cache."""
+    landing = sizes(window).landing
+    apart = eip % CODE_ALIGNMENT < landing
+    return free + (eip - free - (0 if indirect and apart else landing)) % CODE_ALIGNMENT
