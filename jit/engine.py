@@ -308,5 +308,5 @@ class JitEngine(TranslatingEngine):
                 kept.cache.detach()
         self.settle()
         super().close()
+        self.resume = native.closed  # type: ignore[method-assign]  # the other holds the memory, which could not rest
         self.processor.close(kept)
-        self.resume = self.processor.resume  # type: ignore[method-assign]  # the other holds the memory

@@ -8,6 +8,7 @@ import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
+from jit import resting
 from reference.traps import Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
@@ -136,3 +137,11 @@ def test_segments_of_other_sizes_do_not_keep_code_from_being_kept() -> None:
     box = Sandbox(engine="jit", memory="1M")
     assert box.run(module).stats.counters.fragments > 0
     assert box.run(module).stats.counters.fragments == 0
+
+
+def test_memory_of_a_closed_guest_did_not_rest_because_its_engine_still_held_a_view() -> None:
+    resting.empty()
+    module, box = Module.from_bytes(image(PROGRAM)), Sandbox(engine="jit")
+    for _ in range(2):
+        assert box.run(module).exit_code == 42
+        assert [rest.program for rest in resting._resting.rests] == [module]
