@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from asm import assemble
@@ -115,3 +116,28 @@ def test_thread_that_makes_a_pending_call_first_entered_the_guest_unprepared(eng
         thread.join()
         assert [(trap.number, trap.address) for trap in found] == [(Vector.PAGE_FAULT, 0x0300_0000)]
         assert process.registers.eax == 10
+
+
+def test_exception_out_of_a_single_instruction_sent_the_guest_where_an_earlier_trap_had_been(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler raises while an instruction is executed alone: EIP became what the exit stub had last reported."""
+    code = "mov eax, 29; syscall; nop; inc ebx; mov edx, ebx; mov eax, 1; syscall"
+    with Sandbox(engine=engine_name).spawn(image(code)) as process:
+        engine: Any = process.engine
+        if not hasattr(engine, "_enter"):
+            pytest.skip("an engine that does not translate")
+        for _ in range(3):
+            process.step()
+        enter = engine._enter
+
+        def interrupted(offset: int, single: bool) -> None:
+            enter(offset, single)
+            raise KeyError
+
+        with monkeypatch.context() as patch, pytest.raises(KeyError):
+            patch.setattr(engine, "_enter", interrupted)
+            process.step()
+        assert process.registers.ebx == 1
+        assert process.run().number == Vector.SYSCALL
+        assert process.exit_code == 1
