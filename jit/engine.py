@@ -153,9 +153,9 @@ class JitEngine(TranslatingEngine):
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
         words = self._words
+        self.processor.prepare()
         if words[_RESUMED] == hostarea.RESUMED_UNSORTED:
             self._sort_out()
-        self.processor.prepare()
         self._busy = True
         if self._to_adopt is not None:
             adopt(self._to_adopt, self.processor.space)
@@ -172,9 +172,14 @@ class JitEngine(TranslatingEngine):
 
     def recover(self) -> None:
         """See :meth:`reference.engine.Engine.recover`."""
+        if self._closed:
+            return
         if self._words[_RESUMED] == hostarea.RESUMED_CALL:
             self._wide[_RESUMED_CALLS] -= 1
             self._words[_RESUMED] = hostarea.RESUMED_UNSORTED
+        # At once: until then registers and memory are not those of any moment between two instructions.
+        if self._words[_RESUMED] == hostarea.RESUMED_UNSORTED:
+            self._sort_out()
 
     def settle(self) -> None:
         """Bring :attr:`stats` up to date."""
@@ -199,9 +204,9 @@ class JitEngine(TranslatingEngine):
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
+        self.processor.prepare()
         if self._words[_RESUMED] == hostarea.RESUMED_UNSORTED:
             self._sort_out()
-        self.processor.prepare()
         return super().step()
 
     def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
@@ -308,5 +313,5 @@ class JitEngine(TranslatingEngine):
                 kept.cache.detach()
         self.settle()
         super().close()
-        self.resume = native.closed  # type: ignore[method-assign]  # the other holds the memory, which could not rest
+        self.resume = native.closed  # type: ignore[method-assign, assignment]  # the other holds the memory, which could not rest
         self.processor.close(kept)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import Any
 
 import pytest
 from asm import assemble
-from images import image
+from images import DATA, image
 from machine import CODE, guest
 
 from reference.memory import PAGE
@@ -135,9 +136,53 @@ def test_exception_out_of_a_single_instruction_sent_the_guest_where_an_earlier_t
             enter(offset, single)
             raise KeyError
 
-        with monkeypatch.context() as patch, pytest.raises(KeyError):
-            patch.setattr(engine, "_enter", interrupted)
+        monkeypatch.setattr(engine, "_enter", interrupted)
+        with pytest.raises(KeyError):
             process.step()
+        monkeypatch.undo()
         assert process.registers.ebx == 1
         assert process.run().number == Vector.SYSCALL
         assert process.exit_code == 1
+
+
+@pytest.mark.parametrize("caught", [False, True], ids=["before the next call", "with the next call"])
+def test_process_restored_after_a_signal_handler_had_raised_went_on_where_it_had_been(
+    engine_name: str, caught: bool
+) -> None:
+    """What a resumed guest had done last was only looked at by the next run, and took the place of what was restored."""
+    table = SystemCalls.vx()
+    ticks = []
+
+    @table.define(200, "tick")
+    def tick(process: Process, value: int) -> None:
+        ticks.append(value)
+        if len(ticks) == 5:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+    def raising(*_: object) -> None:
+        raise InterruptedError
+
+    wait = (
+        f"2: mov edx, 50; mov eax, 200; cmp dword ptr [{DATA:#x}], 0; jne 3f; {'syscall' if caught else 'nop'}; jmp 2b"
+    )
+    code = f"mov ebp, 1; 1: mov edx, ebp; mov eax, 200; syscall; inc ebp; cmp ebp, 6; jne 1b; {wait}; 3: mov edx, 33; mov eax, 1; syscall"
+    before = signal.signal(signal.SIGALRM, raising)
+    try:
+        with Sandbox(engine=engine_name, calls=table).spawn(image(code)) as process:
+            snapshot = process.snapshot()
+            with pytest.raises(InterruptedError):
+                process.run()
+            later = process.snapshot()
+            done = len(ticks)
+            for state, expected in ((snapshot, 5), (later, None)):
+                ticks.clear()
+                ticks.extend([-1] * 5)
+                process.restore(state)
+                process.memory.write_u32(DATA, 1)
+                assert process.run().number == Vector.SYSCALL
+                assert process.exit_code == 33
+                assert expected is None or ticks[5:] == [1, 2, 3, 4, 5]
+            assert done >= 5
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

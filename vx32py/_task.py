@@ -377,18 +377,19 @@ class Task:
             trap = self._pending
             if trap is None:
                 number = -1
-                if answered:
-                    try:
+                try:
+                    if answered:
                         number = resume(foreign)
-                    except BaseException:
+                    if number < 0:
+                        # Pending until it is dealt with: an exception of a signal handler's may come out of any line.
+                        trap = self._pending = engine.run() if plain else self._run_limited(single)
+                        entered = plain
+                except BaseException:
+                    if answered:
                         engine.recover()
-                        raise
+                    raise
                 if number >= 0:
                     table = self._table
-                else:
-                    # Pending until it is dealt with: an exception of a signal handler's may come out of any line.
-                    trap = self._pending = engine.run() if plain else self._run_limited(single)
-                    entered = plain
             if trap is not None:
                 if trap.number == IRQ:
                     self._pending, answered = None, False
