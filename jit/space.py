@@ -205,8 +205,10 @@ class HostSpace(AddressSpace):
             image = image_of(contents)
             self.mapped = contents.mapped
             if image is None:
-                self._forget_contents()
-                if self._rest is not None:
+                if self._rest is not None or self._image is not None:
+                    # Not even pages that stay what they are: nobody would know any more that they are an image's.
+                    self._before_change(0, len(self.permissions))
+                    self._forget_contents()
                     self._discard_rest()
                 super().restore(contents)
                 return
@@ -342,7 +344,7 @@ class HostSpace(AddressSpace):
         self._forced.clear()
 
     def _discard_rest(self) -> None:
-        """This guest has no use for what another one has left."""
+        """Begin with pages of zeros: this guest has no use for what another one has left, or for an image."""
         self._rest = None
         self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), None)
 

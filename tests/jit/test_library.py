@@ -371,7 +371,6 @@ def test_fragment_borrowed_after_a_flush_was_put_on_top_of_another() -> None:
     with Sandbox(engine="jit").spawn(Module.from_bytes(image(code))) as process:
         process.registers.ebx = 1
         process.run()
-        process.registers.eip += 1
         cache = process.engine._cache  # type: ignore[attr-defined]
         cache.flush()  # as if it had been full
         process.run()
