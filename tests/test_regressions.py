@@ -13,7 +13,8 @@ from machine import CODE, guest
 
 from reference.memory import PAGE
 from reference.traps import Access, Vector
-from vx32py import Process, Sandbox, SystemCalls
+from vx32py import Module, Process, Sandbox, SystemCalls
+from vx32py._calls import LINUX_TRAP
 
 
 @pytest.mark.parametrize("fillers", [62, 63, 64])
@@ -186,3 +187,21 @@ def test_process_restored_after_a_signal_handler_had_raised_went_on_where_it_had
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_program_that_was_replaced_by_one_of_another_kind_was_stopped_at_its_first_call(engine_name: str) -> None:
+    """The engine still expected the calls of the first program, by a trap for which the second has a table, too, but which
+    is not the one that it was loaded for."""
+    table = SystemCalls.linux()
+    calls = "mov ebp, 5; 1: mov eax, 20; int 0x80; dec ebp; jne 1b; mov ebx, 3;"
+    second = Module.from_bytes(image(f"{calls} mov eax, 1; int 0x80"))
+    assert second.abi == "vx"
+
+    @table.define(300, "replace")
+    def replace(process: Process) -> None:
+        process.execute(second, [], [])
+
+    first = image(f"{calls} mov eax, 300; int 0x80; ud2", linux=True)
+    with Sandbox(engine=engine_name, calls=table).spawn(first) as process:
+        assert process.run().number == LINUX_TRAP
+        assert process.exit_code == 3

@@ -315,8 +315,7 @@ class Task:
         if self.native is not None:
             self.native.retire()
             self.native = None
-        if self._table is not None:
-            self.engine.expect_calls(trap, self._table.registers)
+        self.engine.expect_calls(trap, self._table.registers if self._table is not None else ())
 
     def _answer_natively(self) -> NativeAnswers | None:
         """Have calls answered natively from now on, as far as they can be."""
