@@ -1,15 +1,18 @@
 """Code that was translated for one guest serves the next one with the same program, and no other."""
 
+import contextlib
 import faulthandler
 import threading
 import time
+from typing import Any
 
 import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
 from jit import resting
-from reference.traps import Vector
+from reference.memory import PAGE
+from reference.traps import Access, Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
 
@@ -145,3 +148,35 @@ def test_memory_of_a_closed_guest_did_not_rest_because_its_engine_still_held_a_v
     for _ in range(2):
         assert box.run(module).exit_code == 42
         assert len(resting._resting.rests) == 1
+
+
+@in_child
+def test_closed_space_changed_the_memory_of_the_guest_that_came_after_it() -> None:
+    """As a system call does that is under way in one thread while another one closes the process: at once, or in the middle."""
+    module, box = Module.from_bytes(image("int3", memory=0x2000)), Sandbox(engine="jit")
+    for middle in (False, True):
+        for change in ("map", "protect", "unmap"):
+            process = box.spawn(module)
+            space: Any = process.engine.space
+            account = space._account
+            others: list[Process] = []
+
+            def close_and_spawn(process: Process = process, others: list[Process] = others) -> None:
+                process.close()
+                others.append(box.spawn(module))
+                others[0].memory.write_u32(DATA, 77)
+
+            def interrupted(*arguments: Any, account: Any = account, close: Any = close_and_spawn) -> None:
+                account(*arguments)
+                close()
+
+            if middle:
+                space._account = interrupted
+            else:
+                close_and_spawn()
+            with contextlib.suppress(ValueError):
+                getattr(space, change)(DATA, PAGE, *([Access.READ] if change != "unmap" else []))
+            assert others[0].memory.read_u32(DATA) == 77
+            others[0].memory.write_u32(DATA, 78)
+            others[0].close()
+            space._account = account
