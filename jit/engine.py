@@ -30,6 +30,7 @@ Translator: TypeAlias = Literal["auto", "numba", "reference"]
 #: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
+_INSIDE: Final = hostarea.INSIDE >> 2
 _RESUMED: Final = hostarea.RESUMED >> 2
 _RESUMED_TICKS: Final = hostarea.RESUMED_TICKS >> 3
 _RESUMED_CALLS: Final = hostarea.RESUMED_CALLS >> 3
@@ -301,11 +302,12 @@ class JitEngine(TranslatingEngine):
     def close(self) -> None:
         """Give memory and descriptors back."""
         kept: KeptCode | None = None
-        if self._loans is not None and not (self._closed or self._busy):
+        # Not where another thread may be at work, or an exception has come out of the middle of something.
+        at_rest = not (self._closed or self._busy or self._words[_INSIDE])
+        if self._loans is not None and at_rest:
             self._loans.end(self._cache)
             self._loans.save()
-        # Not where another thread may be at work, or an exception has come out of the middle of something.
-        if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
+        if at_rest and self._program is not None and self.cpu.gs_base is None:
             if self._to_adopt is None:
                 kept = keep(self._program, self.policy, self._cache, self.processor.space)
             elif self._cache.sound:

@@ -10,7 +10,7 @@ import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
-from jit import resting
+from jit import hostarea, resting
 from reference.memory import PAGE
 from reference.traps import Access, Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
@@ -180,3 +180,21 @@ def test_closed_space_changed_the_memory_of_the_guest_that_came_after_it() -> No
             others[0].memory.write_u32(DATA, 78)
             others[0].close()
             space._account = account
+
+
+@in_child
+def test_code_was_kept_of_a_guest_that_was_still_running_it() -> None:
+    """It was in there again after a system call, and stored where its calls return to in a table that was the next guest's."""
+    text = "mov ebp, 5; 1: mov eax, 30; syscall; dec ebp; jne 1b; inc edi; 2: jmp 2b"
+    module, box = Module.from_bytes(image(text)), Sandbox(engine="jit")
+    process = box.spawn(module)
+    control = process.engine._words  # type: ignore[attr-defined]
+    thread = threading.Thread(target=lambda: pytest.raises(ValueError, process.run))
+    thread.start()
+    while sum(process.unknown_calls.values()) < 5 or not control[hostarea.INSIDE >> 2]:
+        time.sleep(0.001)
+    process.close()
+    thread.join()
+    del process, control, thread
+    with box.spawn(module) as after:
+        assert after.engine.processor.kept is None  # type: ignore[attr-defined]
