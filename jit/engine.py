@@ -30,6 +30,7 @@ Translator: TypeAlias = Literal["auto", "numba", "reference"]
 #: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
+_INSIDE: Final = hostarea.INSIDE >> 2
 _RESUMED: Final = hostarea.RESUMED >> 2
 _RESUMED_TICKS: Final = hostarea.RESUMED_TICKS >> 3
 _RESUMED_CALLS: Final = hostarea.RESUMED_CALLS >> 3
@@ -153,9 +154,9 @@ class JitEngine(TranslatingEngine):
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
         words = self._words
+        self.processor.prepare()
         if words[_RESUMED] == hostarea.RESUMED_UNSORTED:
             self._sort_out()
-        self.processor.prepare()
         self._busy = True
         if self._to_adopt is not None:
             adopt(self._to_adopt, self.processor.space)
@@ -172,9 +173,14 @@ class JitEngine(TranslatingEngine):
 
     def recover(self) -> None:
         """See :meth:`reference.engine.Engine.recover`."""
+        if self._closed:
+            return
         if self._words[_RESUMED] == hostarea.RESUMED_CALL:
             self._wide[_RESUMED_CALLS] -= 1
             self._words[_RESUMED] = hostarea.RESUMED_UNSORTED
+        # At once: until then registers and memory are not those of any moment between two instructions.
+        if self._words[_RESUMED] == hostarea.RESUMED_UNSORTED:
+            self._sort_out()
 
     def settle(self) -> None:
         """Bring :attr:`stats` up to date."""
@@ -199,9 +205,9 @@ class JitEngine(TranslatingEngine):
 
     def step(self) -> Trap:
         """Run exactly one instruction."""
+        self.processor.prepare()
         if self._words[_RESUMED] == hostarea.RESUMED_UNSORTED:
             self._sort_out()
-        self.processor.prepare()
         return super().step()
 
     def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
@@ -296,11 +302,12 @@ class JitEngine(TranslatingEngine):
     def close(self) -> None:
         """Give memory and descriptors back."""
         kept: KeptCode | None = None
-        if self._loans is not None and not (self._closed or self._busy):
+        # Not where another thread may be at work, or an exception has come out of the middle of something.
+        at_rest = not (self._closed or self._busy or self._words[_INSIDE])
+        if self._loans is not None and at_rest:
             self._loans.end(self._cache)
             self._loans.save()
-        # Not where another thread may be at work, or an exception has come out of the middle of something.
-        if not (self._closed or self._busy or self._program is None or self.cpu.gs_base is not None):
+        if at_rest and self._program is not None and self.cpu.gs_base is None:
             if self._to_adopt is None:
                 kept = keep(self._program, self.policy, self._cache, self.processor.space)
             elif self._cache.sound:
@@ -308,6 +315,5 @@ class JitEngine(TranslatingEngine):
                 kept.cache.detach()
         self.settle()
         super().close()
-        # It holds the memory, which rests only if nobody does.
-        vars(self).pop("resume", None)
+        self.resume = native.closed  # type: ignore[method-assign, assignment]  # the other holds the memory, which could not rest
         self.processor.close(kept)

@@ -219,7 +219,7 @@ class Loans:
         if eip not in self._offered:
             return False
         section = self._section
-        if section is None or cache.next < section.end:  # the cache was flushed: others are there now
+        if section is None or cache.claimed < section.end:  # the cache was flushed: others are there now
             self._offered.clear()
             return False
         # Whoever has gone here has gone on to the next ones, too, and each would be another way out of translated code.

@@ -370,7 +370,7 @@ class NativeProcessor:
         if self._unit is not None:
             self._unit.kept, self._unit = keep, None
         self.held = None
-        self.call = self.resume = self._verify = _closed
+        self.call = self.resume = self._verify = closed
         self._thunks = _ClosedThunks()  # type: ignore[assignment]
         self.code = memoryview(b"")
         # For a thread that is just about to use it.
@@ -379,12 +379,13 @@ class NativeProcessor:
         self._close_space()
 
 
-def _closed(*_: int) -> int:
+def closed(*_: int) -> int:
+    """What the functions of a closed processor become. Raises ValueError."""
     raise ValueError("the processor is closed")
 
 
 class _ClosedThunks:
-    step = verify = staticmethod(_closed)
+    step = verify = staticmethod(closed)
     interrupt = staticmethod(lambda: 0)
 
 

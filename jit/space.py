@@ -205,8 +205,10 @@ class HostSpace(AddressSpace):
             image = image_of(contents)
             self.mapped = contents.mapped
             if image is None:
-                self._forget_contents()
-                if self._rest is not None:
+                if self._rest is not None or self._image is not None:
+                    # Not even pages that stay what they are: nobody would know any more that they are an image's.
+                    self._before_change(0, len(self.permissions))
+                    self._forget_contents()
                     self._discard_rest()
                 super().restore(contents)
                 return
@@ -233,6 +235,7 @@ class HostSpace(AddressSpace):
     # -- what the specification leaves to engines ------------------------------------------------------------------
 
     def _apply(self, first: int, last: int) -> None:
+        self._still_there()
         wanted = self.permissions[first:last].translate(_HOST_STATES)
         now = self._host[first:last]
         if wanted == now:
@@ -247,7 +250,16 @@ class HostSpace(AddressSpace):
                 self._set_host_state(start, end, state)
             start = end
 
+    def _still_there(self) -> memoryview:
+        """The memory, which is not given back as long as the caller holds this: another thread may close the space at any
+        time, and what is at this place then is another guest's. Raises ValueError."""
+        buffer = self.buffer
+        if not buffer:
+            raise ValueError("the guest's memory has been given back")
+        return buffer
+
     def _set_host_state(self, first: int, last: int, state: int) -> None:
+        _held = self._still_there()
         address, size = self.base + (first << PAGE_SHIFT), (last - first) << PAGE_SHIFT
         try:
             self._account(first, last, bytes([state]) * (last - first))
@@ -260,6 +272,7 @@ class HostSpace(AddressSpace):
 
     def _lay(self, first: int, last: int, image: Image | None) -> None:
         """Map pages anew, as their permissions say, with what the image has of them."""
+        _held = self._still_there()
         states = self.permissions[first:last].translate(_HOST_STATES)
         try:
             self._account(first, last, states)
@@ -304,14 +317,16 @@ class HostSpace(AddressSpace):
             self._set_host_state(first, last, _ABSENT)
 
     def _host_read(self, address: int, length: int) -> bytes:
+        held = self._still_there()
         if min(self._host[address >> PAGE_SHIFT : (address + length - 1 >> PAGE_SHIFT) + 1], default=0) >= _READABLE:
-            return bytes(self.buffer[address : address + length])
+            return bytes(held[address : address + length])
         return os.pread(self._own_memory(), length, self.base + address)
 
     def _host_write(self, address: int, data: bytes | bytearray | memoryview) -> None:
+        held = self._still_there()
         length = len(data)
         if min(self._host[address >> PAGE_SHIFT : (address + length - 1 >> PAGE_SHIFT) + 1], default=0) >= _WRITABLE:
-            self.buffer[address : address + length] = data
+            held[address : address + length] = data
         else:
             if self._contents is not None:
                 self._forced.update(range(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1))
@@ -342,12 +357,13 @@ class HostSpace(AddressSpace):
         self._forced.clear()
 
     def _discard_rest(self) -> None:
-        """This guest has no use for what another one has left."""
+        """Begin with pages of zeros: this guest has no use for what another one has left, or for an image."""
         self._rest = None
         self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), None)
 
     def _note_change(self, start: int, length: int) -> None:
-        """The mapping or the rights of pages are about to change."""
+        """The mapping or the rights of pages are about to change. Raises ValueError when the space is closed."""
+        self._still_there()
         if self._rest is not None:
             self._discard_rest()
         if self._contents is None:

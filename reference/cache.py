@@ -113,6 +113,8 @@ class CodeCache:
                 self._set_entry(eip, 0)
         self.write(0, runtime.STUBS)
         self.next: int = at.FIRST_FRAGMENT
+        #: What is below is kept for fragments that have stood there before; a flush ends that.
+        self.claimed: int = at.FIRST_FRAGMENT
         self.bodies.clear()
         self._landings.clear()
         self._offsets: list[int] = []
@@ -161,7 +163,7 @@ class CodeCache:
 
     def claim(self, end: int) -> None:
         """Keep the code offsets below ``end`` for fragments that have stood there before."""
-        self.next = max(self.next, end)
+        self.claimed = self.next = max(self.next, end)
 
     def install(self, fragment: Fragment) -> None:
         """Make a fragment, for the offset that :meth:`reserve` gave or for one that is claimed, reachable, and link it both

@@ -380,7 +380,16 @@ class TranslatingEngine:
         try:
             self._scratch = instruction
             while True:
-                stop = self._go(at.SCRATCH_CODE)
+                self._words[_REASON] = Reason.LOOKUP
+                try:
+                    stop = self._go(at.SCRATCH_CODE)
+                except BaseException:
+                    # A signal handler of the host raised. If the guest has left, EIP is what some earlier trap reported.
+                    done = self._words[_REASON] == Reason.STEPPED
+                    stop = self._last_stop()
+                    done = done or (stop.kind == StopKind.INTERRUPTED and stop.offset != at.SCRATCH_CODE)
+                    self.cpu.eip = instruction.next_eip if done else eip
+                    raise
                 if stop.kind == StopKind.FAULT:
                     if stop.vector != Vector.PAGE_FAULT or not self._is_code_store(stop):
                         return self._fault(stop)

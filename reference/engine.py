@@ -53,12 +53,13 @@ class Engine(Protocol):
 
         ``foreign``: code of the application's has run meanwhile. Returns the number of the next call, EAX, if the guest stops
         there, of which nothing more is to be said. -1 if :meth:`run` is to be called: it returns another trap, or goes on.
-        If an exception of a signal handler's comes out of it, :meth:`recover` must be called before anything else.
+        If an exception of a signal handler's comes out of it, or of the :meth:`run` that is called then, :meth:`recover` must
+        be called before anything else.
         """
         ...
 
     def recover(self) -> None:
-        """The result of a :meth:`resume` was lost: let :meth:`run` return it."""
+        """The result of a :meth:`resume` was lost: keep it for :meth:`run`. Then ``cpu`` and ``held`` say where the guest is."""
         ...
 
     def settle(self) -> None:

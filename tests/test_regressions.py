@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from typing import Any
 
 import pytest
 from asm import assemble
-from images import image
+from images import DATA, image
 from machine import CODE, guest
 
 from reference.memory import PAGE
 from reference.traps import Access, Vector
-from vx32py import Process, Sandbox, SystemCalls
+from vx32py import Module, Process, Sandbox, SystemCalls
+from vx32py._calls import LINUX_TRAP
 
 
 @pytest.mark.parametrize("fillers", [62, 63, 64])
@@ -115,3 +118,90 @@ def test_thread_that_makes_a_pending_call_first_entered_the_guest_unprepared(eng
         thread.join()
         assert [(trap.number, trap.address) for trap in found] == [(Vector.PAGE_FAULT, 0x0300_0000)]
         assert process.registers.eax == 10
+
+
+def test_exception_out_of_a_single_instruction_sent_the_guest_where_an_earlier_trap_had_been(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler raises while an instruction is executed alone: EIP became what the exit stub had last reported."""
+    code = "mov eax, 29; syscall; nop; inc ebx; mov edx, ebx; mov eax, 1; syscall"
+    with Sandbox(engine=engine_name).spawn(image(code)) as process:
+        engine: Any = process.engine
+        if not hasattr(engine, "_enter"):
+            pytest.skip("an engine that does not translate")
+        for _ in range(3):
+            process.step()
+        enter = engine._enter
+
+        def interrupted(offset: int, single: bool) -> None:
+            enter(offset, single)
+            raise KeyError
+
+        monkeypatch.setattr(engine, "_enter", interrupted)
+        with pytest.raises(KeyError):
+            process.step()
+        monkeypatch.undo()
+        assert process.registers.ebx == 1
+        assert process.run().number == Vector.SYSCALL
+        assert process.exit_code == 1
+
+
+@pytest.mark.parametrize("caught", [False, True], ids=["before the next call", "with the next call"])
+def test_process_restored_after_a_signal_handler_had_raised_went_on_where_it_had_been(
+    engine_name: str, caught: bool
+) -> None:
+    """What a resumed guest had done last was only looked at by the next run, and took the place of what was restored."""
+    table = SystemCalls.vx()
+    ticks = []
+
+    @table.define(200, "tick")
+    def tick(process: Process, value: int) -> None:
+        ticks.append(value)
+        if len(ticks) == 5:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+    def raising(*_: object) -> None:
+        raise InterruptedError
+
+    wait = (
+        f"2: mov edx, 50; mov eax, 200; cmp dword ptr [{DATA:#x}], 0; jne 3f; {'syscall' if caught else 'nop'}; jmp 2b"
+    )
+    code = f"mov ebp, 1; 1: mov edx, ebp; mov eax, 200; syscall; inc ebp; cmp ebp, 6; jne 1b; {wait}; 3: mov edx, 33; mov eax, 1; syscall"
+    before = signal.signal(signal.SIGALRM, raising)
+    try:
+        with Sandbox(engine=engine_name, calls=table).spawn(image(code)) as process:
+            snapshot = process.snapshot()
+            with pytest.raises(InterruptedError):
+                process.run()
+            later = process.snapshot()
+            done = len(ticks)
+            for state, expected in ((snapshot, 5), (later, None)):
+                ticks.clear()
+                ticks.extend([-1] * 5)
+                process.restore(state)
+                process.memory.write_u32(DATA, 1)
+                assert process.run().number == Vector.SYSCALL
+                assert process.exit_code == 33
+                assert expected is None or ticks[5:] == [1, 2, 3, 4, 5]
+            assert done >= 5
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_program_that_was_replaced_by_one_of_another_kind_was_stopped_at_its_first_call(engine_name: str) -> None:
+    """The engine still expected the calls of the first program, by a trap for which the second has a table, too, but which
+    is not the one that it was loaded for."""
+    table = SystemCalls.linux()
+    calls = "mov ebp, 5; 1: mov eax, 20; int 0x80; dec ebp; jne 1b; mov ebx, 3;"
+    second = Module.from_bytes(image(f"{calls} mov eax, 1; int 0x80"))
+    assert second.abi == "vx"
+
+    @table.define(300, "replace")
+    def replace(process: Process) -> None:
+        process.execute(second, [], [])
+
+    first = image(f"{calls} mov eax, 300; int 0x80; ud2", linux=True)
+    with Sandbox(engine=engine_name, calls=table).spawn(first) as process:
+        assert process.run().number == LINUX_TRAP
+        assert process.exit_code == 3

@@ -315,8 +315,7 @@ class Task:
         if self.native is not None:
             self.native.retire()
             self.native = None
-        if self._table is not None:
-            self.engine.expect_calls(trap, self._table.registers)
+        self.engine.expect_calls(trap, self._table.registers if self._table is not None else ())
 
     def _answer_natively(self) -> NativeAnswers | None:
         """Have calls answered natively from now on, as far as they can be."""
@@ -377,18 +376,19 @@ class Task:
             trap = self._pending
             if trap is None:
                 number = -1
-                if answered:
-                    try:
+                try:
+                    if answered:
                         number = resume(foreign)
-                    except BaseException:
+                    if number < 0:
+                        # Pending until it is dealt with: an exception of a signal handler's may come out of any line.
+                        trap = self._pending = engine.run() if plain else self._run_limited(single)
+                        entered = plain
+                except BaseException:
+                    if answered:
                         engine.recover()
-                        raise
+                    raise
                 if number >= 0:
                     table = self._table
-                else:
-                    # Pending until it is dealt with: an exception of a signal handler's may come out of any line.
-                    trap = self._pending = engine.run() if plain else self._run_limited(single)
-                    entered = plain
             if trap is not None:
                 if trap.number == IRQ:
                     self._pending, answered = None, False

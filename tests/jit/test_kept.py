@@ -1,15 +1,18 @@
 """Code that was translated for one guest serves the next one with the same program, and no other."""
 
+import contextlib
 import faulthandler
 import threading
 import time
+from typing import Any
 
 import pytest
 from child import in_child
 from images import DATA, ENTRY, image
 
-from jit import resting
-from reference.traps import Vector
+from jit import hostarea, resting
+from reference.memory import PAGE
+from reference.traps import Access, Vector
 from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
 
@@ -139,8 +142,59 @@ def test_segments_of_other_sizes_do_not_keep_code_from_being_kept() -> None:
     assert box.run(module).stats.counters.fragments == 0
 
 
-def test_memory_of_a_closed_guest_rests_though_a_call_could_have_gone_on() -> None:
-    """What goes on behind a call holds the guest's memory, and was still there when the guest was closed."""
+def test_memory_of_a_closed_guest_did_not_rest_because_its_engine_still_held_a_view() -> None:
+    resting.empty()
     module, box = Module.from_bytes(image(PROGRAM)), Sandbox(engine="jit")
-    box.run(module)
-    assert any(rest.program is module.identity for rest in resting._resting.rests)
+    for _ in range(2):
+        assert box.run(module).exit_code == 42
+        assert len(resting._resting.rests) == 1
+
+
+@in_child
+def test_closed_space_changed_the_memory_of_the_guest_that_came_after_it() -> None:
+    """As a system call does that is under way in one thread while another one closes the process: at once, or in the middle."""
+    module, box = Module.from_bytes(image("int3", memory=0x2000)), Sandbox(engine="jit")
+    for middle in (False, True):
+        for change in ("map", "protect", "unmap"):
+            process = box.spawn(module)
+            space: Any = process.engine.space
+            account = space._account
+            others: list[Process] = []
+
+            def close_and_spawn(process: Process = process, others: list[Process] = others) -> None:
+                process.close()
+                others.append(box.spawn(module))
+                others[0].memory.write_u32(DATA, 77)
+
+            def interrupted(*arguments: Any, account: Any = account, close: Any = close_and_spawn) -> None:
+                account(*arguments)
+                close()
+
+            if middle:
+                space._account = interrupted
+            else:
+                close_and_spawn()
+            with contextlib.suppress(ValueError):
+                getattr(space, change)(DATA, PAGE, *([Access.READ] if change != "unmap" else []))
+            assert others[0].memory.read_u32(DATA) == 77
+            others[0].memory.write_u32(DATA, 78)
+            others[0].close()
+            space._account = account
+
+
+@in_child
+def test_code_was_kept_of_a_guest_that_was_still_running_it() -> None:
+    """It was in there again after a system call, and stored where its calls return to in a table that was the next guest's."""
+    text = "mov ebp, 5; 1: mov eax, 30; syscall; dec ebp; jne 1b; inc edi; 2: jmp 2b"
+    module, box = Module.from_bytes(image(text)), Sandbox(engine="jit")
+    process = box.spawn(module)
+    control = process.engine._words  # type: ignore[attr-defined]
+    thread = threading.Thread(target=lambda: pytest.raises(ValueError, process.run))
+    thread.start()
+    while sum(process.unknown_calls.values()) < 5 or not control[hostarea.INSIDE >> 2]:
+        time.sleep(0.001)
+    process.close()
+    thread.join()
+    del process, control, thread
+    with box.spawn(module) as after:
+        assert after.engine.processor.kept is None  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -355,3 +356,24 @@ def test_what_killed_processes_leave_behind_goes_after_a_day(place: Path) -> Non
         os.utime(path, (1, 1))
     assert diskcache.save(key, b"")
     assert [path.exists() for path in (old, young, foreign)] == [False, True, True]
+
+
+def test_fragment_borrowed_after_a_flush_was_put_on_top_of_another() -> None:
+    """Nothing was borrowed between the flush and the moment when new fragments had passed the end of the borrowed ones."""
+    chain = "jmp 3f; .balign 64; 3: inc ebx;" * 40
+    code = f"""
+        test ebx, ebx; jne 1f; mov eax, {ENTRY + 0x40}; jmp eax
+        .org 0x40; mov edx, ebx; mov eax, 1; syscall
+        .balign 64; 1: int3; {chain} mov eax, {ENTRY + 0x40}; jmp eax
+    """
+    assert run(code).exit_code == 0
+    library.forget()
+    with Sandbox(engine="jit").spawn(Module.from_bytes(image(code))) as process:
+        process.registers.ebx = 1
+        process.run()
+        cache = process.engine._cache  # type: ignore[attr-defined]
+        cache.flush()  # as if it had been full
+        process.run()
+        assert process.exit_code == 41
+        fragments = cache.fragments()
+        assert all(one.end <= other.offset for one, other in itertools.pairwise(fragments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import threading
@@ -13,8 +14,10 @@ from asm import assemble
 from child import in_child
 from images import DATA, ENTRY, Elf, Load, R, W, X, image
 
+import jit.image
+import jit.space
 from reference.memory import PAGE
-from reference.traps import Access
+from reference.traps import Access, Vector
 from vx32py import LimitExceeded, Module, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
 
@@ -311,3 +314,25 @@ def test_snapshots_leave_nothing_behind() -> None:
         one()
     after = footprint()
     assert all(now <= then + 4 for then, now in zip(before, after, strict=True)), (before, after)
+
+
+@pytest.mark.skipif(unavailable("jit") is not None, reason=str(unavailable("jit")))
+def test_snapshot_lost_what_an_image_held_after_the_system_had_once_refused_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages that had not changed stayed mapped from the first image, of which nobody knew any more."""
+    text = f"mov ebx, [{DATA}]; int3; mov ebx, [{DATA}]; int3"
+    with Sandbox(engine="jit").spawn(image(text, b"\x21\0\0\0")) as process:
+        process.run()
+        with monkeypatch.context() as patch:
+            for place in (jit.space, jit.image):
+                patch.setattr(place, "Image", refuse)
+            process.restore(process.snapshot())
+        process.registers.ebx = 0
+        process.restore(process.snapshot())
+        assert process.run().number == Vector.BREAKPOINT
+        assert process.registers.ebx == 0x21
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.EMFILE, "no more files")
