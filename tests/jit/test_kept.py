@@ -189,7 +189,12 @@ def test_code_was_kept_of_a_guest_that_was_still_running_it() -> None:
     module, box = Module.from_bytes(image(text)), Sandbox(engine="jit")
     process = box.spawn(module)
     control = process.engine._words  # type: ignore[attr-defined]
-    thread = threading.Thread(target=lambda: pytest.raises(ValueError, process.run))
+
+    def work(process: Process) -> None:
+        with pytest.raises(ValueError, match="closed"):
+            process.run()
+
+    thread = threading.Thread(target=work, args=[process])
     thread.start()
     while sum(process.unknown_calls.values()) < 5 or not control[hostarea.INSIDE >> 2]:
         time.sleep(0.001)
