@@ -79,7 +79,7 @@ RIGHT_LASTING: Final = 4
 RIGHT_NO_WAIT: Final = 8
 
 _CLEAR_KNOWN: Final = bytes(8 << KNOWN_BITS)
-_NO_CALLS: Final = bytes(DESCRIPTOR_TABLE - CALL_INDEX)
+_NO_CALLS: Final = bytes(RECORDS - CALL_INDEX)
 
 
 def constants() -> dict[str, int]:
@@ -89,9 +89,10 @@ def constants() -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The part of a page that says which calls are answered, and the number of each record's call, from record 1 on."""
+    """The parts of a page that say which calls are answered, and the number of each record's call, from record 1 on."""
 
-    part: bytes
+    index: bytes
+    records: bytes
     numbers: tuple[int, ...]
 
 
@@ -119,7 +120,7 @@ class Answers:
 
     def expect(self, trap: int, arguments: tuple[int, ...]) -> None:
         """Calls are made by this trap, with the first arguments in these registers; so far all calls are Python's."""
-        self._page[CALL_INDEX:DESCRIPTOR_TABLE] = _NO_CALLS
+        self._page[CALL_INDEX:RECORDS] = _NO_CALLS
         self._numbers = ()
         self._words[CALL_TRAP >> 2] = trap
         for word, register in zip((ARGUMENT_0, ARGUMENT_1, ARGUMENT_2), arguments, strict=False):
@@ -128,20 +129,26 @@ class Answers:
     def prepare(self, calls: Iterator[tuple[int, str, int]]) -> Prepared:
         """What :meth:`define` takes, good for every guest of this process: calls by number, kind (a routine ``answer_...``)
         and value. What there are too many of is left out."""
-        part = bytearray(DESCRIPTOR_TABLE - CALL_INDEX)
+        index, records = bytearray(RECORDS - CALL_INDEX), bytearray(DESCRIPTOR_TABLE - RECORDS)
+        # Also the records that no call has: one may be looked at just when the table of a running guest is changed.
+        for record in range(RECORD_COUNT_OF):
+            struct.pack_into("<Q", records, record << RECORD_BYTES_SHIFT, self._gateway.address_of("stopped"))
         numbers: list[int] = []
         for number, kind, value in calls:
             record = len(numbers) + 1
             if number < CALL_NUMBERS and record < RECORD_COUNT_OF:
-                at = RECORDS - CALL_INDEX + (record << RECORD_BYTES_SHIFT)
-                struct.pack_into("<QQI", part, at, self._gateway.address_of(f"answer_{kind}"), 0, value)
-                part[number] = record
+                routine = self._gateway.address_of(f"answer_{kind}")
+                struct.pack_into("<QQI", records, record << RECORD_BYTES_SHIFT, routine, 0, value)
+                index[number] = record
                 numbers.append(number)
-        return Prepared(bytes(part), tuple(numbers))
+        return Prepared(bytes(index), bytes(records), tuple(numbers))
 
     def define(self, calls: Prepared) -> None:
         """Answer these calls, and no others. Whoever wants the counts asks before."""
-        self._page[CALL_INDEX:DESCRIPTOR_TABLE] = calls.part
+        # In this order, so that a guest that is running meanwhile does not take one call's record for another's.
+        self._page[CALL_INDEX:RECORDS] = _NO_CALLS
+        self._page[RECORDS:DESCRIPTOR_TABLE] = calls.records
+        self._page[CALL_INDEX:RECORDS] = calls.index
         self._numbers = calls.numbers
 
     def counts(self) -> Iterator[tuple[int, int]]:

@@ -197,11 +197,14 @@ class TranslatingEngine:
                 if isinstance(found, Trap):
                     return found
                 body = found
+            stop: Stop | None = None
             try:
-                stop = self._go(body)
+                stop = self._enter(body, False)
+                self._note_x87_pointer()
             except BaseException:
                 # A signal handler of the host raised. Nothing is lost: what the guest did is kept for the next run.
-                self._held = self._make_sense(self._last_stop())
+                self._note_x87_pointer()
+                self._held = self._make_sense(stop or self._last_stop())
                 raise
             trap = self._make_sense(stop)
             if trap is not None:

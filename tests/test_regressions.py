@@ -11,6 +11,7 @@ from asm import assemble
 from images import DATA, image
 from machine import CODE, guest
 
+from reference import layout
 from reference.memory import PAGE
 from reference.traps import Access, Vector
 from vx32py import Module, Process, Sandbox, SystemCalls
@@ -205,3 +206,24 @@ def test_program_that_was_replaced_by_one_of_another_kind_was_stopped_at_its_fir
     with Sandbox(engine=engine_name, calls=table).spawn(first) as process:
         assert process.run().number == LINUX_TRAP
         assert process.exit_code == 3
+
+
+def test_call_was_lost_when_a_signal_handler_raised_just_after_the_guest_had_left(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processor had forgotten by then how the guest had left, and nobody else knew it yet."""
+    with Sandbox(engine=engine_name).spawn(image("mov eax, 1; mov edx, 7; syscall; ud2")) as process:
+        engine: Any = process.engine
+        if not hasattr(engine, "_note_x87_pointer"):
+            pytest.skip("an engine that does not translate")
+
+        def interrupted() -> None:
+            if engine._words[layout.control_word(layout.REASON)] == Vector.SYSCALL:
+                monkeypatch.undo()
+                raise KeyError
+
+        monkeypatch.setattr(engine, "_note_x87_pointer", interrupted)
+        with pytest.raises(KeyError):
+            process.run()
+        assert process.run().number == Vector.SYSCALL
+        assert process.exit_code == 7

@@ -681,3 +681,22 @@ def test_more_places_than_the_page_knows() -> None:
             assert process.exit_code == 0
             assert process.registers.edi == 20 * 300 * process.pid
             assert process.calls == {"getpid": 6000, "exit": 1}
+
+
+@in_child
+def test_table_changed_while_a_guest_ran_sent_it_to_an_answer_that_was_not_there() -> None:
+    """The record of a call was cleared between the moment when the gateway found it and the jump to its routine."""
+    table = SystemCalls.vx()
+    text = f"1: mov eax, {GETPID}; syscall; cmp dword ptr [{DATA}], 0; je 1b; mov edx, 4; mov eax, 1; syscall"
+    with Sandbox(engine="jit", calls=table).spawn(image(text, bytes(4))) as process:
+        thread = threading.Thread(target=process.run)
+        thread.start()
+        while process.calls["getpid"] < 1000:
+            time.sleep(0.001)
+        for _ in range(10_000):
+            for number in (READ, WRITE, GETPID):
+                table.define(number, f"call_{number}")(lambda process: 0)
+            table.define(GETPID, "getpid", native="process_number")(lambda process: process.pid)
+        process.memory.write_u32(DATA, 1)
+        thread.join()
+        assert process.exit_code == 4
