@@ -51,7 +51,8 @@ _HOST_STATES: Final = bytes(_host_state(state) for state in range(256))
 #: The permission byte of a page with derived code which its guest may write: the one kind whose content need not be what it
 #: was. Code is derived from executable pages only, and all others of those are written with this module's help.
 _WATCHED_AND_WRITABLE: Final = int(Access.RWX) | WATCHED | MAPPED | USED
-_WATCHED: Final = re.compile(b"[" + re.escape(bytes(state for state in range(256) if state & WATCHED)) + b"]")
+#: For bytes.translate: 1 for a page with derived code.
+_WATCHED: Final = bytes(bool(state & WATCHED) for state in range(256))
 
 #: So many written pages are copied back one by one: the guest finds them ready. Where there are more, they are given
 #: back to the system, and the guest gets those that it needs again one page fault at a time.
@@ -62,6 +63,16 @@ _ZERO_PAGE: Final = bytes(PAGE)
 #: References to the window over a guest's memory when nobody has a view: a local variable's and those of asking for them.
 _NO_VIEWS: Final = 2
 _WRITE: Final = int(Access.WRITE)
+
+
+def _watched_pages(permissions: bytearray) -> list[int]:
+    """The pages with derived code."""
+    watched = permissions.translate(_WATCHED)
+    found, page = [], watched.find(1)
+    while page >= 0:
+        found.append(page)
+        page = watched.find(1, page + 1)
+    return found
 
 
 def _boundaries(left: int, states: bytes | bytearray, right: int) -> int:
@@ -215,8 +226,8 @@ class HostSpace(AddressSpace):
             if self._rest is not None and self._rest.image is image:
                 self.permissions[:] = contents.permissions
             else:
-                self._drop_changed_code(contents, [found.start() for found in _WATCHED.finditer(self.permissions)])
-                watched = [found.start() for found in _WATCHED.finditer(self.permissions)]
+                self._drop_changed_code(contents, _watched_pages(self.permissions))
+                watched = _watched_pages(self.permissions)
                 self.permissions[:] = contents.permissions
                 for page in watched:
                     self.permissions[page] |= WATCHED

@@ -81,7 +81,8 @@ def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> by
 def runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Runs of equal bytes: (byte, how many)."""
     number = int.from_bytes(states, "little")
-    changes = (number ^ number >> 8).to_bytes(len(states), "little")  # not zero where the next byte is another one
+    head = (number.bit_length() + 7) // 8  # behind it all are zero: in most spaces that is the larger part
+    changes = (number ^ number >> 8).to_bytes(head, "little")  # not zero where the next byte is another one
     start = 0
     for change in re.finditer(rb"[^\0]", changes):
         yield states[start], change.end() - start
