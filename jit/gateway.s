@@ -25,6 +25,17 @@
 .set FIXED_FLAGS, 0x202          # bit 1, and IF
 .set QUICK_SHIFT, 16             # a stay of 2^16 cycles of the time-stamp counter, some 20 microseconds, is long
 
+# The guest's general registers but ESP, which goes with SS.
+.macro load_registers
+        mov     eax, gs:[EAX_SAVED - CONTROL_BLOCK]
+        mov     ecx, gs:[ECX_SAVED - CONTROL_BLOCK]
+        mov     edx, gs:[EDX_SAVED - CONTROL_BLOCK]
+        mov     ebx, gs:[EBX_SAVED - CONTROL_BLOCK]
+        mov     ebp, gs:[EBP_SAVED - CONTROL_BLOCK]
+        mov     esi, gs:[ESI_SAVED - CONTROL_BLOCK]
+        mov     edi, gs:[EDI_SAVED - CONTROL_BLOCK]
+.endm
+
 # int enter(control: rdi, code offset: esi, single: edx) -> KIND
         .p2align 6
 enter:
@@ -104,13 +115,7 @@ range_begin:
         popfq
         mov     ss, word ptr gs:[DATA_SELECTOR - CONTROL_BLOCK]
         mov     esp, gs:[ESP_SAVED - CONTROL_BLOCK]
-        mov     eax, gs:[EAX_SAVED - CONTROL_BLOCK]
-        mov     ecx, gs:[ECX_SAVED - CONTROL_BLOCK]
-        mov     edx, gs:[EDX_SAVED - CONTROL_BLOCK]
-        mov     ebx, gs:[EBX_SAVED - CONTROL_BLOCK]
-        mov     ebp, gs:[EBP_SAVED - CONTROL_BLOCK]
-        mov     esi, gs:[ESI_SAVED - CONTROL_BLOCK]
-        mov     edi, gs:[EDI_SAVED - CONTROL_BLOCK]
+        load_registers
         jmp     fword ptr gs:[ENTER_POINTER - CONTROL_BLOCK]
 .Lsingle:
         # Only IRET can set TF so that it takes effect behind the first guest instruction. It must not find NT set.
@@ -124,13 +129,7 @@ range_begin:
         push    rcx
         mov     ecx, gs:[RAW_EIP - CONTROL_BLOCK]
         push    rcx
-        mov     eax, gs:[EAX_SAVED - CONTROL_BLOCK]
-        mov     ecx, gs:[ECX_SAVED - CONTROL_BLOCK]
-        mov     edx, gs:[EDX_SAVED - CONTROL_BLOCK]
-        mov     ebx, gs:[EBX_SAVED - CONTROL_BLOCK]
-        mov     ebp, gs:[EBP_SAVED - CONTROL_BLOCK]
-        mov     esi, gs:[ESI_SAVED - CONTROL_BLOCK]
-        mov     edi, gs:[EDI_SAVED - CONTROL_BLOCK]
+        load_registers
         iretq
 range_end:
 
