@@ -99,10 +99,11 @@ class _Unit:
     def wipe(self) -> None:
         """Forget everything but the code that is kept: all that is not a table reads as zeros, and if no code is kept, so
         does everything."""
-        ctypes.memset(self.control, 0, layout.CONTROL_BLOCK + layout.DIRECT_TABLE)
         if self.kept is None:
             system.forget(self.control, self.area)
             system.forget(self.code, self.code_size)
+        else:
+            ctypes.memset(self.control, 0, layout.CONTROL_BLOCK + layout.DIRECT_TABLE)
 
     def bound_control(self, size: int) -> None:
         """Give the control segment this size, from the next entry on."""
