@@ -16,6 +16,17 @@ BASE = 0x0804_8000
 ENTRY = BASE + 0x1000
 DATA = BASE + 0x2000
 
+#: Calls itself a function, and exits with what it returns.
+PROGRAM = """
+    call 1f
+    mov edx, eax
+    mov eax, 1
+    syscall
+.balign 16
+1:  mov eax, 42
+    ret
+"""
+
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_TLS, PT_GNU_STACK = 1, 2, 3, 4, 7, 0x6474E551
 R, W, X = 4, 2, 1
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from child import in_child
-from images import DATA, ENTRY, image
+from images import DATA, ENTRY, PROGRAM, image
 
 from jit import hostarea, resting
 from reference.memory import PAGE
@@ -17,17 +17,6 @@ from vx32py import Module, Policy, Process, Sandbox, SystemCalls
 from vx32py._engines import unavailable
 
 pytestmark = pytest.mark.skipif(unavailable("jit") is not None, reason=str(unavailable("jit")))
-
-#: Calls itself a function, and exits with what it returns.
-PROGRAM = """
-    call 1f
-    mov edx, eax
-    mov eax, 1
-    syscall
-.balign 16
-1:  mov eax, 42
-    ret
-"""
 
 
 def test_the_second_run_translates_nothing() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from images import ENTRY, image
+from images import ENTRY, PROGRAM, image
 
 from jit import diskcache, library
 from reference.cache import rebased
@@ -26,16 +26,6 @@ from vx32py._engines import unavailable
 
 pytestmark = pytest.mark.skipif(unavailable("jit") is not None, reason=str(unavailable("jit")))
 
-#: Calls itself a function, and exits with what it returns.
-PROGRAM = """
-    call 1f
-    mov edx, eax
-    mov eax, 1
-    syscall
-.balign 16
-1:  mov eax, 42
-    ret
-"""
 #: Where the number is in the second function.
 NUMBER = ENTRY + image(PROGRAM)[0x1000:].index(b"\xb8\x2a\0\0\0") + 1
 
