@@ -230,19 +230,17 @@ class JitEngine(TranslatingEngine):
         if self._loans is not None:
             self._loans.begin(self._cache, self._circumstances())
 
-    def _make_fragment(self, eip: int, *, indirect: bool = False) -> int | Trap:
-        if not self._cache.covers(eip):
-            self._arrange_entries(eip)
+    def _borrow(self, eip: int) -> bool:
         if self._may_borrow and self._cache.covers(eip):
             self._may_borrow = False
             found = library.of(self._program, self.policy)
             if found is not None:
                 self._loans = library.Loans(found, self.space, self._origin)
                 self._loans.begin(self._cache, self._circumstances())
-        if self._loans is not None and self._loans.borrow(self._cache, eip):
-            self.stats.cache_bytes = self._cache.next
-            return self._cache.bodies[eip]
-        return super()._make_fragment(eip, indirect=indirect)
+        if self._loans is None or not self._loans.borrow(self._cache, eip):
+            return False
+        self.stats.cache_bytes = self._cache.next
+        return True
 
     def _code_changes(self, first: int, last: int) -> None:
         super()._code_changes(first, last)

@@ -59,7 +59,7 @@ def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace) ->
     pages: dict[int, bytes | Image] = {}
     for page in cache.pages():
         state = space.permissions[page]
-        if state & WATCHED and state & _RIGHTS == _EXECUTE:
+        if state & WATCHED and is_fixed(state):
             pages[page] = space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE)
         else:
             cache.drop_pages(page, page + 1)
@@ -73,11 +73,16 @@ def adopt(kept: KeptCode, space: HostSpace) -> None:
     """Drop from the attached cache what was not made from the bytes that ``space`` has, and watch the rest."""
     permissions = space.permissions
     for page, content in kept.pages.items():
-        usable = page < len(permissions) and permissions[page] & _RIGHTS == _EXECUTE
+        usable = page < len(permissions) and is_fixed(permissions[page])
         if usable and (content is space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE) == _bytes(content, page)):
             space.watch(page, page + 1)
         else:
             kept.cache.drop_pages(page, page + 1)
+
+
+def is_fixed(state: int) -> bool:
+    """Whether a page with this permission byte holds code that its guest cannot write to: executable, and not writable."""
+    return state & _RIGHTS == _EXECUTE
 
 
 def _bytes(content: bytes | Image, page: int) -> bytes:

@@ -27,12 +27,12 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from jit import diskcache
+from jit.kept import is_fixed
 from reference.cache import CodeCache, rebased
 from reference.memory import PAGE, PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy, host_groups
 from reference.records import dataclass
 from reference.translator.fragment import Exit, Fragment, Landing, Span
-from reference.traps import Access
 
 #: What fragments depend on beside what the key has: the thread pointer, and the window of the entry table.
 Circumstances: TypeAlias = tuple[int | None, int | None]
@@ -49,8 +49,6 @@ _MOST_AT_ONCE: Final = 256
 _MOST_CHANGES: Final = 4
 #: Nothing from behind this code offset is noted down.
 _MOST_CODE: Final = 4 << 20
-_RIGHTS: Final = int(Access.WRITE | Access.EXECUTE)
-_EXECUTE: Final = int(Access.EXECUTE)
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Where the sources are that decide what fragments look like, and some others.
 _SOURCES: Final = ("reference", "reference/translator", "reference/isa", "reference/isa/tables", "jit", "jit/passes")
@@ -279,7 +277,7 @@ class Loans:
 
     def _verify(self, page: int, section: Section) -> bool:
         space = self._space
-        if page >= len(space.permissions) or space.permissions[page] & _RIGHTS != _EXECUTE:
+        if page >= len(space.permissions) or not is_fixed(space.permissions[page]):
             return False
         space.watch(page, page + 1)  # first: another thread of the guest may write
         if _digest(space, page) != section.pages[page]:
@@ -290,7 +288,7 @@ class Loans:
     def _note(self, page: int, pages: dict[int, bytes]) -> bool:
         """Note a page's digest down, if it has not changed since fragments were made, and cannot change."""
         state = self._space.permissions[page]
-        if not state & WATCHED or state & _RIGHTS != _EXECUTE:
+        if not state & WATCHED or not is_fixed(state):
             return False
         if page not in pages:
             pages[page] = _digest(self._space, page)
