@@ -79,8 +79,9 @@ class Fragment:
 
     def span_at(self, offset: int) -> Span | None:
         """The span that covers a code offset; None in the entry landing and in the tail."""
-        index = bisect_right(self.spans, offset, key=_offset_of) - 1
-        return self.spans[index] if index >= 0 and offset < self.tail else None
+        spans = self.spans  # which some fragments make each time they are asked
+        index = bisect_right(spans, offset, key=_offset_of) - 1
+        return spans[index] if index >= 0 and offset < self.tail else None
 
 
 _offset_of: Final = attrgetter("offset")
