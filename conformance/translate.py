@@ -137,7 +137,7 @@ def _translator(name: str) -> Translator:
 
 @cache
 def _verifier() -> Callable[..., list[str]] | None:
-    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=...)``, which says what is wrong with a
+    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=..., guest=...)``, which says what is wrong with a
     fragment; None where there is none."""
     if find_spec("vx32py.verify") is None:
         return None
@@ -185,7 +185,7 @@ def _run(case: Case, number: int, translators: dict[str, Translator], result: Sh
     verify = _verifier()
     fragment = made[first]
     if verify is not None and isinstance(fragment, Fragment):
-        problems = verify(fragment, origin=case.words[EDX], gs_base=case.gs_base, window=_window(case))
+        problems = verify(fragment, origin=case.words[EDX], gs_base=case.gs_base, window=_window(case), guest=case.code)
         found += [f"verifier: {problem}" for problem in problems]
     if found:
         outcomes = {name: outcome_of(case, each) for name, each in made.items()}

@@ -162,6 +162,7 @@ class JitEngine(TranslatingEngine):
             adopt(self._to_adopt, self.processor.space)
             self._to_adopt = None
             self.stats.cache_bytes = self._cache.next
+            self.audit()
         eip = words[EIP]
         trap = self._held = super().run()
         self._busy = False

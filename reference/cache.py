@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from reference import layout as at
 from reference import runtime
@@ -48,6 +48,19 @@ def _nobody() -> None:
     """Nobody remembers where fragments are."""
 
 
+class Translated(NamedTuple):
+    """What there is of translated code at one moment, as it stands: ``code`` has the code segment's bytes, ``control`` the
+    words of the control area, ``bodies`` where the code of each EIP is, ``fragments`` all of them, as they were made."""
+
+    code: memoryview
+    control: memoryview
+    origin: int
+    window: int | None
+    gs_base: int | None
+    bodies: Mapping[int, int]
+    fragments: Sequence[Fragment]
+
+
 class CacheFull(Exception):
     """There is no room for another fragment; the cache must be flushed."""
 
@@ -77,6 +90,8 @@ class CodeCache:
         self._changed = changed
         #: Called when fragments cease to exist, for whoever remembers where they are.
         self.dropped: Callable[[], None] = _nobody
+        #: Called with each fragment before it can be reached; raises if it must not be.
+        self.check: Callable[[Fragment], None] | None = None
         #: False while a change is under way: an exception may have left it half done.
         self.sound = False
         self.window: int | None = 0
@@ -138,6 +153,7 @@ class CodeCache:
         self.code = memoryview(b"")
         self.control = self.code.cast("B")
         self.dropped = _nobody
+        self.check = None
 
     def attach(self, code: memoryview, control: memoryview) -> None:
         """Go on with other views of the same two segments."""
@@ -168,6 +184,8 @@ class CodeCache:
     def install(self, fragment: Fragment) -> None:
         """Make a fragment, for the offset that :meth:`reserve` gave or for one that is claimed, reachable, and link it both
         ways."""
+        if self.check is not None:
+            self.check(fragment)
         self.sound = False
         offset, code = fragment.offset, fragment.code
         self.write(offset, code)

@@ -16,13 +16,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from reference import layout as at
 from reference.assist import assist
-from reference.cache import CacheFull, CodeCache, choose_window
+from reference.cache import CacheFull, CodeCache, Translated, choose_window
 from reference.encode import jmp_gs_indexed8
 from reference.engine import Stats
+from reference.errors import VerificationError
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
@@ -31,6 +32,7 @@ from reference.registers import CPU, ECX, EIP, Segment
 from reference.stop import Stop, StopKind
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
+from reference.verifier import Verifier
 
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
 _VECTORS: Final = frozenset(int(vector) for vector in Vector)
@@ -56,6 +58,8 @@ class TranslatingEngine:
     segments, ``cpu`` a view over the first words of the control block; ``cache``, if given, knows what they hold."""
 
     name = "translating"
+    #: The verifier of all engines that are made from now on, unless they get another: see :meth:`verify_with`.
+    verifier: ClassVar[Verifier | None] = None
 
     def __init__(
         self,
@@ -86,6 +90,10 @@ class TranslatingEngine:
         self._changes = 0
         self._held: Trap | None = None
         self._closed = False
+        self._verifier: Verifier | None = None
+        #: The guest's code that the next fragment is made from, as far as it is known.
+        self._source: bytes | None = None
+        self.verify_with(self.verifier)
         space.add_watcher(self._code_changes)
 
     # -- the Engine protocol -------------------------------------------------------------------------------------
@@ -144,6 +152,33 @@ class TranslatingEngine:
         if base != self.cpu.gs_base:
             self._cache.flush()
         self.cpu.gs_selector, self.cpu.gs_base = selector, base
+
+    def verify_with(self, verifier: Verifier | None) -> None:
+        """Let a verifier judge all code before it can be reached; None for nobody. Then :meth:`run` and :meth:`step` raise
+        VerificationError for code that is refused, of which nothing has run."""
+        self._verifier = verifier
+        self._cache.check = None if verifier is None else self._check
+
+    def audit(self) -> None:
+        """Let the verifier look at all that is reachable now; raises VerificationError."""
+        if self._verifier is not None and (found := self._verifier.audit(self.translated())):
+            raise VerificationError(found)
+
+    def translated(self) -> Translated:
+        """All translated code, as it stands."""
+        cache = self._cache
+        return Translated(
+            cache.code, self._words, self._origin, cache.window, self.cpu.gs_base, cache.bodies, cache.fragments()
+        )
+
+    def _check(self, fragment: Fragment) -> None:
+        assert self._verifier is not None
+        source, self._source = self._source, None
+        found = self._verifier.problems(
+            fragment, origin=self._origin, gs_base=self.cpu.gs_base, window=self._cache.window, guest=source
+        )
+        if found:
+            raise VerificationError(found)
 
     def close(self) -> None:
         """Give everything back."""
@@ -379,7 +414,10 @@ class TranslatingEngine:
         from reference.translator.emit import emit_single
 
         eip = instruction.eip
-        self._cache.write(at.SCRATCH_CODE, emit_single(instruction, at.SCRATCH_CODE, self.cpu.gs_base))
+        code = emit_single(instruction, at.SCRATCH_CODE, self.cpu.gs_base)
+        if self._verifier is not None and (found := self._verifier.single_problems(code, at.SCRATCH_CODE)):
+            raise VerificationError(found)
+        self._cache.write(at.SCRATCH_CODE, code)
         try:
             self._scratch = instruction
             while True:
@@ -443,6 +481,7 @@ class TranslatingEngine:
             return page_fault(eip, error.missing, Access.EXECUTE)
         except InvalidOpcode as error:
             return processor_trap(Vector.INVALID_OPCODE, eip, error.reason)
+        self._source = code
         self._cache.install(fragment)
         self.stats.fragments += 1
         self.stats.guest_bytes_translated += fragment.length

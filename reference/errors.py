@@ -5,10 +5,13 @@ Exception
   MemoryFault        an access that the address space refuses
   OutOfMemory        a mapping that exceeds the guest's allowance
   NotModelled        an instruction whose semantics the specification does not have
+  VerificationError  translated code that the verifier refuses
   EngineUnavailable  an engine that this host cannot run
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from reference.traps import Access
 
@@ -37,3 +40,13 @@ class NotModelled(Exception):
 
 class EngineUnavailable(Exception):
     """This host cannot run the engine; the message says why."""
+
+
+class VerificationError(Exception):
+    """Translated code that the verifier refuses: a defect of the translator, or of what keeps translated code. ``problems``
+    are the verifier's reasons, of which the message has the first. None of the code has run."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"refused by the verifier: {problems[0]}{more}")
+        self.problems = tuple(problems)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from vx32py import _engines
+from reference.dispatch import TranslatingEngine
+from vx32py import _engines, verify
 
 
 @pytest.fixture(params=["reference", "translated", "jit"])
@@ -17,6 +18,12 @@ def engine_name(request: pytest.FixtureRequest) -> str:
     if reason is not None:
         pytest.skip(f"the {name} engine cannot run here: {reason}")
     return name
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _all_code_is_verified() -> None:
+    """Every fragment that any engine is about to reach, in every test, must have been accepted by the verifier."""
+    TranslatingEngine.verifier = verify
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 NAMES: Final = ("jit", "translated", "reference")
 
 
-def create(name: str, *, limit: int, budget: int, policy: Policy, program: object = None) -> Engine:
+def create(
+    name: str, *, limit: int, budget: int, policy: Policy, program: object = None, verify: bool = False
+) -> Engine:
     """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped.
 
-    Engines of the same ``program`` (the same object) may share what they found out about its code.
+    Engines of the same ``program`` (the same object) may share what they found out about its code. With ``verify``, no
+    translated code is reached that the verifier has not accepted.
 
     ``name`` is auto, jit, translated or reference. Raises ValueError for another name, UnsupportedHost where the engine
     cannot run.
@@ -27,11 +30,18 @@ def create(name: str, *, limit: int, budget: int, policy: Policy, program: objec
     check(name)
     chosen = NAMES[0] if name == "auto" else name
     try:
-        return _make(chosen, limit, budget, policy, program)
+        engine = _make(chosen, limit, budget, policy, program)
     except (EngineUnavailable, ImportError) as error:
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
-        return _make("reference", limit, budget, policy, program)
+        engine = _make("reference", limit, budget, policy, program)
+    if verify and engine.name != "reference":  # which executes the guest's code where it stands
+        from reference.dispatch import TranslatingEngine
+        from vx32py import verify as verifier
+
+        assert isinstance(engine, TranslatingEngine)
+        engine.verify_with(verifier)
+    return engine
 
 
 def check(name: str) -> None:

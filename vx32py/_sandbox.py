@@ -69,6 +69,9 @@ class Sandbox:
     * ``native_answers``: whether an engine may answer calls that need no decision without asking the handlers, such as
       write on a descriptor of the host's. Guests see no difference; it is for comparison.
 
+    * ``verify``: whether the verifier (:mod:`vx32py.verify`) must accept every fragment before it can be reached. What it
+      refuses raises VerificationError. Translation takes several times as long, the guest itself as long as ever.
+
     Raises ValueError and TypeError for arguments that make no sense, UnsupportedHost for an engine that cannot run.
     """
 
@@ -87,6 +90,7 @@ class Sandbox:
         open_files: int = 64,
         processes: int = 16,
         native_answers: bool = True,
+        verify: bool = False,
     ) -> None:
         _engines.check(engine)
         self.engine = engine
@@ -115,6 +119,7 @@ class Sandbox:
         self.open_files = open_files
         self.processes = processes
         self.native_answers = native_answers
+        self.verify = verify
 
     def spawn(
         self,
@@ -165,7 +170,12 @@ class Sandbox:
         clock = HostClock() if Group.TIME in policy.groups else VirtualClock()
         family = Family(clock, timeout=self.timeout, fuel=self.fuel, most=self.processes)
         engine = _engines.create(
-            self.engine, limit=layout.limit, budget=self.memory, policy=policy, program=module.identity
+            self.engine,
+            limit=layout.limit,
+            budget=self.memory,
+            policy=policy,
+            program=module.identity,
+            verify=self.verify,
         )
         try:
             process = Process(

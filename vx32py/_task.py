@@ -266,7 +266,11 @@ class Task:
         space = self.engine.space
         try:
             engine = _engines.create(
-                self.engine.name, limit=space.limit, budget=space.budget, policy=self.engine.policy
+                self.engine.name,
+                limit=space.limit,
+                budget=space.budget,
+                policy=self.engine.policy,
+                verify=self.sandbox.verify,
             )
         except UnsupportedHost as error:  # no room for another guest of this size
             raise CallError(errno.EAGAIN) from error
