@@ -158,6 +158,8 @@ class TranslatingEngine:
         VerificationError for code that is refused, of which nothing has run."""
         self._verifier = verifier
         self._cache.check = None if verifier is None else self._check
+        if verifier is not None and (found := verifier.stub_problems(bytes(self._cache.code[: at.SCRATCH_CODE]))):
+            raise VerificationError(found)
 
     def audit(self) -> None:
         """Let the verifier look at all that is reachable now; raises VerificationError."""
@@ -174,6 +176,8 @@ class TranslatingEngine:
     def _check(self, fragment: Fragment) -> None:
         assert self._verifier is not None
         source, self._source = self._source, None
+        if source is None:  # borrowed: its pages are watched already
+            source = self.space.fetch(fragment.eip, fragment.length)
         found = self._verifier.problems(
             fragment, origin=self._origin, gs_base=self.cpu.gs_base, window=self._cache.window, guest=source
         )

@@ -22,6 +22,10 @@ class Verifier(Protocol):
         """One copied instruction for the scratch area, and the way back to the host."""
         ...
 
+    def stub_problems(self, code: bytes) -> list[str]:
+        """The beginning of a code segment, up to the scratch area."""
+        ...
+
     def audit(self, translated: Translated) -> list[str]:
         """All that is reachable now: stubs, fragments with their links, entry table."""
         ...

@@ -21,6 +21,8 @@ _SPOKEN: Final = frozenset({"lock", "rep", "repe", "repz", "repne", "repnz"})
 #: Operands that no guest has: segment, control and debug registers, those of AVX-512 and MPX, operands in CS, FS or GS.
 _FOREIGN: Final = re.compile(r"\b([cdefgs]s\b(?!:)|[cfg]s:|[cdt]r\d|[xyz]mm(1[6-9]|2\d|3[01])|zmm\d|k[0-7]\b|bnd\d)")
 _ESCAPES: Final = {b"\x0f\x38": 3, b"\x0f\x3a": 3}
+#: Hints, or reserved to become some.
+_HINTS: Final = (b"\x0f\x0d", b"\x0f\x18", b"\x0f\x19", b"\x0f\x1c", b"\x0f\x1d", b"\x0f\x1e")
 _STRINGS: Final = frozenset(b"\xa4\xa5\xaa\xab\xac\xad")
 
 
@@ -87,8 +89,8 @@ def _respelled(prefixes: bytes, rest: bytes) -> bytes:
     that a field means nothing. (tests/reference/test_decode_capstone.py has all that it does not know.)"""
     changed = bytearray(rest)
     opcode = rest[:2]
-    if len(rest) > 2 and (opcode == b"\x0f\x0d" or (opcode[0] == 0x0F and 0x18 <= opcode[1] <= 0x1E)):
-        changed[1] = 0x1F  # a hint, or none
+    if len(rest) > 2 and opcode in _HINTS and (opcode != b"\x0f\x0d" or rest[2] < 0xC0):
+        changed[1] = 0x1F
     elif opcode == b"\x0f\xae" and len(rest) == 3 and rest[2] >= 0xE8:
         changed[2] &= 0xF8  # a fence
     elif rest[0] == 0xC4 and len(rest) > 4 and rest[2] & 3 == 1 and _ignores_w(rest[1] & 0x1F, rest[3]):
