@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reference.errors import VerificationError as VerificationError
     from reference.policy import Group as Group
     from reference.policy import Policy as Policy
     from reference.registers import CPU as CPU
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "reference.errors": ("VerificationError",),
     "reference.policy": ("Group", "Policy"),
     "reference.registers": ("CPU",),
     "reference.traps": ("Access", "Trap", "Vector"),

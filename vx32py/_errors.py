@@ -11,6 +11,7 @@ Exception
   CallError                             raised *by* a system-call handler: the call's result is ``-errno``
   MemoryFault           (reference)     an access to guest memory that its permissions refuse
   NotModelled           (reference)     the chosen engine has no semantics for an instruction
+  VerificationError     (reference)     the verifier refuses translated code: a defect of ours, not of the guest
 """
 
 from __future__ import annotations

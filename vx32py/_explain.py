@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from reference.cache import choose_window
 from reference.isa.instruction import DecodeError
-from reference.layout import FIRST_FRAGMENT, segment_size
 from reference.records import dataclass
-from reference.translator import FETCH_BYTES, Fragment, placed, translate
+from reference.translator import Fragment
 from reference.translator.scan import scan
 from vx32py._disassembly import Disassembler
+from vx32py._reachable import reachable
 
 if TYPE_CHECKING:
     from reference.memory import AddressSpace
@@ -47,24 +46,13 @@ class Explanation:
 def explain(module: Module, space: AddressSpace, policy: Policy, eip: int, *, most: int) -> Iterator[Explanation]:
     """The fragment at ``eip``, then those that it leads to directly, breadth first; at most ``most`` (0: all)."""
     disassembler = Disassembler()
-    window = choose_window(space, segment_size(space.limit))
-    waiting, seen, offset, count = deque([eip]), {eip}, FIRST_FRAGMENT, 0
-    while waiting and not (most and count == most):
-        here = waiting.popleft()
-        count += 1
-        code = space.fetch(here, FETCH_BYTES)
-        symbol = module.symbol_at(here)
-        try:
-            fragment = translate(code, here, policy, offset=placed(offset, here, window), window=window)
-        except DecodeError as error:
-            yield Explanation(here, symbol, None, [], str(error))
-            continue
-        yield Explanation(here, symbol, fragment, list(_rows(fragment, code, policy, disassembler)))
-        offset = fragment.end
-        for target in (*(e.target for e in fragment.exits), *(landing.eip for landing in fragment.landings)):
-            if target not in seen and not fragment.eip <= target < fragment.eip + fragment.length:
-                seen.add(target)
-                waiting.append(target)
+    for reached in islice(reachable(space, policy, [eip]), most or None):
+        symbol = module.symbol_at(reached.eip)
+        if isinstance(reached.made, DecodeError):
+            yield Explanation(reached.eip, symbol, None, [], str(reached.made))
+        else:
+            rows = list(_rows(reached.made, reached.code, policy, disassembler))
+            yield Explanation(reached.eip, symbol, reached.made, rows)
 
 
 def _rows(fragment: Fragment, code: bytes, policy: Policy, disassembler: Disassembler) -> Iterator[Row]:

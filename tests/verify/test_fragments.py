@@ -192,7 +192,7 @@ def test_nothing_that_is_refused_becomes_reachable(translating_name: str, monkey
 
     with guest(translating_name, "mov eax, 1\nint3") as engine:
         assert isinstance(engine, TranslatingEngine)
-        engine.verify_with(Strict())  # type: ignore[arg-type]
+        engine.verify_with(Strict())
         for _ in range(2):
             with pytest.raises(VerificationError, match=r"refused by the verifier: no \(and 1 more\)"):
                 engine.run()

@@ -26,12 +26,11 @@ its place, and why they are what they are. GS names the control segment.
 @click.argument("program", metavar="PROGRAM")
 def explain(address: str | None, symbol: str | None, fragments: int, program: str) -> None:
     """Show guest code of PROGRAM and the fragments it is translated to, side by side. Nothing runs."""
-    from reference.memory import AddressSpace
     from reference.policy import Policy
-    from vx32py import _loader
     from vx32py._errors import Vx32Error
     from vx32py._explain import as_text
     from vx32py._explain import explain as explanations
+    from vx32py._reachable import space_of
 
     module = open_program(program)
     try:
@@ -44,10 +43,7 @@ def explain(address: str | None, symbol: str | None, fragments: int, program: st
             if found is None:
                 fail(program, f"no symbol {symbol!r}")
             eip = found.address
-        size = sum(end - start for start, end, _ in module.pages())
-        layout = _loader.plan(module, 2 * size + _loader.MIB)
-        space = AddressSpace(layout.limit)
-        _loader.load(module, space, layout)
+        space = space_of(module)
     except Vx32Error as error:
         fail(program, error)
     policy = Policy.default()

@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "cc": ("vx32py.commands.cc", "Compile C to a guest program."),
     "trace": ("vx32py.commands.trace", "Run a guest and show its system calls, or every instruction."),
     "explain": ("vx32py.commands.explain", "Show guest code and the fragments it is translated to, side by side."),
+    "verify": ("vx32py.commands.verify", "Translate all of a program and verify every fragment; nothing runs."),
     "doctor": ("vx32py.commands.doctor", "Show what this host supports, which engine runs, and why."),
 }
 

@@ -51,9 +51,13 @@ SANDBOX_OPTIONS: Final = (
            "Which instructions it has: default, deterministic, integer, host (what this processor has), everything, or"
            " groups such as cmov,sse2. Without the group time, as under deterministic and integer, clocks and random"
            " numbers are made up.", "default", "NAME|GROUP,..."),
+    Option("--verify", "verify", "Have the verifier accept every fragment before it can be reached.", False, is_flag=True),
 )  # fmt: skip
 RUN_OPTIONS: Final = (
     *SANDBOX_OPTIONS,
+    Option(
+        "--verify", "verify", "Have the verifier accept every fragment before it can be reached.", False, is_flag=True
+    ),
     Option("--stats", "stats", "Afterwards, show on stderr what the run took.", False, is_flag=True),
 )
 
@@ -132,6 +136,7 @@ def make_sandbox(options: dict[str, Any]) -> Sandbox:
             policy=policy,
             files=files,
             env=environment,
+            verify=options["verify"],
         )
     except OSError as error:
         raise WrongUsage(f"{error.filename}: {error.strerror}", "--dir") from None
@@ -153,6 +158,7 @@ def _mount(text: str) -> tuple[str, Grant]:
 
 def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) -> tuple[Module, Result]:
     """Run the program that the options name on this process's standard streams. Ends the command where it cannot."""
+    from reference.errors import VerificationError
     from vx32py._errors import NotModelled, Vx32Error
 
     sandbox = make_sandbox(options)
@@ -165,7 +171,7 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
         return module, sandbox.run(
             module, options["arguments"], **streams, name=options["program"], observers=observers
         )
-    except (Vx32Error, NotModelled) as error:
+    except (Vx32Error, NotModelled, VerificationError) as error:
         fail(options["program"], error)
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + 2)
