@@ -89,7 +89,7 @@ def test_limits_are_124(program: Path) -> None:
 def test_a_bad_image_is_125_in_one_line(program: Path, content: bytes | None, message: str) -> None:
     if content is not None:
         program.write_bytes(content)
-    for command in ("run", "trace", "explain"):
+    for command in ("run", "trace", "explain", "verify"):
         done = vx32py(command, program)
         assert done.returncode == 125
         assert re.fullmatch(rf"vx32py: {re.escape(str(program))}: .*{message}.*\n", done.stderr.decode())
@@ -181,6 +181,33 @@ def test_explain(program: Path) -> None:
     assert "no fragment at 0x00000010" in vx32py("explain", "--eip", "0x10", program).stdout.decode()
 
 
+def test_verify(program: Path) -> None:
+    program.write_bytes(image("mov eax, 1; call next; next: pop ebx; ret"))
+    done = vx32py("verify", "--translator", "reference", program)
+    assert done.returncode == 0
+    row = done.stdout.decode().splitlines()[-1].split()
+    assert row[0] == "reference"
+    assert row[2:4] == ["1", "4"]  # fragments, instructions
+    assert row[-1] == "0"
+    assert vx32py("verify", "--policy", "nothing", program).returncode == 2
+    done = vx32py("run", "--verify", "--engine=translated", program)
+    assert done.returncode == run(program, "mov eax, 1; call next; next: pop ebx; ret").returncode
+
+
+def test_verify_says_what_is_refused_and_ends_with_1(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from reference.translator import emit
+    from vx32py.commands.verify import verify
+
+    program.write_bytes(image("mov eax, 1; call next; next: pop ebx; ret"))
+    monkeypatch.setattr(emit._Templates, "_spill", lambda _: bytes.fromhex("65890d08000000"))
+    done = CliRunner().invoke(verify, ["--translator", "reference", str(program)])
+    assert done.exit_code == 1
+    assert re.search(r"fragment of 0x\w+, code offset 0x\w+: .*65 89 0d 08", done.output)
+    assert "2 reasons to refuse" in done.output
+
+
 def test_doctor() -> None:
     done = vx32py("doctor", "--json")
     facts = json.loads(done.stdout)
@@ -232,9 +259,9 @@ def test_what_makes_a_guest_wait_is_told_of_once(
 def test_help_teaches_and_version_tells() -> None:
     done = vx32py("--help")
     assert done.returncode == 0
-    for word in (b"Examples:", b"run ", b"cc ", b"trace ", b"explain ", b"doctor "):
+    for word in (b"Examples:", b"run ", b"cc ", b"trace ", b"explain ", b"verify ", b"doctor "):
         assert word in done.stdout
-    for command in ("run", "cc", "trace", "explain", "doctor"):
+    for command in ("run", "cc", "trace", "explain", "verify", "doctor"):
         assert b"Examples:" in vx32py(command, "--help").stdout
     assert re.fullmatch(rb"vx32py, version \d+\.\d+\.\d+\S*\n", vx32py("--version").stdout)
 

@@ -524,3 +524,20 @@ def test_doctor_tells_which_engine_and_why() -> None:
 def test_modules_describe_themselves() -> None:
     module = Module.from_bytes(image(EXIT_3), "name")
     assert repr(module).startswith("Module('name', entry=0x08049000")
+
+
+def test_a_sandbox_that_verifies_raises_for_what_is_refused_and_else_changes_nothing(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reference.dispatch import TranslatingEngine
+    from reference.errors import VerificationError
+    from vx32py import verify
+
+    monkeypatch.setattr(TranslatingEngine, "verifier", None)
+    code = "mov eax, 1; mov edx, 7; syscall"
+    assert Sandbox(engine=engine_name, verify=True).run(image(code)).exit_code == 7
+    if engine_name != "reference":
+        monkeypatch.setattr(verify, "problems", lambda *_, **__: ["not this one"])
+        with pytest.raises(VerificationError, match="not this one"):
+            Sandbox(engine=engine_name, verify=True).run(image(code))
+        assert Sandbox(engine=engine_name).run(image(code)).exit_code == 7

@@ -55,9 +55,6 @@ SANDBOX_OPTIONS: Final = (
 )  # fmt: skip
 RUN_OPTIONS: Final = (
     *SANDBOX_OPTIONS,
-    Option(
-        "--verify", "verify", "Have the verifier accept every fragment before it can be reached.", False, is_flag=True
-    ),
     Option("--stats", "stats", "Afterwards, show on stderr what the run took.", False, is_flag=True),
 )
 

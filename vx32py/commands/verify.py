@@ -75,7 +75,7 @@ def verify(policy_text: str, translator: str, program: str) -> None:
     for line in refused[:20]:
         click.echo(line)
     if refused:
-        click.echo(f"{len(refused)} reasons to refuse fragments of {module.name}")
+        click.echo(f"{len(refused)} reason{'s' * (len(refused) > 1)} to refuse fragments of {module.name}")
         sys.exit(1)
 
 
