@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _MASK: Final = 0xFFFF_FFFF
 #: After these, control does not go on behind the template.
 _ENDS: Final = frozenset({"jump", "jump indirect", "return", "trap"})
+#: After these, it goes on there or elsewhere: what follows is not paid for before.
+_MAY_LEAVE: Final = frozenset({"branch", "loop", "call", "call indirect", "overflow"})
 #: What guest instructions become a trap with this opcode, and what it tells the host.
 _TRAPS: Final = {b"\xcc": 0x003, b"\x0f\x05": 0x300}
 _FAULTS: Final = (b"\x0f\x0b", b"\x0f\xb9", b"\x0f\xff", b"\xf4", b"\x0f\x34")
@@ -39,14 +41,15 @@ def problems(
     window: int | None = None,
     guest: bytes | None = None,
     bodies: Mapping[int, int] | None = None,
+    metered: bool = False,
 ) -> list[str]:
     """What is wrong with a fragment, one line each; nothing if it is accepted.
 
-    ``origin``, ``gs_base`` and ``window`` are what it was translated for. With the ``guest``'s code, from its EIP on, it must
+    ``origin``, ``gs_base``, ``window`` and ``metered`` are what it was translated for. With the ``guest``'s code, from its EIP on, it must
     be a translation of that code; without, it must be safe. ``bodies`` has the code offset of each EIP that other fragments
     have code for: then direct branches may have been linked to them already.
     """
-    reader = _Reader(fragment, origin, gs_base, window, guest, bodies)
+    reader = _Reader(fragment, origin, gs_base, window, guest, bodies, metered=metered)
     try:
         reader.read()
     except (IndexError, ValueError, OverflowError) as error:  # tables that contradict each other
@@ -57,7 +60,7 @@ def problems(
 class _Reader:
     def __init__(
         self, fragment: Fragment, origin: int, gs_base: int | None, window: int | None, guest: bytes | None,
-        bodies: Mapping[int, int] | None,
+        bodies: Mapping[int, int] | None, *, metered: bool,
     ) -> None:  # fmt: skip
         self.fragment = fragment
         self.origin = origin
@@ -76,7 +79,7 @@ class _Reader:
         self.remaining = dict(self.exits)
         self.landings = list(fragment.landings)
         #: How many instructions are still paid for, in a fragment with meters.
-        self.paid: int | None = None
+        self.paid: int | None = 0 if metered else None
 
     def complain(self, offset: int, what: str) -> None:
         self.found.append(f"fragment of {self.fragment.eip:#010x}, code offset {offset:#x}: {what}")
@@ -124,14 +127,15 @@ class _Reader:
     def read_template(self, index: int, span: Span, end: int) -> str:
         """Judge the template of a span; its kind, empty for a copied instruction."""
         code, start = self.piece(span.offset, end), span.offset
-        meter = self.patterns.meter.match(code)
+        meter = self.patterns.meter.fullmatch(code)
         if meter is not None:
-            self.read_charge(index, span, meter)
-            code, start = code[meter.end() :], start + meter.end()
-        elif self.paid is not None and self.paid == 0 and span.eip != self.fragment.next_eip:
-            self.complain(start, "an instruction that no meter has counted")
-        if self.paid:
+            self.read_charge(index, meter)
+            return "meter"
+        if self.paid is not None and span.eip != self.fragment.next_eip:
             self.paid -= 1
+            if self.paid < 0:
+                self.complain(start, "an instruction that no meter has counted")
+                self.paid = 0
         kind, match = _recognise(self.patterns, code)
         own = self.guest_instruction(index)
         if match is None:
@@ -146,15 +150,16 @@ class _Reader:
             self.complain(start, f"{kind} {code.hex(' ')} for the guest's {(own.prefixes + own.rest).hex(' ')}")
         return kind
 
-    def read_charge(self, index: int, span: Span, meter: Match[bytes]) -> None:
+    def read_charge(self, index: int, meter: Match[bytes]) -> None:
         """A meter must count exactly the instructions up to the next one."""
         charged = -int.from_bytes(meter["charge"], "little", signed=True)
-        if self.paid is None and index:
-            self.complain(span.offset, "a meter in a fragment without one at its beginning")
+        start = self.spans[index].offset
+        if self.paid is None:
+            self.complain(start, "a meter in a fragment that is to have none")
         if self.paid:
-            self.complain(span.offset, f"a meter where {self.paid} instructions are paid for already")
-        if not 0 <= charged <= len(self.spans):
-            self.complain(span.offset, f"a meter that counts {charged} instructions")
+            self.complain(start, f"a meter where {self.paid} instructions are paid for already")
+        if not 0 < charged <= len(self.spans) or self.behind[index] != self.spans[index].eip:
+            self.complain(start, f"a meter that counts {charged} instructions")
         self.paid = charged
 
     def read_parts(self, kind: str, match: Match[bytes], index: int, start: int, end: int) -> None:
@@ -168,6 +173,8 @@ class _Reader:
             self.read_trap(kind, match, index, start, end)
         elif kind in ("jump", "branch", "loop", "call"):
             self.read_branch(match, start)
+        if self.paid and kind in _MAY_LEAVE:
+            self.complain(start, f"{self.paid} instructions behind a {kind} are paid for before it")
 
     def read_load(self, load: bytes, start: int) -> None:
         own = split(load)
@@ -195,6 +202,9 @@ class _Reader:
             if slot != at.HASHED_TABLE + 4 * (back & 0xFFFF) or stored not in allowed:
                 self.complain(end - size, f"a store of {stored:#x} into the control segment at {slot:#x}")
 
+    def is_meter(self, offset: int) -> bool:
+        return self.patterns.meter.match(self.piece(offset, self.fragment.tail)) is not None
+
     def read_trap(self, kind: str, match: Match[bytes], index: int, start: int, end: int) -> None:
         reason, reported = _value(match["reason"]), _value(match["reported"])
         expected = self.spans[index].eip if reason in at.OF_THE_INSTRUCTION else self.behind[index]
@@ -213,7 +223,7 @@ class _Reader:
         if leaving is None:
             if destination not in self.starts:
                 self.complain(start, f"a branch to code offset {destination:#x}, where no template begins")
-            elif self.paid is not None and not self.patterns.meter.match(self.piece(destination, self.fragment.tail)):
+            elif self.paid is not None and not self.is_meter(destination):
                 self.complain(start, f"a branch to code offset {destination:#x}, past the meter")
             return
         linked = None if self.bodies is None else self.bodies.get(leaving.target)
