@@ -268,6 +268,12 @@ class CodeCache:
             return None
         return self._fragments[index]
 
+    def is_free(self, fragment: Fragment) -> bool:
+        """Whether a fragment stands where code may stand, and no other does."""
+        index = bisect_left(self._offsets, fragment.end)
+        others = index > 0 and self._fragments[index - 1].end > fragment.offset
+        return not others and fragment.offset >= at.FIRST_FRAGMENT and fragment.end <= len(self.code)
+
     def span_at(self, offset: int) -> Span | None:
         """The guest instruction whose template covers a code offset."""
         fragment = self.fragment_at(offset)

@@ -181,6 +181,8 @@ class TranslatingEngine:
         found = self._verifier.problems(
             fragment, origin=self._origin, gs_base=self.cpu.gs_base, window=self._cache.window, guest=source
         )
+        if not self._cache.is_free(fragment):
+            found.append(f"fragment of {fragment.eip:#010x}: code offset {fragment.offset:#x} is not free")
         if found:
             raise VerificationError(found)
 
