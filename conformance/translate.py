@@ -2,7 +2,8 @@
 
 Of the same guest bytes, policy, thread pointer and place the two make the same fragment, byte for byte, with the same
 tables; or they refuse with the same error. A case here is only code: it is translated, and never run. Its registers say
-what else the translators are given: ECX the code offset of the fragment, EDX the EIP of code offset 0.
+what else the translators are given: ECX the code offset of the fragment, EDX the EIP of code offset 0, EBX the first EIP of
+the window, ESI 1 for a metered fragment.
 
 What is translated: instructions of every row, programs of them, programs with bytes changed, and noise; cut off now and
 then, as where a page ends. Where there is a verifier (:mod:`vx32py.verify`), it judges every fragment too.
@@ -27,7 +28,7 @@ from conformance.outcome import Outcome, changes
 from reference.isa.instruction import DecodeError, InvalidOpcode, TruncatedCode
 from reference.isa.lookup import FORMS
 from reference.policy import Group, Policy, with_needs
-from reference.registers import EBX, ECX, EDX, EIP, MASK32
+from reference.registers import EBX, ECX, EDX, EIP, ESI, MASK32
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Vector, page_fault, processor_trap
 from vx32py._errors import UnsupportedHost
@@ -68,6 +69,7 @@ def case_of(task: Task, number: int) -> Case:
     words = [0] * 8 + [rng.choice((*_EIPS, rng.getrandbits(32))), 0x202]
     words[ECX], words[EDX] = rng.choice((*_OFFSETS, 16 * rng.randrange(0x20, 0xF_0000))), rng.choice(_ORIGINS)
     words[EBX] = rng.choice((_HASHED, words[EIP] & -0x1000, rng.getrandbits(32)))
+    words[ESI] = rng.randrange(2)
     return Case(
         label,
         code[:FETCH_BYTES],
@@ -213,6 +215,7 @@ def _make(translator: Translator, case: Case) -> Made:
             gs_base=case.gs_base,
             origin=words[EDX],
             window=_window(case),
+            metered=bool(words[ESI]),
         )
     except DecodeError as error:
         return error

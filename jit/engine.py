@@ -6,7 +6,9 @@ parts, the processor (:mod:`jit.native`) and the translator (:mod:`jit.translate
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from jit import gateway, hostarea, library, native
@@ -20,7 +22,7 @@ from reference.policy import Group, Policy, host_groups
 from reference.registers import CPU, EIP, FP_IMAGE_BYTES, REGISTER_WORDS
 from reference.stop import Stop
 from reference.translator import Fragment
-from reference.traps import Trap, Vector
+from reference.traps import Trap
 
 if TYPE_CHECKING:
     from jit.translate import NumbaTranslator
@@ -68,7 +70,7 @@ class JitEngine(TranslatingEngine):
 
     A policy may admit instructions that this host's processor does not have. The reference semantics execute them, which is
     slow, and the guest sees no difference. Code that was translated for an engine of the same ``program`` (the same
-    object) is used again if it can be.
+    object) is used again if it can be. ``metered``: see :class:`reference.dispatch.TranslatingEngine`.
 
     Raises EngineUnavailable where the host has no LDT, or no room below 4 GiB, or not the ``translator`` that is asked for,
     or a processor that takes an instruction of the policy for another one.
@@ -86,6 +88,7 @@ class JitEngine(TranslatingEngine):
         prefer_zero: bool = True,
         based_code: bool | None = None,
         program: object = None,
+        metered: bool = False,
     ) -> None:
         policy = policy or Policy.default()
         self._lacking = _lacking(policy.groups, host_groups())
@@ -112,6 +115,7 @@ class JitEngine(TranslatingEngine):
                 based_code=based_code,
                 program=program,
                 policy=policy,
+                metered=metered,
             )
         except (OSError, MemoryError) as error:
             reason = available()
@@ -135,6 +139,7 @@ class JitEngine(TranslatingEngine):
             control=control,
             origin=self.processor.origin,
             cache=self._to_adopt.cache if self._to_adopt is not None else None,
+            metered=metered,
         )
         if self._cache.window is None:
             self._bound_control(at.HASHED_SIZE)
@@ -151,8 +156,7 @@ class JitEngine(TranslatingEngine):
         """See :meth:`reference.engine.Engine.expect_calls`."""
         self.answers.expect(trap, arguments)
 
-    def run(self) -> Trap:
-        """Run from ``cpu.eip`` until a trap."""
+    def _go_on(self, fuel: int | None) -> Trap | None:
         words = self._words
         self.processor.prepare()
         if words[_RESUMED] == hostarea.RESUMED_UNSORTED:
@@ -164,10 +168,10 @@ class JitEngine(TranslatingEngine):
             self.stats.cache_bytes = self._cache.next
             self.audit()
         eip = words[EIP]
-        trap = self._held = super().run()
+        trap = self._held = super()._go_on(fuel)
         self._busy = False
         body = self._cache.bodies.get(eip)
-        if body is not None:
+        if body is not None and fuel is None:  # nobody gives those fuel who go on without us
             self.answers.learn(eip, self._origin + body)
         self._held = None
         return trap
@@ -213,23 +217,30 @@ class JitEngine(TranslatingEngine):
 
     def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
         """See :meth:`reference.engine.Engine.set_thread_pointer`."""
-        if self._loans is None or base == self.cpu.gs_base:
+        with self._new_circumstances(base != self.cpu.gs_base):
             super().set_thread_pointer(selector, base)
-            return
-        self._loans.end(self._cache)
-        super().set_thread_pointer(selector, base)
-        self._loans.begin(self._cache, self._circumstances())
+
+    def _begin_metering(self) -> None:
+        with self._new_circumstances(True):
+            super()._begin_metering()
+
+    @contextlib.contextmanager
+    def _new_circumstances(self, are_new: bool) -> Iterator[None]:
+        """Note down what the guest has before all of it is dropped, and let it borrow what there is for it afterwards."""
+        loans = self._loans if are_new else None
+        if loans is not None:
+            loans.end(self._cache)
+        yield
+        if loans is not None:
+            loans.begin(self._cache, self._circumstances())
 
     def _circumstances(self) -> library.Circumstances:
         """What fragments depend on beside the program's code and the policy."""
-        return self.cpu.gs_base, self._cache.window
+        return self.cpu.gs_base, self._cache.window, self._metered
 
     def _begin_anew(self, window: int | None) -> None:
-        if self._loans is not None:
-            self._loans.end(self._cache)
-        super()._begin_anew(window)
-        if self._loans is not None:
-            self._loans.begin(self._cache, self._circumstances())
+        with self._new_circumstances(True):
+            super()._begin_anew(window)
 
     def _borrow(self, eip: int) -> bool:
         if self._may_borrow and self._cache.covers(eip):
@@ -266,6 +277,7 @@ class JitEngine(TranslatingEngine):
             gs_base=self.cpu.gs_base,
             origin=self._origin,
             window=self._cache.window,
+            metered=self._metered,
         )
 
     def _enter(self, offset: int, single: bool) -> Stop:
@@ -277,15 +289,9 @@ class JitEngine(TranslatingEngine):
     def _last_stop(self) -> Stop:
         return self.processor.last_stop()
 
-    def _fault(self, stop: Stop) -> Trap | None:
-        if stop.vector == Vector.INVALID_OPCODE and self._lacking:
-            self.cpu.eip = self._precise(stop.offset)
-            if self._is_lacking(self.cpu.eip):
-                return self._assist()
-        return super()._fault(stop)
-
     def _is_lacking(self, eip: int) -> bool:
-        """Whether the instruction at ``eip`` is one that the policy admits and this host's processor does not have."""
+        if not self._lacking:
+            return False
         from reference.isa.decode import MAX_LENGTH, decode
         from reference.isa.lookup import FORMS
 
@@ -308,7 +314,7 @@ class JitEngine(TranslatingEngine):
             self._loans.save()
         if at_rest and self._program is not None and self.cpu.gs_base is None:
             if self._to_adopt is None:
-                kept = keep(self._program, self.policy, self._cache, self.processor.space)
+                kept = keep(self._program, self.policy, self._cache, self.processor.space, self._metered)
             elif self._cache.sound:
                 kept = self._to_adopt
                 kept.cache.detach()

@@ -2,7 +2,7 @@
 
 Translation takes longer than everything else that short guests do, and most guests run a program that has run before. So a
 guest's code and control segment wait for the next guest of the same program with their code cache as it was. A fragment
-depends on the guest's bytes, on the policy, on the thread pointer and on where the code segment is; all of these must be
+depends on the guest's bytes, on the policy, on the thread pointer, on having meters or not, and on where the code segment is; all of these must be
 equal. The bytes are compared, page by page, when the new guest first runs: it does not matter who has changed them, or
 whether its program is loaded as the last one's was. What differs is dropped, and the rest is watched from then on. Where
 both have a page from the same image, and nobody has written to it, there is nothing to compare.
@@ -42,13 +42,14 @@ class KeptCode:
     policy: Policy
     cache: CodeCache
     pages: Mapping[int, bytes | Image]
+    metered: bool
 
-    def suits(self, program: object, policy: Policy) -> bool:
-        """Whether a guest with this program and policy may have use for it."""
-        return self.program is program and self.policy == policy
+    def suits(self, program: object, policy: Policy, metered: bool) -> bool:
+        """Whether a guest with this program and policy, whose fragments are ``metered`` or not, may have use for it."""
+        return self.program is program and self.policy == policy and self.metered == metered
 
 
-def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace) -> KeptCode | None:
+def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace, metered: bool) -> KeptCode | None:
     """Detach the cache of a guest that ends, without a thread pointer; None if it is not worth keeping, or not sound.
 
     A page that is watched has not changed since the first of its fragments was made. A cache that is empty is worth as
@@ -66,7 +67,7 @@ def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace) ->
     if not pages and cache.next != FIRST_FRAGMENT:
         return None
     cache.detach()
-    return KeptCode(program, policy, cache, pages)
+    return KeptCode(program, policy, cache, pages, metered)
 
 
 def adopt(kept: KeptCode, space: HostSpace) -> None:

@@ -34,8 +34,9 @@ from reference.policy import Policy, host_groups
 from reference.records import dataclass
 from reference.translator.fragment import Exit, Fragment, Landing, Span
 
-#: What fragments depend on beside what the key has: the thread pointer, and the window of the entry table.
-Circumstances: TypeAlias = tuple[int | None, int | None]
+#: What fragments depend on beside what the key has: the thread pointer, the window of the entry table, and whether they have
+#: meters.
+Circumstances: TypeAlias = tuple[int | None, int | None, bool]
 #: A fragment without its EIP: length, offset, tail; code, for a code segment with origin 0; triples of landings and exits;
 #: spans as words.
 _Stored: TypeAlias = tuple[int, int, int, bytes, tuple[Any, ...], tuple[Any, ...], bytes]

@@ -159,12 +159,12 @@ class _Pool:
     def _after_fork(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
 
-    def take(self, code_size: int, based_code: bool, segment: int, program: object, policy: Policy | None) -> _Unit:
+    def take(self, code_size: int, based_code: bool, segment: int, program: object, policy: Policy | None, metered: bool) -> _Unit:
         """Segments whose code suits, or that hold none, or what has waited longest."""
         with self._lock:
             fitting = [unit for unit in self._idle if unit.kind == (code_size, based_code, segment)]
             for unit in fitting:
-                if unit.kept is not None and policy is not None and unit.kept.suits(program, policy):
+                if unit.kept is not None and policy is not None and unit.kept.suits(program, policy, metered):
                     self._idle.remove(unit)
                     return unit
             if not fitting or (len(self._idle) < _MOST_IDLE and all(unit.kept is not None for unit in fitting)):
@@ -204,8 +204,9 @@ def _lease(
     limit: int,
     needs_page_zero: bool,
     prefer_zero: bool,
+    metered: bool,
 ) -> tuple[_Unit, Placement, Rest | None]:
-    unit = _pool.take(code_size, based_code, layout.segment_size(limit), program, policy)
+    unit = _pool.take(code_size, based_code, layout.segment_size(limit), program, policy, metered)
     try:
         return unit, *resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
     except BaseException:
@@ -220,8 +221,8 @@ class NativeProcessor:
     offset 0 (:mod:`reference.layout`). The memory is at linear address zero where that is possible, unless ``prefer_zero``
     is False or the guest ``needs_page_zero``. Raises EngineUnavailable, MemoryError, OSError.
 
-    ``kept`` is the code that the segments hold already, of an earlier guest with the same ``program`` and ``policy``; None
-    if they are as new.
+    ``kept`` is the code that the segments hold already, of an earlier guest with the same ``program`` and ``policy``,
+    ``metered`` or not; None if they are as new.
 
     One thread at a time may use it; only :meth:`interrupt` is for all.
     """
@@ -237,6 +238,7 @@ class NativeProcessor:
         based_code: bool | None = None,
         program: object = None,
         policy: Policy | None = None,
+        metered: bool = False,
     ) -> None:
         if limit > LARGEST_LIMIT:
             raise lowmem.LowMemoryError(
@@ -244,12 +246,13 @@ class NativeProcessor:
             )
         if based_code is None:
             based_code = based_code_is_free()
+        wanted = (code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero, metered)
         try:
-            unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
+            unit, placement, rest = _lease(*wanted)
         except lowmem.LowMemoryError:
             _pool.empty()
             resting.empty()
-            unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
+            unit, placement, rest = _lease(*wanted)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)
         weakref.finalize(window, _pool.put_back, unit).atexit = False

@@ -45,6 +45,7 @@ HOLES: Final[Mapping[str, tuple[str, ...]]] = {
     **{f"near_{loop}": ("destination",) for loop in LOOPS},
     **{f"short_{loop}": ("destination",) for loop in LOOPS},
     "address_prefix": (),
+    "meter": ("charge",),
 }
 #: The number of each stencil: what the compiled translator knows it by.
 NUMBERS: Final = {name: number for number, name in enumerate(HOLES)}
@@ -59,10 +60,12 @@ class _I386(IntEnum):
 
     R_386_32 = 1
     R_386_PC32 = 2
+    R_386_8 = 22
     R_386_PC8 = 23
 
 
-_SIZES: Final = {_I386.R_386_32: 4, _I386.R_386_PC32: 4, _I386.R_386_PC8: 1}
+_SIZES: Final = {_I386.R_386_32: 4, _I386.R_386_PC32: 4, _I386.R_386_8: 1, _I386.R_386_PC8: 1}
+_ABSOLUTE: Final = (_I386.R_386_32, _I386.R_386_8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ def _hole(name: str, relocation: objectfile.Relocation, start: int, stubs: Mappi
     if symbol.section != objectfile.UNDEFINED:
         raise assemble.AssemblyError(f"stencil {name} refers to {symbol.name}, which is another stencil")
     kind = _I386(relocation.type)
-    offset, relative = relocation.offset - start, kind is not _I386.R_386_32
+    offset, relative = relocation.offset - start, kind not in _ABSOLUTE
     if symbol.name in HOLES[name]:
         return Hole(offset, _SIZES[kind], relative, HOLES[name].index(symbol.name))
     if symbol.name not in stubs:

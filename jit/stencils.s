@@ -135,5 +135,19 @@ short_\loop:
         .globl  address_prefix
 address_prefix:
         .byte   0x67
+
+# In front of a stretch of instructions (reference/translator/meter.py): takes the fuel of all of them, the negative number
+# of which is `charge`; a fault if there is not enough. LLVM has no symbols of 8 bits in addresses: the hole is made by hand.
+        .globl  meter
+meter:
+        mov     gs:[SPILL_ECX], ecx
+        mov     ecx, gs:[FUEL]
+        lea     ecx, [ecx - 1]
+        .reloc  . - 1, R_386_8, charge
+        mov     gs:[FUEL], ecx
+        movzx   ecx, byte ptr gs:[FUEL + 3]
+        jecxz   8f
+        hlt
+8:      mov     ecx, gs:[SPILL_ECX]
         .globl  end
 end:

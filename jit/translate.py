@@ -59,6 +59,7 @@ class NumbaTranslator:
         self._gs_base: int | None = None
         self._origin = 0
         self._window: int | None = None
+        self._metered = False
 
     def translate(
         self,
@@ -70,14 +71,23 @@ class NumbaTranslator:
         gs_base: int | None = None,
         origin: int = 0,
         window: int | None = None,
+        metered: bool = False,
     ) -> Fragment:
         """What :func:`reference.translator.translate` returns or raises for the same arguments."""
-        if policy is not self._policy or gs_base != self._gs_base or origin != self._origin or window != self._window:
-            self._configure(policy, gs_base, origin, window)
+        if (
+            policy is not self._policy
+            or gs_base != self._gs_base
+            or origin != self._origin
+            or window != self._window
+            or metered != self._metered
+        ):
+            self._configure(policy, gs_base, origin, window, metered)
         if self._call(self._pointer, code, len(code), eip, offset) != _DONE:
             # Raises, with a message. (And if it does not, then it is right, and the tests of agreement have missed
             # something.)
-            return reference_translate(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window)
+            return reference_translate(
+                code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window, metered=metered
+            )
         size, length, tail, landings, exits, spans = self._numbers
         first_exit = _RESULT_BYTES + _TRIPLE_BYTES * landings
         first_span = first_exit + _TRIPLE_BYTES * exits
@@ -93,14 +103,18 @@ class NumbaTranslator:
             result[first_span : first_span + _TRIPLE_BYTES * spans],
         )
 
-    def _configure(self, policy: Policy, gs_base: int | None, origin: int, window: int | None) -> None:
+    def _configure(
+        self, policy: Policy, gs_base: int | None, origin: int, window: int | None, metered: bool
+    ) -> None:
         self._context.groups = group_mask(policy.groups)
         self._context.thread_pointer = policy.thread_pointer
         self._context.reproducible = policy.reproducible
         self._context.gs_base = -1 if gs_base is None else gs_base
         self._context.origin = origin
         self._context.window = -1 if window is None else window
+        self._context.metered = metered
         self._policy, self._gs_base, self._origin, self._window = policy, gs_base, origin, window
+        self._metered = metered
 
 
 class PackedFragment(Fragment):

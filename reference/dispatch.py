@@ -8,7 +8,8 @@ real) and may supply a faster translator; all decisions are here:
   instruction boundary;
 * stores into pages with translated code: their fragments are dropped, the store is executed alone, and the guest goes
   on in new fragments;
-* where the guest's last x87 instruction was: the processor has a code address, the guest is to know its own.
+* where the guest's last x87 instruction was: the processor has a code address, the guest is to know its own;
+* how much of its fuel the guest has used: what a stretch has paid and not executed is given back (translator/meter.py).
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from reference.assist import assist
 from reference.cache import CacheFull, CodeCache, Translated, choose_window
 from reference.encode import jmp_gs_indexed8
 from reference.engine import Stats
-from reference.errors import VerificationError
+from reference.errors import NotModelled, VerificationError
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
-from reference.registers import CPU, ECX, EIP, Segment
+from reference.registers import CPU, ECX, EIP, MASK32, Segment
 from reference.stop import Stop, StopKind
-from reference.translator import FETCH_BYTES, Fragment, translate
+from reference.translator import FETCH_BYTES, Fragment, Span, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 from reference.verifier import Verifier
 
@@ -43,6 +44,9 @@ _REASON: Final = at.control_word(at.REASON)
 _SITE: Final = at.control_word(at.SITE)
 _SPILL_ECX: Final = at.control_word(at.SPILL_ECX)
 _SPILL_EDX: Final = at.control_word(at.SPILL_EDX)
+_FUEL: Final = at.control_word(at.FUEL)
+#: More fuel than any guest uses up.
+_UNLIMITED: Final = 1 << 62
 #: How the jump through the direct table begins; guest code is never copied with these bytes.
 _DISPATCH: Final = jmp_gs_indexed8(0, ECX)[:4]
 #: Where the image has the opcode of the last x87 instruction, its EIP, and these with the operand's address.
@@ -55,7 +59,8 @@ _LARGEST_FRAGMENT: Final = 16 << 10
 
 class TranslatingEngine:
     """An :class:`reference.engine.Engine` that runs fragments. ``code`` and ``control`` are the bytes of the two
-    segments, ``cpu`` a view over the first words of the control block; ``cache``, if given, knows what they hold."""
+    segments, ``cpu`` a view over the first words of the control block; ``cache``, if given, knows what they hold. With
+    ``metered`` its fragments, those in ``cache`` too, count instructions; without, they do from the first :meth:`run_for` on."""
 
     name = "translating"
     #: The verifier of all engines that are made from now on, unless they get another: see :meth:`verify_with`.
@@ -72,6 +77,7 @@ class TranslatingEngine:
         origin: int = 0,
         code_changed: Callable[[int, int], None] | None = None,
         cache: CodeCache | None = None,
+        metered: bool = False,
     ) -> None:
         self.space = space
         self.policy = policy
@@ -86,6 +92,9 @@ class TranslatingEngine:
         #: What the scratch area has, while it is executed there.
         self._scratch: Instruction | None = None
         self._interrupted = False
+        self._metered = metered
+        #: Fuel that the guest has not been lent yet; the rest is in the control segment.
+        self._reserve = 0
         #: How often watched pages have changed.
         self._changes = 0
         self._held: Trap | None = None
@@ -100,6 +109,18 @@ class TranslatingEngine:
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
+        trap = self._go_on(_UNLIMITED if self._metered else None)
+        assert trap is not None
+        return trap
+
+    def run_for(self, instructions: int) -> Trap | None:
+        """See :meth:`reference.engine.Engine.run_for`."""
+        return self._go_on(instructions)
+
+    def _go_on(self, fuel: int | None) -> Trap | None:
+        """Run until a trap, or until the fuel is used up, and count; without ``fuel`` there is neither limit nor count."""
+        if fuel is not None:
+            self._grant(fuel)
         started = time.perf_counter()
         translating = self.stats.seconds_translating
         try:
@@ -108,7 +129,9 @@ class TranslatingEngine:
         finally:
             elapsed = time.perf_counter() - started
             self.stats.seconds_running += elapsed - (self.stats.seconds_translating - translating)
-        self.stats.traps += 1
+            if fuel is not None:
+                self._account(fuel)
+        self.stats.traps += trap is not None
         self._held = None
         return trap
 
@@ -129,7 +152,13 @@ class TranslatingEngine:
         """Run exactly one instruction."""
         trap, self._held = self._held, None
         if trap is None:
-            trap = self._single()
+            if self._metered:
+                self._grant(1)
+            try:
+                trap = self._single()
+            finally:
+                if self._metered:
+                    self._account(1)
         self.stats.traps += 1
         return trap if trap is not None else Trap(Vector.SINGLE_STEP, self.cpu.eip)
 
@@ -215,6 +244,7 @@ class TranslatingEngine:
             gs_base=self.cpu.gs_base,
             origin=self._origin,
             window=self._cache.window,
+            metered=self._metered,
         )
 
     def _bound_control(self, size: int) -> None:
@@ -223,12 +253,14 @@ class TranslatingEngine:
 
     # -- running -------------------------------------------------------------------------------------------------
 
-    def _run(self) -> Trap:
+    def _run(self) -> Trap | None:
         cpu, words = self.cpu, self._words
         if self._held is not None:
             held, self._held = self._held, None
             return held
         while True:
+            if self._is_out_of_fuel():
+                return None
             if self._interrupted:
                 self._interrupted = False
                 return Trap(Vector.IRQ, cpu.eip)
@@ -316,6 +348,8 @@ class TranslatingEngine:
         """An indirect branch went to ``cpu.eip``, which the tables do not know."""
         eip = self.cpu.eip
         if eip not in self._cache.bodies:
+            if self._is_out_of_fuel():
+                return None
             found = self._make_fragment(eip, indirect=True)
             if isinstance(found, Trap):
                 return found
@@ -348,16 +382,27 @@ class TranslatingEngine:
             return self._send_on()
         eip = self._precise(stop.offset)
         self.cpu.eip = eip
+        if self._metered:
+            is_meter, needed = self._stretch_at(stop.offset)
+            if is_meter:
+                return self._run_dry(needed)
         if stop.vector == Vector.PAGE_FAULT:
             if self._is_code_store(stop):
                 self._release(stop.address)
+                self._charge(-1)  # it is to be executed, and paid for, now
                 return self._single()
             return page_fault(eip, stop.address, stop.access)
+        if stop.vector == Vector.INVALID_OPCODE and self._is_lacking(eip):
+            return self._assist()
         if stop.vector in _MEMORY_VECTORS:
             return protection_fault(eip, vector=Vector(stop.vector))
         if stop.vector not in _VECTORS:
             return Trap(stop.vector, eip, detail="an exception that guests do not have")
         return processor_trap(Vector(stop.vector), eip, self._describe(eip))
+
+    def _is_lacking(self, eip: int) -> bool:
+        """Whether the policy admits the instruction at ``eip``, and this engine's processor does not have it."""
+        return False
 
     def _is_code_store(self, stop: Stop) -> bool:
         """Whether a fault is only the protection of a page with translated code, which the guest may write."""
@@ -372,14 +417,22 @@ class TranslatingEngine:
         self.space.touch(page, page + 1)
 
     def _precise(self, offset: int) -> int:
-        """The guest EIP for a fault at a code offset; gives back the register that a template had borrowed."""
+        """The guest EIP for a fault at a code offset; gives back the register that a template had borrowed, and the fuel of
+        what would have come behind."""
         if self._scratch is not None:
             return self._scratch.eip
-        span = self._cache.span_at(offset)
-        assert span is not None, f"fault outside any template, at code offset {offset:#x}"
+        span = self._span_at(offset)
         if span.borrowed and offset >= span.borrowed:
             self.cpu.ecx = self._words[_SPILL_ECX]
+        if self._metered:
+            is_meter, paid = self._stretch_at(offset)
+            self._charge(0 if paid == 0 else -paid if is_meter else 1 - paid)
         return span.eip
+
+    def _span_at(self, offset: int) -> Span:
+        span = self._cache.span_at(offset)
+        assert span is not None, f"fault outside any template, at code offset {offset:#x}"
+        return span
 
     def _carry_forward(self, stop: Stop) -> Stop:
         """After an interruption inside a template or stub: go on to the next boundary between guest instructions.
@@ -392,18 +445,72 @@ class TranslatingEngine:
             span = self._cache.span_at(stop.offset)
             if span is not None and span.offset == stop.offset:
                 self.cpu.eip = span.eip
+                if self._metered:
+                    is_meter, paid = self._stretch_at(stop.offset)
+                    self._charge(0 if is_meter else -paid)
                 return Stop(StopKind.INTERRUPTED, stop.offset)
             stop = self._go(stop.offset, True)
         raise AssertionError(f"no instruction boundary near code offset {stop.offset:#x}")
 
+    # -- fuel ----------------------------------------------------------------------------------------------------
+
+    def _grant(self, instructions: int) -> None:
+        """Give the guest fuel. From the first time on, all its fragments have meters."""
+        if not self._metered:
+            self._begin_metering()
+        self._words[_FUEL] = 0
+        self._reserve = instructions
+        self._lend()
+
+    def _begin_metering(self) -> None:
+        self._cache.flush()
+        self._metered = True
+
+    def _account(self, granted: int) -> None:
+        """Count what has been used of the fuel."""
+        fuel = self._words[_FUEL]
+        # If an exception has come out of the middle of something, a meter may have found that there is not enough.
+        left = self._reserve + fuel - (fuel >> 31 << 32)
+        self.stats.instructions += granted - left
+
+    def _lend(self) -> int:
+        """Lend the guest as much of its fuel as it may have at a time; how much it has then."""
+        left = self._words[_FUEL] + self._reserve
+        lent = self._words[_FUEL] = min(left, at.MOST_FUEL)
+        self._reserve = left - lent
+        return lent
+
+    def _charge(self, instructions: int) -> None:
+        """Take the fuel of some instructions, or give it back. (Without meters nobody asks what is there.)"""
+        self._words[_FUEL] = self._words[_FUEL] - instructions & MASK32
+
+    def _is_out_of_fuel(self) -> bool:
+        return self._metered and not self._words[_FUEL] and not self._lend()
+
+    def _stretch_at(self, offset: int) -> tuple[bool, int]:
+        fragment = self._cache.fragment_at(offset)
+        return fragment.stretch_at(offset) if fragment is not None else (False, 0)
+
+    def _run_dry(self, needed: int) -> Trap | None:
+        """A meter has found less fuel than its stretch needs; ``cpu`` is as before the stretch, and nothing is paid. If there
+        really is no more, execute what there is fuel for; the trap, or None."""
+        if self._lend() >= needed:
+            return None
+        while self._words[_FUEL]:
+            trap = self._single()
+            if trap is not None:
+                return trap
+        return None
+
     # -- one instruction -----------------------------------------------------------------------------------------
 
     def _single(self) -> Trap | None:
-        """Execute exactly the instruction at ``cpu.eip``; its trap, or None."""
+        """Execute exactly the instruction at ``cpu.eip``, and pay for it; its trap, or None."""
         from reference.isa.decode import decode  # not before it is needed: it reads the whole instruction table
         from reference.translator.scan import kind_under
 
         eip = self.cpu.eip
+        self._charge(1)
         try:
             instruction = decode(self.space.fetch(eip, 15), eip, self.policy)
         except TruncatedCode as error:
@@ -416,7 +523,8 @@ class TranslatingEngine:
         return self._alone(instruction)
 
     def _alone(self, instruction: Instruction) -> Trap | None:
-        """Execute one instruction as it stands on this engine's processor, in the scratch area; its trap, or None."""
+        """Execute one instruction, which is paid for, as it stands on this engine's processor, in the scratch area; its
+        trap, or None."""
         from reference.translator.emit import emit_single
 
         eip = instruction.eip
@@ -436,6 +544,7 @@ class TranslatingEngine:
                     stop = self._last_stop()
                     done = done or (stop.kind == StopKind.INTERRUPTED and stop.offset != at.SCRATCH_CODE)
                     self.cpu.eip = instruction.next_eip if done else eip
+                    self._charge(0 if done else -1)
                     raise
                 if stop.kind == StopKind.FAULT:
                     if stop.vector != Vector.PAGE_FAULT or not self._is_code_store(stop):
@@ -446,6 +555,7 @@ class TranslatingEngine:
                     if self._interrupted:
                         self._interrupted = False
                         self.cpu.eip = eip
+                        self._charge(-1)
                         return Trap(Vector.IRQ, eip)
                 else:
                     self.cpu.eip = instruction.next_eip
@@ -459,7 +569,11 @@ class TranslatingEngine:
             return None
         from reference.engines import execute_one
 
-        return execute_one(self.cpu, self.space, self.policy)
+        try:
+            return execute_one(self.cpu, self.space, self.policy)
+        except NotModelled:
+            self._charge(-1)
+            raise
 
     # -- fragments -----------------------------------------------------------------------------------------------
 
@@ -484,8 +598,10 @@ class TranslatingEngine:
                 if self.space.fetch(eip, fragment.length) == code[: fragment.length]:
                     break
         except TruncatedCode as error:
+            self._charge(1)
             return page_fault(eip, error.missing, Access.EXECUTE)
         except InvalidOpcode as error:
+            self._charge(1)
             return processor_trap(Vector.INVALID_OPCODE, eip, error.reason)
         self._source = code
         self._cache.install(fragment)

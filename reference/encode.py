@@ -85,6 +85,16 @@ def lea(register: int, base: int, displacement: int) -> bytes:
     return bytes([0x8D, modrm(2, register, base)]) + word(displacement)
 
 
+def lea_short(register: int, displacement: int) -> bytes:
+    """``lea register, [register + displacement]`` with 8 bits of displacement; not for ESP."""
+    return bytes([0x8D, modrm(1, register, register), displacement & 0xFF])
+
+
+def movzx_byte_from_gs(register: int, offset: int) -> bytes:
+    """``movzx register, byte gs:[offset]``"""
+    return GS + bytes([0x0F, 0xB6, modrm(0, register, 5)]) + word(offset)
+
+
 def movzx_word(destination: int, source: int) -> bytes:
     """``movzx destination, source16``"""
     return bytes([0x0F, 0xB7, modrm(3, destination, source)])

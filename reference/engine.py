@@ -17,7 +17,8 @@ from reference.traps import Trap
 
 @dataclass(slots=True)
 class Stats:
-    """Counters of one engine since its creation. Times in seconds; ``instructions`` as far as the engine counts them."""
+    """Counters of one engine since its creation. Times in seconds. ``instructions`` are counted as :meth:`Engine.run_for`
+    says; where instructions are translated only from its first call on, or from the beginning if the engine was made for it."""
 
     instructions: int = 0
     fragments: int = 0
@@ -42,6 +43,19 @@ class Engine(Protocol):
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap. Raises NotModelled where the engine lacks an instruction."""
+        ...
+
+    def run_for(self, instructions: int) -> Trap | None:
+        """Run so many instructions from ``cpu.eip`` on, or until a trap; None if there was no trap among them.
+
+        ``stats.instructions`` grows by what was executed, the same on every engine:
+
+        * an instruction counts one, a repeated string instruction too, however often it repeats;
+        * one that traps counts, whether the trap stands before it (a fault, an invalid opcode) or behind it (a system call,
+          INT3, INTO); so does the attempt to fetch one that is not there; one that faults and is executed again counts again;
+        * an instruction that is not modelled does not count; an IRQ trap does not, and an instruction that it has held up counts when it is done;
+        * a trap that was :attr:`held` has been counted before, and is returned whatever ``instructions`` says.
+        """
         ...
 
     def expect_calls(self, trap: int, arguments: tuple[int, ...]) -> None:

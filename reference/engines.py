@@ -105,7 +105,7 @@ class ReferenceEngine:
         return self._run_counted(1) or Trap(Vector.SINGLE_STEP, self.cpu.eip)
 
     def run_for(self, instructions: int) -> Trap | None:
-        """Run so many instructions; None if there was no trap among them."""
+        """See :meth:`reference.engine.Engine.run_for`."""
         return self._run_counted(instructions)
 
     def interrupt(self) -> None:

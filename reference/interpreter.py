@@ -54,7 +54,7 @@ class Interpreter:
         clock: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.machine = Machine(cpu, memory, segments, policy, clock)
-        #: Instructions begun so far, including those that trapped.
+        #: Instructions begun so far, including those that trapped. One that an interrupt has held up counts when it is done.
         self.executed = 0
         self._decode: Decoder = decode if decode is not None else _decoder(policy)
         self._semantics: Mapping[str, Semantics] = {**SEMANTICS, **extra} if extra else SEMANTICS
@@ -80,7 +80,11 @@ class Interpreter:
         except (GuestTrap, SegmentFault, MemoryFault) as error:
             trap = trap_of(error, eip)
             eip = trap.eip
+            count -= trap.number == Vector.IRQ
             return trap
+        except NotModelled:
+            count -= 1
+            raise
         finally:
             machine.words[EIP] = eip
             self.executed += count

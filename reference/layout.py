@@ -78,6 +78,10 @@ LEAVE_POINTER: Final = 0x24
 SPILL_EDX: Final = 0x34
 SPILL_EAX: Final = 0x3C
 SCRATCH: Final = 0x44
+#: How many instructions a guest with fuel may still execute before its host is asked (translator/meter.py). The host lends
+#: less than MOST_FUEL at a time: the highest byte is zero until there is not enough.
+FUEL: Final = 0x4C
+MOST_FUEL: Final = (1 << 24) - 1
 
 #: The direct entry table, entries 8 bytes apart; up to the end of the segment.
 DIRECT_TABLE: Final = 0x1000

@@ -43,7 +43,8 @@ _TRANSLATED: Final = Policy(frozenset(Group), thread_pointer=True)
 
 class TranslatedEngine(TranslatingEngine):
     """One guest as translated code on the modelled processor. ``base`` is the linear address of guest memory;
-    ``based_code`` tells whether the code segment has its own base or base zero (see layout.py)."""
+    ``based_code`` tells whether the code segment has its own base or base zero (see layout.py). ``metered``: see
+    :class:`reference.dispatch.TranslatingEngine`."""
 
     name = "translated"
 
@@ -55,6 +56,7 @@ class TranslatedEngine(TranslatingEngine):
         base: int = 0,
         code_size: int = at.DEFAULT_CODE_SIZE,
         based_code: bool = True,
+        metered: bool = False,
     ) -> None:
         if base + space.limit > CODE_BASE:
             raise ValueError(f"guest memory [{base:#x}, {base + space.limit:#x}) runs into the code segment")
@@ -83,13 +85,13 @@ class TranslatedEngine(TranslatingEngine):
             control=control,
             origin=self._origin,
             code_changed=memory.code_changed,
+            metered=metered,
         )
 
     def _enter(self, offset: int, single: bool) -> Stop:
         words, saved = self._hardware.words, self.cpu.words
         words[:] = saved
         words[EIP] = self._origin + offset
-        before = self._interpreter.executed
         # As the gateway does it: a code address does not get into the guest's image.
         control = self._words
         guest_pointer, control[_X87_POINTER] = control[_X87_POINTER], control[at.X87_EIP >> 2]
@@ -98,10 +100,10 @@ class TranslatedEngine(TranslatingEngine):
         except NotModelled as error:
             saved[:EIP] = words[:EIP]
             saved[EFLAGS] = words[EFLAGS]
-            saved[EIP] = self._precise(words[EIP] - self._origin)
+            offset = words[EIP] - self._origin
+            saved[EIP] = self._scratch.eip if self._scratch is not None else self._span_at(offset).eip
             raise NotModelled(error.instruction, saved[EIP]) from None
         finally:
-            self.stats.instructions += self._interpreter.executed - before
             control[at.X87_EIP >> 2], control[_X87_POINTER] = control[_X87_POINTER], guest_pointer
         saved[EFLAGS] = words[EFLAGS]
         if trap is not None and trap.number == _LEFT:

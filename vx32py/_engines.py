@@ -17,12 +17,20 @@ NAMES: Final = ("jit", "translated", "reference")
 
 
 def create(
-    name: str, *, limit: int, budget: int, policy: Policy, program: object = None, verify: bool = False
+    name: str,
+    *,
+    limit: int,
+    budget: int,
+    policy: Policy,
+    program: object = None,
+    verify: bool = False,
+    metered: bool = False,
 ) -> Engine:
     """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped.
 
     Engines of the same ``program`` (the same object) may share what they found out about its code. With ``verify``, no
-    translated code is reached that the verifier has not accepted.
+    translated code is reached that the verifier has not accepted. ``metered``: there will be a limit of instructions
+    (:meth:`reference.engine.Engine.run_for`), which all engines can have, but this one is ready for.
 
     ``name`` is auto, jit, translated or reference. Raises ValueError for another name, UnsupportedHost where the engine
     cannot run.
@@ -30,11 +38,11 @@ def create(
     check(name)
     chosen = NAMES[0] if name == "auto" else name
     try:
-        engine = _make(chosen, limit, budget, policy, program)
+        engine = _make(chosen, limit, budget, policy, program, metered)
     except (EngineUnavailable, ImportError) as error:
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
-        engine = _make("reference", limit, budget, policy, program)
+        engine = _make("reference", limit, budget, policy, program, metered)
     if verify and engine.name != "reference":  # which executes the guest's code where it stands
         from reference.dispatch import TranslatingEngine
         from vx32py import verify as verifier
@@ -80,23 +88,18 @@ def unavailable(name: str) -> str | None:
     return None
 
 
-def counts_instructions(name: str) -> bool:
-    """Whether an engine can stop after an exact number of instructions, as fuel needs it."""
-    return resolve(name) in ("reference", "translated")
-
-
-def _make(name: str, limit: int, budget: int, policy: Policy, program: object) -> Engine:
+def _make(name: str, limit: int, budget: int, policy: Policy, program: object, metered: bool) -> Engine:
     if name == "jit":
         from jit.engine import JitEngine
 
-        return JitEngine(limit=limit, budget=budget, policy=policy, program=program)
+        return JitEngine(limit=limit, budget=budget, policy=policy, program=program, metered=metered)
     from reference.memory import AddressSpace
 
     space = AddressSpace(limit, budget=budget)
     if name == "translated":
         from reference.model import TranslatedEngine
 
-        return TranslatedEngine(space, policy=policy)
+        return TranslatedEngine(space, policy=policy, metered=metered)
     from reference.engines import ReferenceEngine
 
     return ReferenceEngine(space, policy=policy)

@@ -191,5 +191,6 @@ class Family:
         return self.fuel
 
     def use_fuel(self, instructions: int) -> None:
-        """Take the fuel of some instructions. Raises LimitExceeded("fuel") when there is none."""
-        self.fuel = self.fuel_left() - instructions
+        """Some instructions have been executed."""
+        assert self.fuel is not None
+        self.fuel -= instructions

@@ -57,8 +57,9 @@ class Sandbox:
     * ``engine``: auto, jit, translated or reference; see :func:`vx32py.engines`.
     * ``memory``: how many bytes may be mapped: image, heap, stack. A number, or such as "64M".
     * ``timeout``: seconds of wall time that ``run()`` may take, all calls of it together; None for no limit.
-    * ``fuel``: how many instructions may be executed, all processes together. Exact and reproducible, and slower; not
-      on the jit engine.
+    * ``fuel``: how many instructions may be executed, all processes together. Exact and reproducible, the same on every
+      engine, and somewhat slower. :meth:`reference.engine.Engine.run_for` says precisely what counts: each instruction
+      once, also one that traps, a system call, or a whole repeated string instruction.
     * ``policy``: which instructions there are. A policy without the TIME group, such as ``Policy.deterministic()``, also
       gives the guest a made-up clock and made-up random numbers.
     * ``calls``: the tables of system calls. By default both ``SystemCalls.vx()`` and ``SystemCalls.linux()``.
@@ -102,10 +103,6 @@ class Sandbox:
         if fuel is not None:
             if fuel <= 0:
                 raise ValueError(f"fuel must be a positive number of instructions, not {fuel!r}")
-            if not _engines.counts_instructions(self.engine):
-                if engine != "auto":
-                    raise ValueError(f"the {engine} engine cannot count fuel; use the reference or translated engine")
-                self.engine = "reference"
         if open_files < 3 or processes < 1:
             raise ValueError("open_files must be at least 3 and processes at least 1")
         self.timeout = timeout
@@ -176,6 +173,7 @@ class Sandbox:
             policy=policy,
             program=module.identity,
             verify=self.verify,
+            metered=self.fuel is not None,
         )
         try:
             process = Process(

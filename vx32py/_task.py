@@ -41,8 +41,6 @@ class PersonalityState(Protocol):
 
 #: The number itself: comparing plain integers is quicker, and this is done at every trap.
 IRQ: Final = int(Vector.IRQ)
-#: With fuel, an engine runs this many instructions at a time.
-_FUEL_SLICE: Final = 1 << 16
 
 State = TypeVar("State", bound=PersonalityState)
 
@@ -271,6 +269,7 @@ class Task:
                 budget=space.budget,
                 policy=self.engine.policy,
                 verify=self.sandbox.verify,
+                metered=self.family.fuel is not None,
             )
         except UnsupportedHost as error:  # no room for another guest of this size
             raise CallError(errno.EAGAIN) from error
@@ -442,21 +441,16 @@ class Task:
         engine, family = self.engine, self.family
         if family.fuel is None:
             return engine.step()
-        run_for = getattr(engine, "run_for", None)
         while True:
-            trap: Trap | None
-            if single or run_for is None:
-                family.use_fuel(1)
-                trap = engine.step()
-                if not single and trap.number == Vector.SINGLE_STEP:
-                    trap = None
-            else:
-                before = engine.stats.instructions
-                trap = run_for(min(family.fuel_left(), _FUEL_SLICE))
+            # What the engine holds back has been paid for.
+            left = family.fuel_left() if engine.held is None else 0
+            before = engine.stats.instructions
+            try:
+                trap = engine.step() if single else engine.run_for(left)
+            finally:
                 family.use_fuel(engine.stats.instructions - before)
             if trap is not None:
                 return trap
-            family.checkpoint()
 
     def end(self, code: int) -> None:
         """Set the exit code and close descriptors; memory and registers can still be looked at."""

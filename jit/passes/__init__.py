@@ -3,7 +3,7 @@ the part of Python that numba compiles to machine code. Only :mod:`jit.compiled`
 
     decode   bytes to fields          (reference.isa.decode, without operands)
     scan     fields to items          (reference.translator.scan)
-    simplify, place, emit             (the files of these names)
+    simplify, meter, place, emit      (the files of these names)
     translate                         the entry point
 
 Their tables are compiled from the specification's: rows by :mod:`jit.tables`, stencils by :mod:`jit.stencils`.

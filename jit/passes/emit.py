@@ -26,6 +26,7 @@ from jit.passes.place import (
     LANDING,
     LOOP_NEAR,
     LOOP_SHORT,
+    METER,
     OVERFLOW_TRAP,
     POP_TARGET,
     PUSH_RETURN,
@@ -55,6 +56,7 @@ from jit.passes.scan import (
 from jit.stencils import MOST_ARGUMENTS
 from reference.layout import DIRECT_TABLE, HASHED_ENTRIES, HASHED_TABLE, SPILL_ECX, SPILL_EDX
 from reference.registers import ECX, MASK32
+from reference.translator.meter import METER_BORROWS
 
 assert MOST_ARGUMENTS <= 3  # what _stamp takes
 
@@ -66,7 +68,7 @@ _CS_PREFIX, _DS_PREFIX = 0x2E, 0x3E
 def emit(context: Context, count: int, eip: int, offset: int, tail: int) -> None:
     """Write the fragment's code to ``context.output``, and what is to be known about it to ``context.result``."""
     base = context.output - offset  # plus a code offset: the address for it
-    landings, exits = 1, 0
+    landings, exits, spans = 1, 0, count
     for i in range(count):
         item = item_at(context.items, i)
         landings += item.shape in (CALL, CALL_INDIRECT)
@@ -79,9 +81,13 @@ def emit(context: Context, count: int, eip: int, offset: int, tail: int) -> None
     landing_words = _triple(landing_words, eip, offset, here)
     for i in range(count):
         item = item_at(context.items, i)
+        if item.charge:
+            _stamp(context, base, item.offset, METER, -item.charge, 0, 0)
+            span_words = _triple(span_words, item.offset, item.eip, item.offset + METER_BORROWS)
+            spans += 1
         _template(context, base, item)
         here = item.offset + item.size
-        span_words = _triple(span_words, item.offset, item.eip, _borrowed(context, item))
+        span_words = _triple(span_words, item.template, item.eip, _borrowed(context, item))
         if item.shape in (CALL, CALL_INDIRECT):
             where = here - size_of(context, for_table(context, LANDING))
             landing_words = _triple(landing_words, (item.eip + item.length) & MASK32, where, here)
@@ -98,7 +104,7 @@ def emit(context: Context, count: int, eip: int, offset: int, tail: int) -> None
     result.tail = tail
     result.landing_count = landings
     result.exit_count = exits
-    result.span_count = count
+    result.span_count = spans
 
 
 @compiled
@@ -141,7 +147,7 @@ def _copy(destination: int, source: int, size: int) -> None:
 
 @compiled
 def _template(context: Context, base: int, item: Item) -> None:
-    shape, here = item.shape, item.offset
+    shape, here = item.shape, item.template
     if shape in (COPY, FOLD):
         _instruction(context, base + here, item)
     elif shape in (JUMP, FALL):

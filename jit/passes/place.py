@@ -32,17 +32,22 @@ BRANCH_NEAR, BRANCH_SHORT = NUMBERS["branch_near_o"], NUMBERS["branch_short_o"]
 #: The first of four, by opcode.
 LOOP_NEAR, LOOP_SHORT = NUMBERS["near_loopne"], NUMBERS["short_loopne"]
 ADDRESS_PREFIX = NUMBERS["address_prefix"]
+METER = NUMBERS["meter"]
 
 
 @compiled
 def place(context: Context, count: int, offset: int) -> int:
-    """Fill in ``offset``, ``size`` and ``trampoline`` of each item; the offset behind the last template."""
+    """Fill in ``offset``, ``size``, ``template`` and ``trampoline`` of each item; the offset behind the last template."""
     while True:
         here = offset + size_of(context, for_table(context, LANDING))
         for i in range(count):
             item = item_at(context.items, i)
-            item.offset, item.size = here, _size(context, item)
-            here += item.size
+            item.offset = here
+            if item.charge:
+                here += size_of(context, METER)
+            item.template = here
+            here += _size(context, item)
+            item.size = here - item.offset
         settled = True
         for i in range(count):
             item = item_at(context.items, i)

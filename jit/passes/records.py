@@ -162,6 +162,8 @@ class Item(ctypes.Structure):
     size: I64
     trampoline: I64
     earlier: I64
+    charge: I64
+    template: I64
 
 
 @record
@@ -191,7 +193,7 @@ class Context(ctypes.Structure):
     """What a call is given besides its arguments. Addresses: of the tables, of what the passes write, of the guest's code
     (filled in by each call). And what the translation depends on besides the code: the policy as a mask of ``groups`` and
     ``thread_pointer`` and ``reproducible``, the guest's thread pointer as a displacement, or -1, the EIP of code
-    offset 0, and the first EIP of the direct entry table, or -1 for the hashed one."""
+    offset 0, the first EIP of the direct entry table, or -1 for the hashed one, and whether fragments are ``metered``."""
 
     roots: I64
     selectors: I64
@@ -210,6 +212,7 @@ class Context(ctypes.Structure):
     gs_base: I64
     origin: I64
     window: I64
+    metered: I64
 
 
 @record
@@ -224,12 +227,13 @@ class Result(ctypes.Structure):
     span_count: U32
 
 
-#: Room for a fragment's code. The largest templates are indirect calls: 14 + 19 + 16 + 11 + 15 bytes, and a trampoline.
+#: Room for a fragment's code. The largest templates are indirect calls: 14 + 19 + 16 + 11 + 15 bytes, a meter of 42, and a
+#: trampoline.
 OUTPUT_BYTES: Final = 16 << 10
-assert MOST_ITEMS * (75 + 16) + 15 <= OUTPUT_BYTES
+assert MOST_ITEMS * (75 + 42 + 16) + 15 <= OUTPUT_BYTES
 
 RESULT_WORDS: Final = ctypes.sizeof(Result) // 4
 #: Words of a Landing, an Exit and a Span.
 TRIPLE: Final = 3
-#: The first landing, and for each instruction no more than one landing, one exit and one span.
-MOST_WORDS: Final = RESULT_WORDS + TRIPLE * (1 + 3 * MOST_ITEMS)
+#: The first landing, and for each instruction no more than one landing, one exit and two spans.
+MOST_WORDS: Final = RESULT_WORDS + TRIPLE * (1 + 4 * MOST_ITEMS)

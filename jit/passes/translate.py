@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jit.passes.emit import emit
+from jit.passes.meter import charge
 from jit.passes.native import compiled
 from jit.passes.place import place
 from jit.passes.records import Context, Status
@@ -29,6 +30,7 @@ def translate(context: Context, code: int, available: int, eip: int, offset: int
     if count < 0:
         return -count
     simplify(context, count)
+    charge(context, count)
     tail = place(context, count, offset)
     emit(context, count, eip, offset, tail)
     return _DONE

@@ -10,6 +10,7 @@ The templates, in the order of their frequency; R is the guest's return address,
     call r/m    spill ECX; mov ecx, r/m; push R; jmp T[ecx]; landing of R
     int n       store the guest's EIP and the trap number; jmp EXIT
     landing     mov ecx, gs:[spilled ECX + (ecx - R)]
+    meter       see meter.py; only where fuel is limited
 
 An indirect branch arrives at the landing that the entry table has for its target, with the target in ECX. T[ecx] is
 ``gs:[table + ecx * 8]``: segmentation checks that the target is in the table's window (layout.py). The product has lost
@@ -40,6 +41,7 @@ from reference.isa.instruction import Instruction, Memory
 from reference.records import dataclass
 from reference.registers import ECX, EDX, ESP, Segment
 from reference.translator.fragment import Exit, Fragment, Landing, Span
+from reference.translator.meter import METER_BORROWS, meter
 from reference.translator.place import Placement, branch_end, leaves, released, return_landing
 from reference.translator.scan import Item, Shape
 from reference.translator.shape import Sizes, sizes
@@ -62,8 +64,11 @@ def emit(
     exits: list[Exit] = []
     for item in items:
         assert offset + len(code) == item.offset, f"template of {item.shape.name} at {item.eip:#x} misplaced"
+        if item.charge:
+            code += meter(item.charge)
+            spans.append(Span(item.offset, item.eip, item.offset + METER_BORROWS))
         code += templates.of(item)
-        spans.append(Span(item.offset, item.eip, _borrowed(item, its)))
+        spans.append(Span(item.template, item.eip, _borrowed(item, its)))
         if item.shape in (Shape.CALL, Shape.CALL_INDIRECT):
             assert item.instruction is not None
             landings.append(Landing(item.instruction.next_eip, return_landing(item, its), item.offset + item.size))
@@ -137,9 +142,10 @@ class _Templates:
                 pop = e.pop(ECX) + (e.lea(ESP, ESP, release) if release else b"")
                 return self._spill() + pop + dispatch(self.window)
             case Shape.OVERFLOW:
-                return e.jump_short(_JNO, item.size - 2) + _trap(item, item.offset + 2)
+                trap = _trap(item, item.template + 2)
+                return e.jump_short(_JNO, len(trap)) + trap
             case _:
-                return _trap(item, item.offset)
+                return _trap(item, item.template)
 
     def _distance(self, item: Item) -> int:
         inside = item.inside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -14,8 +14,10 @@ from reference.registers import MASK32
 class Span(NamedTuple):
     """The code of one guest instruction: ``offset`` in the code segment, ``eip`` in the guest.
 
-    ``borrowed`` is the code offset from which on, within this span, the guest's ECX is in its spill word (only an
-    indirect call can fault there, on its push); 0 where no fault can find a register borrowed.
+    ``borrowed`` is the code offset from which on, within this span, the guest's ECX is in its spill word (an indirect call
+    can fault there, on its push, and a meter when the fuel is used up); 0 where no fault can find a register borrowed.
+
+    A meter has a span of its own, in front of that of the instruction that it stands in front of, with the same ``eip``.
     """
 
     offset: int
@@ -82,6 +84,25 @@ class Fragment:
         spans = self.spans  # which some fragments make each time they are asked
         index = bisect_right(spans, offset, key=_offset_of) - 1
         return spans[index] if index >= 0 and offset < self.tail else None
+
+    def stretch_at(self, offset: int) -> tuple[bool, int]:
+        """Of a metered fragment: whether a meter covers a code offset, and how many instructions the stretch has from there
+        on, with the one that is there. (False, 0) in landings and in the tail."""
+        spans = self.spans
+        here = bisect_right(spans, offset, key=_offset_of) - 1
+        if here < 0 or offset >= self.tail:
+            return False, 0
+        is_meter = _is_meter(spans, here)
+        count, end = 0, self.next_eip  # which the closing jump has, if there is one
+        for index in range(here + is_meter, len(spans)):
+            if _is_meter(spans, index) or spans[index].eip == end:
+                break
+            count += 1
+        return is_meter, count
+
+
+def _is_meter(spans: Sequence[Span], index: int) -> bool:
+    return index + 1 < len(spans) and spans[index].eip == spans[index + 1].eip
 
 
 _offset_of: Final = attrgetter("offset")

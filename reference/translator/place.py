@@ -11,6 +11,7 @@ from typing import Final
 from reference.isa.instruction import Immediate, Instruction, Memory
 from reference.records import dataclass
 from reference.registers import Segment
+from reference.translator.meter import METER_SIZE
 from reference.translator.scan import Item, Shape
 from reference.translator.shape import Sizes, placed, sizes
 
@@ -38,13 +39,14 @@ class Placement:
 
 
 def place(items: list[Item], offset: int, window: int | None) -> Placement:
-    """Fill in ``offset`` and ``size`` of each item for a fragment that starts at code offset ``offset``."""
+    """Fill in ``offset``, ``size`` and ``template`` of each item for a fragment that starts at code offset ``offset``."""
     its = sizes(window)
     while True:
         here = offset + its.landing
         for item in items:
-            item.offset, item.size = here, _size(item, its)
-            here += item.size
+            item.offset, item.template = here, here + (METER_SIZE if item.charge else 0)
+            here = item.template + _size(item, its)
+            item.size = here - item.offset
         too_far = [item for item in items if item.short and not _reaches(item, items, its)]
         if not too_far:
             break

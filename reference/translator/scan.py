@@ -34,7 +34,8 @@ class Item:
 
     scan: ``eip``, ``instruction`` (None for the closing jump of a fragment that ran out), ``shape``, ``target`` of a
     direct branch, ``reason`` of a trap and the EIP it reports. simplify: ``inside``, the item that the branch leads to,
-    and ``short``. place: ``offset`` and ``size`` in the code segment.
+    and ``short``. meter: ``charge``, of how many instructions the meter in front of the template takes the fuel, 0 if there
+    is none. place: ``offset`` and ``size`` in the code segment, with the meter, and where the ``template`` is.
     """
 
     eip: int
@@ -45,8 +46,10 @@ class Item:
     reported: int = 0
     inside: int | None = None
     short: bool = False
+    charge: int = 0
     offset: int = 0
     size: int = 0
+    template: int = 0
 
 
 def scan(code: bytes, eip: int, policy: Policy, gs_base: int | None) -> list[Item]:

@@ -54,7 +54,7 @@ def listing(code: bytes, address: int) -> str:
     )
 
 
-def outcome(make: object, code: bytes, eip: int, policy: Policy, **where: int | None) -> Fragment | tuple[object, ...]:
+def outcome(make: object, code: bytes, eip: int, policy: Policy, **where: int | bool | None) -> Fragment | tuple[object, ...]:
     """A fragment, or an error and all that it says."""
     try:
         return make(code, eip, policy, **where)  # type: ignore[operator,no-any-return]
@@ -73,8 +73,9 @@ def assert_same(
     gs_base: int | None = None,
     origin: int = 0,
     window: int | None = None,
+    metered: bool = False,
 ) -> Fragment | tuple[object, ...]:
-    where = {"offset": offset, "gs_base": gs_base, "origin": origin, "window": window}
+    where = {"offset": offset, "gs_base": gs_base, "origin": origin, "window": window, "metered": metered}
     expected = outcome(translate, code, eip, policy, **where)
     found = outcome(translator().translate, code, eip, policy, **where)
     refused = isinstance(expected, Fragment) and not isinstance(found, PackedFragment)
@@ -110,17 +111,19 @@ OFFSETS = st.one_of(st.sampled_from((0x200, 0x1_2340, 0xFF_F000)), st.integers(0
     gs_base=guest_code.thread_pointers(),
     origin=st.sampled_from((0, 0x4000_0000, 0xF000_0000)),
     window=st.none() | guest_code.guest_addresses(),
+    metered=st.booleans(),
 )
-@example(b"", 0x1000, WITH_GS, 0x200, None, 0, 0)
-@example(b"\x65\xff\x15\x10\x00\x00\x00", 0x1000, WITH_GS, 0x200, 0xFFFF_F000, 0, 0x1000)  # call gs:[16]
-@example(b"\xf3\x65\xa5\xc3", 0x1000, WITH_GS, 0x200, 0x1000, 0, None)  # rep movs from gs
+@example(b"", 0x1000, WITH_GS, 0x200, None, 0, 0, False)
+@example(b"\x65\xff\x15\x10\x00\x00\x00", 0x1000, WITH_GS, 0x200, 0xFFFF_F000, 0, 0x1000, True)  # call gs:[16]
+@example(b"\xf3\x65\xa5\xc3", 0x1000, WITH_GS, 0x200, 0x1000, 0, None, True)  # rep movs from gs
 @example(
-    b"\x67\xe3\xfd", 0xFFFF_FFFE, WITH_GS, 0x200, None, 0, None
+    b"\x67\xe3\xfd", 0xFFFF_FFFE, WITH_GS, 0x200, None, 0, None, True
 )  # jcxz to itself, across the end of the address space
 def test_any_code_becomes_the_same_fragment(
-    code: bytes, eip: int, policy: Policy, offset: int, gs_base: int | None, origin: int, window: int | None
-) -> None:
-    assert_same(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window)
+    code: bytes, eip: int, policy: Policy, offset: int, gs_base: int | None, origin: int, window: int | None,
+    metered: bool,
+) -> None:  # fmt: skip
+    assert_same(code, eip, policy, offset=offset, gs_base=gs_base, origin=origin, window=window, metered=metered)
 
 
 def test_thousands_of_random_programs_become_the_same_fragments() -> None:
@@ -128,7 +131,7 @@ def test_thousands_of_random_programs_become_the_same_fragments() -> None:
         rng = random.Random(seed)
         code = guest_code.random_program(rng)[:FETCH_BYTES]
         gs_base = rng.choice((None, rng.randrange(1 << 32)))
-        assert_same(code, rng.randrange(1 << 32), WITH_GS, offset=0x200, gs_base=gs_base)
+        assert_same(code, rng.randrange(1 << 32), WITH_GS, offset=0x200, gs_base=gs_base, metered=seed % 2 == 1)
 
 
 @pytest.mark.parametrize("space", list(Space), ids=lambda space: space.name)
@@ -153,14 +156,16 @@ def test_every_first_two_bytes_are_decoded_alike() -> None:
             assert_same(bytes([first, second]) + behind, 0x0804_8000, WITH_GS, offset=0x200, gs_base=0x1234)
 
 
-def test_branches_within_the_fragment_are_short_up_to_their_reach_exactly() -> None:
+@pytest.mark.parametrize("metered", [False, True])
+def test_branches_within_the_fragment_are_short_up_to_their_reach_exactly(metered: bool) -> None:
     sizes = set()
-    for padding in range(100, 140):
-        fragment = assert_same(b"\x75" + bytes([padding]) + b"\x90" * padding, 0x1000, Policy.default(), offset=0x200)
+    for padding in range(40, 140):
+        code = b"\x75" + bytes([padding]) + b"\x90" * padding
+        fragment = assert_same(code, 0x1000, Policy.default(), offset=0x200, metered=metered)
         assert isinstance(fragment, Fragment)
         sizes.add(fragment.spans[1].offset - fragment.spans[0].offset if len(fragment.spans) > 1 else 0)
     forward = b"\x75\x3c" + b"\x8d\x84\x24\x00\x01\x00\x00" * 8 + b"\x90" * 4 + b"\x74\xc0\xc3"
-    assert_same(forward, 0x1000, Policy.default(), offset=0x200)
+    assert_same(forward, 0x1000, Policy.default(), offset=0x200, metered=metered)
 
 
 def test_what_is_unpacked_late_survives_the_next_translation() -> None:
@@ -197,9 +202,10 @@ def starts_of(text: bytes, base: int) -> Iterator[int]:
 def assert_same_in(text: bytes, base: int) -> None:
     """At every instruction, or evenly spread over a large program."""
     starts = list(starts_of(text, base))
-    for position in starts[:: 1 + len(starts) // 2000]:
+    for number, position in enumerate(starts[:: 1 + len(starts) // 2000]):
         code = text[position : position + FETCH_BYTES]
-        assert_same(code, base + position, WITH_GS, offset=0x200, gs_base=0x0010_0000)
+        metered = number % 2 == 1
+        assert_same(code, base + position, WITH_GS, offset=0x200, gs_base=0x0010_0000, metered=metered)
 
 
 @pytest.mark.parametrize("source", sorted((ROOT / "examples").glob("*.c")), ids=lambda path: path.name)
