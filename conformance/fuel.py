@@ -25,6 +25,7 @@ import click
 from conformance import sequences
 from conformance.case import DATA, ENTRY, LIMIT, MUTABLE, STACK, Case
 from conformance.guest_code import Branch
+from conformance.listing import policy_of
 from conformance.oracles.bench import INITIAL_FP, State
 from conformance.oracles.engines import EngineBench
 from conformance.outcome import Outcome, differences
@@ -113,16 +114,19 @@ class Steps:
 class Comparison:
     """Engines, to be compared case by case; close it."""
 
-    def __init__(self, engines: Sequence[str], policy: Policy | None = None) -> None:
-        chosen = policy or Policy(Policy.everything().groups - _NOT_REPEATABLE)
-        self._benches = {name: FuelBench(name, chosen) for name in engines}
+    def __init__(self, engines: Sequence[str]) -> None:
+        self._engines = engines
+        self._benches: dict[Policy, dict[str, FuelBench]] = {}
 
     def problems(self, case: Case, rng: random.Random, *, most: int = MOST_STEPS) -> list[str]:
         """What is wrong with how the engines count the instructions of a case."""
         case = replace(case, fp=INITIAL_FP if case.fp is None else case.fp)
         found: list[str] = []
         shown: dict[str, Steps] = {}
-        for name, bench in self._benches.items():
+        policy = policy_of(replace(case, groups=case.groups - _NOT_REPEATABLE))
+        if policy not in self._benches:
+            self._benches[policy] = {name: FuelBench(name, policy) for name in self._engines}
+        for name, bench in self._benches[policy].items():
             bench.point_to(case.gs_base)
             steps = shown[name] = Steps(bench.steps(case, most))
             for fuel in _amounts(steps.count, rng):
@@ -134,8 +138,9 @@ class Comparison:
 
     def close(self) -> None:
         """Close all engines."""
-        for bench in self._benches.values():
-            bench.close()
+        for benches in self._benches.values():
+            for bench in benches.values():
+                bench.close()
 
 
 def _amounts(count: int, rng: random.Random) -> list[int]:
@@ -206,7 +211,7 @@ _PLAIN: Final = tuple(
     )
 )  # fmt: skip
 #: What ends a program before its end.
-_TRAPS: Final = tuple(bytes.fromhex(code) for code in ("0f0b", "cc", "0f05", "cd80", "a120000000", "f4", "31d2f7f2", "0fff"))
+_TRAPS: Final = tuple(bytes.fromhex(code) for code in ("0f0b", "cc", "0f05", "cd80", "a120000000", "f4", "31d2f7f2", "0fff", "b8ffffff7f40ce"))
 _COUNTERS: Final = DATA + 0x1800
 
 
