@@ -158,7 +158,9 @@ def _check(bench: FuelBench, case: Case, fuel: int, steps: Steps) -> list[str]:
     if fuel == steps.count and steps.trap is not None:
         bench.fuel = fuel + 1 + (1 << 40)
         outcome = bench.run(case)
-        found += [f"with more: {each}" for each in differences(replace(case, undefined=0), steps.outcomes[fuel], outcome)]
+        found += [
+            f"with more: {each}" for each in differences(replace(case, undefined=0), steps.outcomes[fuel], outcome)
+        ]
         if bench.used != fuel:
             found.append(f"with more: used {bench.used}")
     return found
@@ -211,7 +213,10 @@ _PLAIN: Final = tuple(
     )
 )  # fmt: skip
 #: What ends a program before its end.
-_TRAPS: Final = tuple(bytes.fromhex(code) for code in ("0f0b", "cc", "0f05", "cd80", "a120000000", "f4", "31d2f7f2", "0fff", "b8ffffff7f40ce"))
+_TRAPS: Final = tuple(
+    bytes.fromhex(code)
+    for code in ("0f0b", "cc", "0f05", "cd80", "a120000000", "f4", "31d2f7f2", "0fff", "b8ffffff7f40ce")
+)
 _COUNTERS: Final = DATA + 0x1800
 
 

@@ -159,7 +159,9 @@ class _Pool:
     def _after_fork(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
 
-    def take(self, code_size: int, based_code: bool, segment: int, program: object, policy: Policy | None, metered: bool) -> _Unit:
+    def take(
+        self, code_size: int, based_code: bool, segment: int, program: object, policy: Policy | None, metered: bool
+    ) -> _Unit:
         """Segments whose code suits, or that hold none, or what has waited longest."""
         with self._lock:
             fitting = [unit for unit in self._idle if unit.kind == (code_size, based_code, segment)]

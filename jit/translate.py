@@ -103,9 +103,7 @@ class NumbaTranslator:
             result[first_span : first_span + _TRIPLE_BYTES * spans],
         )
 
-    def _configure(
-        self, policy: Policy, gs_base: int | None, origin: int, window: int | None, metered: bool
-    ) -> None:
+    def _configure(self, policy: Policy, gs_base: int | None, origin: int, window: int | None, metered: bool) -> None:
         self._context.groups = group_mask(policy.groups)
         self._context.thread_pointer = policy.thread_pointer
         self._context.reproducible = policy.reproducible

@@ -437,18 +437,23 @@ class TranslatingEngine:
     def _carry_forward(self, stop: Stop) -> Stop:
         """After an interruption inside a template or stub: go on to the next boundary between guest instructions.
 
-        There the registers are the guest's own. What follows may as well fault, or leave: then that is the stop.
+        There the registers are the guest's own. What follows may as well fault, or leave: then that is the stop. Directly
+        behind a meter it goes on by one instruction: a guest that is interrupted in every meter gets somewhere, too.
         """
+        moved = False
         for _ in range(_MOST_CARRIED):
             if stop.kind in (StopKind.LEFT, StopKind.FAULT):
                 return stop
             span = self._cache.span_at(stop.offset)
             if span is not None and span.offset == stop.offset:
-                self.cpu.eip = span.eip
-                if self._metered:
-                    is_meter, paid = self._stretch_at(stop.offset)
-                    self._charge(0 if is_meter else -paid)
-                return Stop(StopKind.INTERRUPTED, stop.offset)
+                behind_meter = self._metered and self._stretch_at(stop.offset - 1)[0]
+                if moved or not behind_meter:
+                    self.cpu.eip = span.eip
+                    if self._metered:
+                        is_meter, paid = self._stretch_at(stop.offset)
+                        self._charge(0 if is_meter else -paid)
+                    return Stop(StopKind.INTERRUPTED, stop.offset)
+                moved = True
             stop = self._go(stop.offset, True)
         raise AssertionError(f"no instruction boundary near code offset {stop.offset:#x}")
 

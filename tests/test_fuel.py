@@ -16,17 +16,20 @@ from child import in_child
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from images import DATA, image
-from machine import CODE, SENTINELS, guest
+from machine import CODE, SENTINELS, STACK_TOP, guest
 
 import vx32py
 from conformance import corpus, fuel, guests
+from reference.dispatch import TranslatingEngine
 from reference.engine import Engine
 from reference.memory import PAGE
+from reference.stop import Stop, StopKind
 from reference.traps import Access, Vector
 from vx32py import LimitExceeded, Module, Process, Sandbox, _compile, _engines
 
 CASES = {path.stem: corpus.load(path)[0] for path in corpus.files()}
 LONG = 1 << 40
+TRANSLATING = [name for name in _engines.engines() if name != "reference"]
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +163,7 @@ def test_a_new_thread_pointer_changes_nothing(engine_name: str) -> None:
             assert engine.stats.instructions - before == 1 + 9 * 3 + 1
 
 
-@pytest.mark.parametrize("engine_name", [name for name in _engines.engines() if name != "reference"])
+@pytest.mark.parametrize("engine_name", TRANSLATING)
 def test_code_far_apart_is_counted_too(engine_name: str) -> None:
     """With the hashed entry table landings give two registers back, and meters stand behind them as ever."""
     far = 0x4000_0000
@@ -257,6 +260,50 @@ def test_an_interrupt_that_waits_already_costs_nothing(engine_name: str) -> None
             assert engine.run_for(1) is None
         assert engine.run_for(LONG) is not None
         assert engine.stats.instructions == 5
+
+
+@pytest.mark.parametrize("engine_name", TRANSLATING)
+def test_an_interrupt_at_any_native_instruction_costs_nothing(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In meters, stubs, landings and templates: the processor is stopped after each ``length`` of its instructions."""
+    whole = ROUND * 2 + 1
+    expected = {}
+    for amount in (whole, whole - 3, 17):
+        with guest("reference", BUSY, ecx=2, eax=0, ebx=0) as engine:
+            engine.run_for(amount)
+            expected[amount] = tuple(engine.cpu.words)
+    lengths = range(1, 75) if engine_name == "jit" else (1, 2, 3, 4, 5, 6, 7, 8, 11, 29)
+    with guest(engine_name, BUSY) as engine:
+        assert isinstance(engine, TranslatingEngine)
+        assert engine.run_for(0) is None
+        enter = engine._enter
+        length = 0
+
+        def enter_for_a_moment(offset: int, single: bool) -> Stop:
+            stop = enter(offset, True)
+            for _ in range(0 if single else length - 1):
+                if stop.kind != StopKind.STEPPED:
+                    return stop
+                stop = enter(stop.offset, True)
+            return Stop(StopKind.INTERRUPTED, stop.offset) if stop.kind == StopKind.STEPPED and not single else stop
+
+        monkeypatch.setattr(engine, "_enter", enter_for_a_moment)
+        for length in lengths:
+            for amount, words in expected.items():
+                for register, value in {
+                    **SENTINELS,
+                    "esp": STACK_TOP - 64,
+                    "eip": CODE,
+                    "ecx": 2,
+                    "eax": 0,
+                    "ebx": 0,
+                }.items():
+                    setattr(engine.cpu, register, value)
+                before = engine.stats.instructions
+                trap = engine.run_for(amount)
+                assert (trap is not None, engine.stats.instructions - before) == (amount == whole, amount), length
+                assert tuple(engine.cpu.words) == words
 
 
 class Surprise(Exception):
@@ -429,6 +476,12 @@ def test_a_restored_process_goes_on_with_what_fuel_there_is(engine_name: str) ->
         process.connect()
         assert ended(process) == "fuel"
         assert process.stdout == b"\1\2"[: (100 - WHOLE - 2 * (WHOLE - 5) + 5 + 2) // 9]
+
+
+def test_the_fastest_engine_has_fuel_too() -> None:
+    result = Sandbox(fuel=WHOLE).run(image(WRITER))
+    assert (result.exit_code, result.stats.engine) == (3, _engines.resolve("auto"))
+    assert result.stats.counters.instructions == WHOLE
 
 
 def test_fuel_and_a_time_limit_go_together(engine_name: str) -> None:

@@ -100,9 +100,8 @@ class Sandbox:
             raise ValueError(f"memory must be 1 byte to 4 GiB, not {memory!r}")
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
-        if fuel is not None:
-            if fuel <= 0:
-                raise ValueError(f"fuel must be a positive number of instructions, not {fuel!r}")
+        if fuel is not None and fuel <= 0:
+            raise ValueError(f"fuel must be a positive number of instructions, not {fuel!r}")
         if open_files < 3 or processes < 1:
             raise ValueError("open_files must be at least 3 and processes at least 1")
         self.timeout = timeout

@@ -65,6 +65,15 @@ def test_the_next_process_translates_nothing(place: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in entries(place)} == written, "there was nothing new"
 
 
+def test_code_that_counts_fuel_and_code_that_does_not_are_kept_apart() -> None:
+    assert translated(run()) > 0
+    first, second = run(fuel=1000), run(fuel=1000)
+    assert (translated(first) > 0, translated(second)) == (True, 0)
+    for result in (first, second):
+        assert (result.exit_code, result.stats.counters.instructions) == (42, 6)
+    assert translated(run()) == 0, "there is room for both"
+
+
 def test_a_real_process_finds_it(tmp_path: Path, place: Path) -> None:
     program = tmp_path / "guest.elf"
     program.write_bytes(image(PROGRAM))

@@ -54,7 +54,9 @@ def listing(code: bytes, address: int) -> str:
     )
 
 
-def outcome(make: object, code: bytes, eip: int, policy: Policy, **where: int | bool | None) -> Fragment | tuple[object, ...]:
+def outcome(
+    make: object, code: bytes, eip: int, policy: Policy, **where: int | bool | None
+) -> Fragment | tuple[object, ...]:
     """A fragment, or an error and all that it says."""
     try:
         return make(code, eip, policy, **where)  # type: ignore[operator,no-any-return]

@@ -331,25 +331,6 @@ def test_kill_between_runs() -> None:
         assert process.exit_code == 128 + 9
 
 
-@pytest.mark.parametrize("engine", ["reference", "translated"])
-def test_fuel_is_exact_and_reproducible(engine: str) -> None:
-    code = "mov ecx, 100; again: inc eax; dec ecx; jnz again; ud2"
-    with Sandbox(engine=engine, fuel=1 + 3 * 10).spawn(image(code)) as process:
-        with pytest.raises(LimitExceeded, match="fuel"):
-            process.run()
-        assert (process.registers.eax, process.registers.ecx) == (10, 90)
-    assert Sandbox(engine=engine, fuel=1 + 300 + 1).run(image(code)).limit is None
-    assert Sandbox(engine=engine, fuel=1 + 300).run(image(code)).limit == "fuel"
-
-
-def test_fuel_needs_an_engine_that_counts() -> None:
-    if "jit" not in vx32py.engines():
-        pytest.skip("the jit engine cannot run here")
-    with pytest.raises(ValueError, match="cannot count fuel"):
-        Sandbox(engine="jit", fuel=1000)
-    assert Sandbox(fuel=1000).engine == "reference"
-
-
 def test_output_is_limited() -> None:
     result = Sandbox(engine="reference", output_limit=10).run(image(CAT), stdin=b"x" * 4096)
     assert (result.limit, result.stdout) == ("output", b"x" * 10)

@@ -14,7 +14,7 @@ Examples:
   vx32py run hello.elf -v name            options after PROGRAM are the guest's
   tar c . | vx32py run --timeout 10 --memory 256M gzip.elf > out.gz
   vx32py run --dir ~/data:/data --dir out:/out:rw convert.elf /data/a /out/b
-  vx32py run --engine reference --fuel 1000000 --stats hello.elf
+  vx32py run --fuel 1000000 --stats hello.elf
   vx32py run --policy deterministic,aes,avx2 codec.elf < in > out
 
 \b
