@@ -27,7 +27,7 @@ from reference import layout as at
 from reference.isa.decode import decode
 from reference.isa.instruction import DecodeError, Instruction, InvalidOpcode, Kind, Memory, Relative
 from reference.policy import Group, Policy
-from reference.registers import EBX, EDX, Segment
+from reference.registers import EBX, EDX, ESI, Segment
 from reference.stop import StopKind
 from reference.translator import Fragment
 from reference.traps import Access
@@ -94,7 +94,8 @@ def fragments(
         if isinstance(made, Fragment):
             words = case.words
             window = None if words[EBX] == 0xFFFF_FFFF else words[EBX]
-            yield made, {"origin": words[EDX], "gs_base": case.gs_base, "window": window}, case.code
+            where = {"origin": words[EDX], "gs_base": case.gs_base, "window": window, "metered": bool(words[ESI])}
+            yield made, where, case.code
 
 
 def mutants(

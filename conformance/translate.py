@@ -139,8 +139,8 @@ def _translator(name: str) -> Translator:
 
 @cache
 def _verifier() -> Callable[..., list[str]] | None:
-    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=..., guest=...)``, which says what is wrong with a
-    fragment; None where there is none."""
+    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=..., metered=..., guest=...)``, which
+    says what is wrong with a fragment; None where there is none."""
     if find_spec("vx32py.verify") is None:
         return None
     found: Any = getattr(import_module("vx32py.verify"), "problems", None)
@@ -187,7 +187,14 @@ def _run(case: Case, number: int, translators: dict[str, Translator], result: Sh
     verify = _verifier()
     fragment = made[first]
     if verify is not None and isinstance(fragment, Fragment):
-        problems = verify(fragment, origin=case.words[EDX], gs_base=case.gs_base, window=_window(case), guest=case.code)
+        problems = verify(
+            fragment,
+            origin=case.words[EDX],
+            gs_base=case.gs_base,
+            window=_window(case),
+            metered=bool(case.words[ESI]),
+            guest=case.code,
+        )
         found += [f"verifier: {problem}" for problem in problems]
     if found:
         outcomes = {name: outcome_of(case, each) for name, each in made.items()}

@@ -57,6 +57,7 @@ class Translated(NamedTuple):
     origin: int
     window: int | None
     gs_base: int | None
+    metered: bool
     bodies: Mapping[int, int]
     fragments: Sequence[Fragment]
 

@@ -199,7 +199,14 @@ class TranslatingEngine:
         """All translated code, as it stands."""
         cache = self._cache
         return Translated(
-            cache.code, self._words, self._origin, cache.window, self.cpu.gs_base, cache.bodies, cache.fragments()
+            cache.code,
+            self._words,
+            self._origin,
+            cache.window,
+            self.cpu.gs_base,
+            self._metered,
+            cache.bodies,
+            cache.fragments(),
         )
 
     def _check(self, fragment: Fragment) -> None:
@@ -208,7 +215,12 @@ class TranslatingEngine:
         if source is None:  # borrowed: its pages are watched already
             source = self.space.fetch(fragment.eip, fragment.length)
         found = self._verifier.problems(
-            fragment, origin=self._origin, gs_base=self.cpu.gs_base, window=self._cache.window, guest=source
+            fragment,
+            origin=self._origin,
+            gs_base=self.cpu.gs_base,
+            window=self._cache.window,
+            metered=self._metered,
+            guest=source,
         )
         if not self._cache.is_free(fragment):
             found.append(f"fragment of {fragment.eip:#010x}: code offset {fragment.offset:#x} is not free")

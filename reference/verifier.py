@@ -13,7 +13,14 @@ class Verifier(Protocol):
     """A judge of translated code. Each method says what is wrong with it, one line each; nothing if it is accepted."""
 
     def problems(
-        self, fragment: Fragment, *, origin: int, gs_base: int | None, window: int | None, guest: bytes | None
+        self,
+        fragment: Fragment,
+        *,
+        origin: int,
+        gs_base: int | None,
+        window: int | None,
+        metered: bool,
+        guest: bytes | None,
     ) -> list[str]:
         """A fragment, and what it was translated for; ``guest`` is the guest's code from its EIP on, if that is known."""
         ...

@@ -97,7 +97,7 @@ def test_a_translator_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_verifier_is_asked_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Fragment] = []
 
-    def problems(fragment: Fragment, *, origin: int, gs_base: int | None, window: int | None) -> list[str]:
+    def problems(fragment: Fragment, **where: object) -> list[str]:
         asked.append(fragment)
         return ["it looks odd"]
 

@@ -43,6 +43,7 @@ def audit(translated: Translated) -> list[str]:
             gs_base=translated.gs_base,
             window=translated.window,
             bodies=translated.bodies,
+            metered=translated.metered,
         )
         landings |= {translated.origin + landing.offset & 0xFFFF_FFFF: landing.eip for landing in made.landings}
     bodies = {landing.eip: landing.body for made in fragments for landing in made.landings}
