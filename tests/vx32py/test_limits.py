@@ -64,11 +64,11 @@ def pipe() -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize("text", [SPIN, FORKED, LARGE_REP], ids=["spin", "forked", "rep"])
 def test_processor_time_ends_a_guest(engine_name: str, text: str) -> None:
     before = time.thread_time()
-    result = Sandbox(engine=engine_name, cpu_time=0.1, timeout=60).run(image(text))
+    result = Sandbox(engine=engine_name, cpu_time=0.05, timeout=60).run(image(text))
     assert (result.limit, result.exit_code) == ("cpu", None)
-    assert result.message == "the guest used more than 0.1 s of processor time"
-    assert time.thread_time() - before >= 0.1
-    with pytest.raises(LimitExceeded, match=r"0\.1 s of processor"):
+    assert result.message == "the guest used more than 0.05 s of processor time"
+    assert time.thread_time() - before >= 0.05
+    with pytest.raises(LimitExceeded, match=r"0\.05 s of processor"):
         result.check()
 
 
@@ -79,31 +79,33 @@ def test_waiting_takes_no_processor_time(engine_name: str) -> None:
 
 
 def test_processor_time_counts_over_all_runs(engine_name: str) -> None:
-    with Sandbox(engine=engine_name, cpu_time=0.3).spawn(image(SPIN)) as process:
+    with Sandbox(engine=engine_name, cpu_time=0.2).spawn(image(SPIN)) as process:
         before = time.thread_time()
-        for _ in range(3):
-            threading.Timer(0.06, process.interrupt).start()
+        for _ in range(2):
+            threading.Timer(0.05, process.interrupt).start()
             assert process.run().number == Vector.IRQ
         for _ in range(2):
             with pytest.raises(LimitExceeded, match="processor time") as caught:
                 process.run()
             assert caught.value.limit == "cpu"
         used = time.thread_time() - before
-    assert 0.3 <= used
+    assert used >= 0.2
     assert process.family.cpu_seconds == pytest.approx(used, rel=0.5)
 
 
 def test_a_step_is_timed_out_in_the_middle_of_an_instruction() -> None:
     """Of the interpreters: each iteration of this one takes microseconds."""
     text = f"mov eax, 2; mov edx, {HEAP + (32 << 20)}; syscall; mov esi, {HEAP}; mov ecx, {32 << 20}; rep lodsb"
-    with Sandbox(engine="reference", timeout=0.3).spawn(image(text)) as process, pytest.raises(TimeoutError):
-        while True:
+    with Sandbox(engine="reference", timeout=0.3).spawn(image(text)) as process:
+        for _ in range(5):
+            process.step()
+        with pytest.raises(TimeoutError):
             process.step()
 
 
 @pytest.mark.parametrize("text", [SPIN, FORKED, LARGE_REP, WRITE.replace(EXIT, "jmp 1b")])
 def test_wall_time_ends_whatever_a_guest_does(engine_name: str, text: str) -> None:
-    assert Sandbox(engine=engine_name, timeout=0.1).run(image(text), stdout=DEVNULL).timed_out
+    assert Sandbox(engine=engine_name, timeout=0.05).run(image(text), stdout=DEVNULL).timed_out
 
 
 def test_many_limits_of_time_run_at_once(engine_name: str) -> None:
@@ -258,7 +260,8 @@ def test_native_answers_do_not_get_around_a_write_limit(tmp_path: Path) -> None:
 def test_there_are_only_so_many_guests_at_a_time(engine_name: str) -> None:
     box = Sandbox(engine=engine_name, guests=2)
     first, second = box.spawn(image(EXIT)), box.spawn(image(EXIT))
-    for refused in (lambda: box.spawn(image(EXIT)), first.fork, lambda: box.spawn_from(second.snapshot())):
+    snapshot = second.snapshot()
+    for refused in (lambda: box.spawn(image(EXIT)), first.fork, lambda: box.spawn_from(snapshot)):
         with pytest.raises(LimitExceeded, match="has 2 guests") as caught:
             refused()
         assert caught.value.limit == "guests"
@@ -292,7 +295,7 @@ def test_guests_are_counted_by_all_threads(engine_name: str) -> None:
     lock = threading.Lock()
 
     def work() -> None:
-        for _ in range(20 if engine_name == "jit" else 3):
+        for _ in range(10 if engine_name == "jit" else 2):
             try:
                 process = box.spawn(image(EXIT))
             except LimitExceeded:
