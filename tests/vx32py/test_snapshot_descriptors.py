@@ -324,7 +324,7 @@ def test_what_linux_keeps_comes_back(engine_name: str) -> None:
             masks = [guest(175, 0, 0, DATA, 8), guest.get(8)]
             stack = [guest(186, 0, DATA), guest.get(12)]
             cwd = [guest(183, DATA, 64), guest.get(8)]
-            cpu, memory = guest.process.registers, guest.process.memory
+            cpu, space = guest.process.registers, guest.process.engine.space
             return [
                 mask,
                 actions,
@@ -332,7 +332,7 @@ def test_what_linux_keeps_comes_back(engine_name: str) -> None:
                 stack,
                 cwd,
                 guest(45, 0),
-                process.memory.regions(),
+                space.regions(),
                 cpu.gs_base,
                 cpu.gs_selector,
             ]
