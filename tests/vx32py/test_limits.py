@@ -6,6 +6,8 @@ import fcntl
 import gc
 import io
 import os
+import subprocess
+import sys
 import termios
 import threading
 import time
@@ -13,6 +15,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import child
 import pytest
 from child import in_child
 from images import DATA, ENTRY, Caller, image
@@ -435,3 +438,12 @@ def test_a_file_object_gets_its_bytes_in_pieces(engine_name: str) -> None:
     with Sandbox(engine=engine_name).spawn(image(text), stdout=out) as process:
         process.run()
         assert 0 < process.registers.eax == len(out.getvalue()) < size
+
+
+def test_the_command_line_has_limits_of_bytes(tmp_path: Path) -> None:
+    program = tmp_path / "writer.elf"
+    program.write_bytes(image(WRITE))
+    command = [sys.executable, "-m", "vx32py", "run", "--engine", "reference", "--output-limit", "100", str(program)]
+    done = subprocess.run(command, env=child.environment(), capture_output=True, timeout=60, check=False)
+    assert (done.returncode, len(done.stdout)) == (124, 100)
+    assert done.stderr.decode() == f"vx32py: {program}: the guest wrote more than 100 bytes to stdout\n"
