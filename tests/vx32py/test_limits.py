@@ -77,7 +77,7 @@ def test_processor_time_ends_a_guest(engine_name: str, text: str) -> None:
 
 def test_waiting_takes_no_processor_time(engine_name: str) -> None:
     started = time.monotonic()
-    assert Sandbox(engine=engine_name, cpu_time=0.2).run(image(SELECT_300_MS)).check()
+    Sandbox(engine=engine_name, cpu_time=0.2).run(image(SELECT_300_MS)).check()
     assert time.monotonic() - started >= 0.3
 
 
@@ -131,6 +131,23 @@ def test_many_limits_of_time_run_at_once(engine_name: str) -> None:
         long.kill()
         threads[0].join(60)
         assert long.exit_code == 128 + 9
+
+
+@in_child
+def test_a_fork_of_the_host_has_a_watchdog_of_its_own() -> None:
+    """Also one that a handler makes: its guest goes on in both."""
+    table = SystemCalls.vx()
+    table.define(200, "fork_host")(lambda process: os.fork())
+    code = "mov eax, 200; syscall; 1: jmp 1b"
+    assert Sandbox(engine="jit", timeout=0.1).run(image(SPIN)).timed_out
+    main = os.getpid()
+    result = Sandbox(engine="jit", calls=table, timeout=0.2).run(image(code))
+    again = Sandbox(engine="jit", timeout=0.1).run(image(SPIN))
+    ok = result.timed_out and again.timed_out
+    if os.getpid() != main:
+        os._exit(0 if ok else 1)
+    assert ok
+    assert os.wait()[1] == 0
 
 
 # -- output ----------------------------------------------------------------------------------------------------------
@@ -264,9 +281,12 @@ def test_there_are_only_so_many_guests_at_a_time(engine_name: str) -> None:
     box = Sandbox(engine=engine_name, guests=2)
     first, second = box.spawn(image(EXIT)), box.spawn(image(EXIT))
     snapshot = second.snapshot()
-    for refused in (lambda: box.spawn(image(EXIT)), first.fork, lambda: box.spawn_from(snapshot)):
+    ways: tuple[Callable[[], Process], ...] = (
+        lambda: box.spawn(image(EXIT)), first.fork, lambda: box.spawn_from(snapshot),
+    )  # fmt: skip
+    for way in ways:
         with pytest.raises(LimitExceeded, match="has 2 guests") as caught:
-            refused()
+            way()
         assert caught.value.limit == "guests"
     first.run()
     with pytest.raises(LimitExceeded):

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -97,7 +97,8 @@ def test_a_file_that_was_closed_since_is_open_again(guest: Guest, tree: Path) ->
     snapshot = guest.process.snapshot()
     (tree / "digits").rename(tree / "sub" / "elsewhere")
     (tree / "digits").write_bytes(b"another")
-    for end in (lambda: guest(CLOSE, 3), guest.process.kill, lambda: guest(DUP, 0, 3)):
+    ends: tuple[Callable[[], object], ...] = (lambda: guest(CLOSE, 3), guest.process.kill, lambda: guest(DUP, 0, 3))
+    for end in ends:
         end()
         guest.process.restore(snapshot)
         assert guest.read(3, 3) == b"456"
@@ -141,7 +142,10 @@ def test_standard_streams_go_back_in_place(guest: Guest) -> None:
     assert guest.read(0, 3) == b"abc"
     guest.write(1, b"before")
     snapshot = guest.process.snapshot()
-    for ending in (lambda: None, guest.process.kill, lambda: guest.process.connect(stdin=b"new")):
+    endings: tuple[Callable[[], object], ...] = (
+        lambda: None, guest.process.kill, lambda: guest.process.connect(stdin=b"new"),
+    )  # fmt: skip
+    for ending in endings:
         guest.write(1, b"after")
         guest.write(2, b"error")
         guest.read(0)
@@ -395,8 +399,9 @@ def test_a_number_that_is_another_file_of_the_host_by_now_is_not_the_guests(engi
     with Sandbox(engine=engine_name).spawn(image(b"\x0f\x05"), stdin=fd) as process:
         snapshot = process.snapshot()
         process.kill()
-        os.close(fd)
-        assert os.open(tree / "secret", os.O_RDONLY) == fd
+        secret = os.open(tree / "secret", os.O_RDONLY)
+        os.dup2(secret, fd)
+        os.close(secret)
         process.restore(snapshot)
         guest = Guest(process)
         assert guest(READ, 0, DATA, 10) == EBADF
