@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable
 from typing import ClassVar, Final
 
@@ -55,6 +56,19 @@ _LAST_EIP: Final = slice(8, 12)
 _POINTERS: Final = slice(6, 24)
 #: Room that a fragment may need in the code segment, whatever it contains.
 _LARGEST_FRAGMENT: Final = 16 << 10
+
+
+def _weakly(method: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    """A function that calls a method as long as its object is there for others: a space that is to be closed when nobody
+    uses its engine any more must not be one that does."""
+    weak = weakref.WeakMethod(method)
+
+    def call(first: int, last: int) -> None:
+        there = weak()
+        if there is not None:
+            there(first, last)
+
+    return call
 
 
 class TranslatingEngine:
@@ -103,7 +117,8 @@ class TranslatingEngine:
         #: The guest's code that the next fragment is made from, as far as it is known.
         self._source: bytes | None = None
         self.verify_with(self.verifier)
-        space.add_watcher(self._code_changes)
+        self._watcher = _weakly(self._code_changes)
+        space.add_watcher(self._watcher)
 
     # -- the Engine protocol -------------------------------------------------------------------------------------
 
@@ -231,7 +246,7 @@ class TranslatingEngine:
         """Give everything back."""
         if not self._closed:
             self._closed = True
-            self.space.remove_watcher(self._code_changes)
+            self.space.remove_watcher(self._watcher)
 
     # -- what a subclass supplies --------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ def _differences(before: bytes | bytearray, after: bytes) -> Iterator[tuple[int,
     return (found.span() for found in re.finditer(rb"[^\0]+", spots))
 
 
-def _zeros(size: int) -> memoryview:
+def zeros(size: int) -> memoryview:
     """Zeroed bytes, which cost nothing until they are used. A fork of the host copies them: Python's default shares."""
     if sys.platform == "win32":
         return memoryview(mmap.mmap(-1, size))
@@ -118,7 +118,7 @@ class AddressSpace:
         self.budget = limit if budget is None else budget
         self.mapped = 0
         self.permissions = bytearray(limit >> PAGE_SHIFT)
-        self.buffer = buffer if buffer is not None else _zeros(limit)
+        self.buffer = buffer if buffer is not None else zeros(limit)
         self._watchers: list[Callable[[int, int], None]] = []
 
     # -- mapping -------------------------------------------------------------------------------------------------

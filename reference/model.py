@@ -18,7 +18,7 @@ from reference.isa.decode import decode
 from reference.isa.instruction import Instruction, Kind, Row
 from reference.isa.semantics.machine import Machine
 from reference.isa.semantics.operation import Operation
-from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
+from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace, zeros
 from reference.policy import Group, Policy
 from reference.registers import CPU, EFLAGS, EIP, FP_IMAGE_BYTES, REGISTER_WORDS, Segment
 from reference.segmentation import LDT, Descriptor, Segments
@@ -61,7 +61,7 @@ class TranslatedEngine(TranslatingEngine):
         if base + space.limit > CODE_BASE:
             raise ValueError(f"guest memory [{base:#x}, {base + space.limit:#x}) runs into the code segment")
         segment = at.segment_size(space.limit)
-        code, control = memoryview(bytearray(code_size)), memoryview(bytearray(at.CONTROL_BLOCK + segment))
+        code, control = zeros(code_size), zeros(at.CONTROL_BLOCK + segment)
         fp = control[at.FP_IMAGE : at.FP_IMAGE + FP_IMAGE_BYTES]
         cpu = CPU(control[: 4 * REGISTER_WORDS].cast("I"), fp)
         self._hardware = CPU(fp=fp)

@@ -29,6 +29,12 @@ class Clock(Protocol):
     def random(self, count: int) -> bytes:
         """Random bytes."""
 
+    def hold(self) -> tuple[int, int]:
+        """Its state, for a snapshot."""
+
+    def go_on_from(self, held: tuple[int, int]) -> None:
+        """Take that state again: what is made up is what it was; the host's time goes on, and is not behind it."""
+
 
 class HostClock:
     """The host's clocks and random numbers. Monotonic time starts with the sandbox, not with the host's boot."""
@@ -52,6 +58,13 @@ class HostClock:
     def random(self, count: int) -> bytes:
         return os.urandom(count)
 
+    def hold(self) -> tuple[int, int]:
+        return self.monotonic(), self.cpu()
+
+    def go_on_from(self, held: tuple[int, int]) -> None:
+        self.started -= max(held[0] - self.monotonic(), 0)
+        self.started_processor -= max(held[1] - self.cpu(), 0)
+
 
 class VirtualClock:
     """The same time and the same numbers in every run. Time passes when it is looked at, or slept through."""
@@ -71,6 +84,12 @@ class VirtualClock:
 
     def cpu(self) -> int:
         return self.monotonic()
+
+    def hold(self) -> tuple[int, int]:
+        return self.elapsed, self._state
+
+    def go_on_from(self, held: tuple[int, int]) -> None:
+        self.elapsed, self._state = held
 
     def random(self, count: int) -> bytes:
         """From SplitMix64 with a fixed seed: reproducible, and no secret."""

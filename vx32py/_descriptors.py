@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import stat
-import sys
 from collections.abc import Iterator
-from enum import Enum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from reference.records import dataclass
-from vx32py._errors import CallError
-from vx32py._wait import Waiter, WouldBlock
+from vx32py._errors import CallError, LimitExceeded
+from vx32py._wait import Waiter
 
 #: The user and group that a guest believes to be.
 GUEST_ID: Final = 1000
-#: How much a pipe holds before its writers wait (pipe(7)).
-PIPE_BYTES: Final = 65536
-#: A write of at most this many bytes to a host pipe that is ready does not block (pipe(7), PIPE_BUF).
-PIPE_ATOMIC: Final = 4096
-#: /dev/null, /dev/zero and /dev/full of Linux (Documentation/admin-guide/devices.txt).
-_PROMPT_DEVICES: Final = frozenset(1 << 8 | minor for minor in (3, 5, 7))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +58,43 @@ class Status:
         )
 
 
+class Meter:
+    """How many bytes may still be written, to one file or to all that share it. ``limit`` is the limit's name,
+    ``message`` what to say when it is passed."""
+
+    __slots__ = ("left", "limit", "message")
+
+    def __init__(self, limit: str, most: int, message: str) -> None:
+        self.limit = limit
+        self.left = most
+        self.message = message
+
+    def take(self, count: int) -> None:
+        """So many bytes were written. Raises LimitExceeded."""
+        if count > self.left:
+            raise LimitExceeded(self.limit, self.message)
+        self.left -= count
+
+
+class OwnMeter(Meter):
+    """One that belongs to a single file, and is part of its state."""
+
+    __slots__ = ()
+
+
 class OpenFile:
     """Base of everything that a descriptor can stand for; by itself it can do nothing.
 
-    ``flags`` are the status flags that the guest sees, with Linux's values; ``references`` counts descriptors.
+    ``flags`` are the status flags that the guest sees, with Linux's values; ``references`` counts descriptors; ``meter``
+    limits what is written.
+
+    A snapshot :meth:`hold` s a file's state and :meth:`go_back` to it, or makes a :meth:`copy` for another process.
     """
 
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.references = 0
+        self.meter: Meter | None = None
 
     @property
     def readable(self) -> bool:
@@ -97,7 +116,18 @@ class OpenFile:
         raise CallError(errno.EINVAL)
 
     def write(self, view: memoryview, waiter: Waiter) -> int:
-        """Write ``view``; the number of bytes. Raises CallError."""
+        """Write ``view``; the number of bytes. Raises CallError, and LimitExceeded when all has been written that may be."""
+        meter = self.meter
+        if meter is None:
+            return self.put(view, waiter)
+        count = self.put(view[: meter.left], waiter) if meter.left else 0
+        meter.left -= count
+        if not meter.left and count < len(view):
+            meter.take(1)
+        return count
+
+    def put(self, view: memoryview, waiter: Waiter) -> int:
+        """What :meth:`write` does, without limits."""
         raise CallError(errno.EINVAL)
 
     def write_vector(self, views: list[memoryview], waiter: Waiter) -> int:
@@ -147,113 +177,18 @@ class OpenFile:
     def close(self) -> None:
         """Called when the last descriptor is gone."""
 
+    def hold(self) -> Any:
+        """Its state, beside ``flags``: whatever :meth:`go_back` and :meth:`copy` need. Raises OSError."""
 
-class Transfers(Enum):
-    """How reads and writes of a host's file go. PROMPT: they are done in no time (/dev/null and its like). LASTING:
-    they may take long, but wait for nobody (a regular file). PIPE, OTHER: they may wait for somebody."""
+    def go_back(self, held: Any) -> bool:
+        """Take that state again, also after the file was closed (without references). Whether that is possible. Raises
+        OSError."""
+        return True
 
-    PROMPT = "prompt"
-    LASTING = "lasting"
-    PIPE = "pipe"
-    OTHER = "other"
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Transfers:
-        """For the file with this state."""
-        if stat.S_ISREG(status.st_mode):
-            return cls.LASTING
-        if stat.S_ISFIFO(status.st_mode):
-            return cls.PIPE
-        if sys.platform == "linux" and stat.S_ISCHR(status.st_mode) and status.st_rdev in _PROMPT_DEVICES:
-            return cls.PROMPT
-        return cls.OTHER
-
-
-class HostFile(OpenFile):
-    """A descriptor of the host: a standard stream passed through, or a file from a granted directory."""
-
-    def __init__(self, fd: int, flags: int, *, owned: bool, append: bool = False) -> None:
-        """``owned``: close ``fd`` with the last reference."""
-        super().__init__(flags | (os.O_APPEND if append else 0))
-        self.fd = fd
-        self.owned = owned
-        status = os.fstat(fd)
-        self.transfers = Transfers.of(status)
-        self._waits = self.transfers not in (Transfers.PROMPT, Transfers.LASTING)
-
-    def read(self, view: memoryview, waiter: Waiter) -> int:
-        if self._waits:
-            if self.nonblocking and not self.ready(write=False):
-                raise CallError(errno.EAGAIN)
-            waiter.wait_for_descriptor(self.fd, write=False)
-        try:
-            return os.readv(self.fd, [view])
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def write(self, view: memoryview, waiter: Waiter) -> int:
-        if self._waits and (waiter.limited or self.nonblocking):
-            if self.nonblocking and not self.ready(write=True):
-                raise CallError(errno.EAGAIN)
-            waiter.wait_for_descriptor(self.fd, write=True)
-            view = view[:PIPE_ATOMIC]
-        try:
-            return os.write(self.fd, view)
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def write_vector(self, views: list[memoryview], waiter: Waiter) -> int:
-        if self._waits and (waiter.limited or self.nonblocking):
-            return super().write_vector(views, waiter)
-        try:
-            return os.writev(self.fd, views)
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def read_at(self, view: memoryview, offset: int) -> int:
-        try:
-            return os.preadv(self.fd, [view], offset)
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def write_at(self, view: memoryview, offset: int) -> int:
-        try:
-            return os.pwrite(self.fd, view, offset)
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def seek(self, offset: int, whence: int) -> int:
-        try:
-            return os.lseek(self.fd, offset, whence)
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def truncate(self, size: int) -> None:
-        try:
-            os.ftruncate(self.fd, size)
-        except OSError as error:
-            raise CallError(error.errno or errno.EIO) from error
-
-    def status(self) -> Status:
-        return Status.of(os.fstat(self.fd))
-
-    def ready(self, *, write: bool) -> bool:
-        if not self._waits:
-            return True
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT if write else select.POLLIN)
-        return bool(poll.poll(0))
-
-    def is_terminal(self) -> bool:
-        return os.isatty(self.fd)
-
-    def host_descriptor(self) -> int | None:
-        return self.fd if self._waits else None
-
-    def close(self) -> None:
-        if self.owned:
-            self.owned = False
-            os.close(self.fd)
+    def copy(self, held: Any, copies: dict[object, Any]) -> OpenFile | None:
+        """A file in that state for another process, None where there cannot be one. ``copies`` has what was copied
+        for it before. What only the application knows is shared. Raises OSError."""
+        return self
 
 
 class BytesFile(OpenFile):
@@ -277,6 +212,18 @@ class BytesFile(OpenFile):
         view[: len(piece)] = piece
         return len(piece)
 
+    def hold(self) -> int:
+        return self.position
+
+    def go_back(self, held: int) -> bool:
+        self.position = held
+        return True
+
+    def copy(self, held: int, copies: dict[object, Any]) -> BytesFile:
+        other = BytesFile(self.data, ino=self.ino)
+        other.position = held
+        return other
+
     def seek(self, offset: int, whence: int) -> int:
         bases = {os.SEEK_SET: 0, os.SEEK_CUR: self.position, os.SEEK_END: len(self.data)}
         if whence not in bases or bases[whence] + offset < 0:
@@ -289,64 +236,15 @@ class BytesFile(OpenFile):
         return Status(stat.S_IFREG | 0o444, size, ino=self.ino, blocks=(size + 511) // 512)
 
 
-class Pipe:
-    """What the two ends of a pipe share."""
+@dataclass(frozen=True, slots=True)
+class HeldTable:
+    """A descriptor table as it was: of ``table``, which file each descriptor stood for, and the files' states as (file,
+    flags, what its meter had left, what it holds)."""
 
-    def __init__(self) -> None:
-        self.buffer = bytearray()
-        self.readers = 1
-        self.writers = 1
-
-
-class PipeReader(OpenFile):
-    """The end of a pipe that is read."""
-
-    def __init__(self, pipe: Pipe, flags: int = 0) -> None:
-        super().__init__(os.O_RDONLY | flags)
-        self.pipe = pipe
-
-    def read(self, view: memoryview, waiter: Waiter) -> int:
-        if not len(view):
-            return 0
-        if not self.ready(write=False):
-            if self.nonblocking:
-                raise CallError(errno.EAGAIN)
-            raise WouldBlock(lambda: self.ready(write=False))
-        count = min(len(view), len(self.pipe.buffer))
-        view[:count] = self.pipe.buffer[:count]
-        del self.pipe.buffer[:count]
-        return count
-
-    def ready(self, *, write: bool) -> bool:
-        return bool(self.pipe.buffer) or not self.pipe.writers
-
-    def close(self) -> None:
-        self.pipe.readers -= 1
-
-
-class PipeWriter(OpenFile):
-    """The end of a pipe that is written. As soon as the pipe is not full it takes a whole write, or PIPE_BYTES of it."""
-
-    def __init__(self, pipe: Pipe, flags: int = 0) -> None:
-        super().__init__(os.O_WRONLY | flags)
-        self.pipe = pipe
-
-    def write(self, view: memoryview, waiter: Waiter) -> int:
-        if not self.pipe.readers:
-            raise CallError(errno.EPIPE)
-        if not self.ready(write=True):
-            if self.nonblocking:
-                raise CallError(errno.EAGAIN)
-            raise WouldBlock(lambda: self.ready(write=True))
-        piece = view[:PIPE_BYTES]
-        self.pipe.buffer += piece
-        return len(piece)
-
-    def ready(self, *, write: bool) -> bool:
-        return len(self.pipe.buffer) < PIPE_BYTES or not self.pipe.readers
-
-    def close(self) -> None:
-        self.pipe.writers -= 1
+    table: Descriptors
+    files: dict[int, OpenFile]
+    close_on_exec: frozenset[int]
+    states: tuple[tuple[OpenFile, int, int, Any], ...]
 
 
 class TableWatcher(Protocol):
@@ -399,6 +297,9 @@ class Descriptors:
         """Free a descriptor; the last one of a file closes it. Raises CallError(EBADF)."""
         file = self.get(fd)
         del self._files[fd]
+        self._closed(fd, file)
+
+    def _closed(self, fd: int, file: OpenFile) -> None:
         if self._watcher is not None:
             self._watcher.descriptor_changed(fd, None)
         self.close_on_exec.discard(fd)
@@ -425,9 +326,65 @@ class Descriptors:
             self.close(fd)
 
     def close_all(self) -> None:
-        """Free every descriptor."""
+        """Free every descriptor. Also while another thread, or a signal handler, does."""
         for fd in tuple(self._files):
-            self.close(fd)
+            file = self._files.pop(fd, None)
+            if file is not None:
+                self._closed(fd, file)
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
+
+    def hold(self, *more: OpenFile) -> HeldTable:
+        """The table as it is, with ``more`` files, which need not be in it. Raises OSError."""
+        files = dict.fromkeys((*self._files.values(), *more))
+        states = tuple((f, f.flags, f.meter.left if f.meter is not None else 0, f.hold()) for f in files)
+        return HeldTable(self, dict(self._files), frozenset(self.close_on_exec), states)
+
+    def go_back(self, held: HeldTable) -> None:
+        """Be again what this table was; files that were closed since are opened again. What cannot be is left out. Raises
+        OSError."""
+        wanted = held.files
+        for file, flags, left, state in held.states:
+            file.flags = flags
+            if not file.go_back(state):
+                wanted = {fd: other for fd, other in wanted.items() if other is not file}
+            if isinstance(file.meter, OwnMeter):
+                file.meter.left = left
+        if self._files != wanted:
+            self._stand_for(wanted)
+        self.close_on_exec = set(held.close_on_exec).intersection(wanted)
+
+    def copy(self, held: HeldTable, copies: dict[object, Any], meter: Meter | None) -> None:
+        """Be what another process's table was, with files of its own. ``copies``: which of its files are not to be
+        copied, and what takes their places; it has all in the end. ``meter`` is for files that all processes share one for.
+        Raises OSError."""
+        for file, flags, left, state in held.states:
+            if file in copies:
+                continue
+            other = copies[file] = file.copy(state, copies)
+            if other is None or other is file:
+                continue
+            other.flags = flags
+            if isinstance(other.meter, OwnMeter):
+                other.meter.left = left
+            elif file.meter is not None:
+                other.meter = meter
+        self._stand_for({fd: copies[file] for fd, file in held.files.items() if copies[file] is not None})
+        self.close_on_exec = set(held.close_on_exec).intersection(self._files)
+
+    def _stand_for(self, wanted: dict[int, OpenFile]) -> None:
+        """Let each descriptor stand for the file that is wanted, and for nothing else."""
+        kept = tuple(wanted.values())
+        for file in kept:
+            file.references += 1  # it may be closed in one place before it is opened in another
+        for fd in tuple(self._files):
+            if wanted.get(fd) is not self._files[fd]:
+                self.close(fd)
+        for fd, file in wanted.items():
+            if fd not in self._files:
+                self.install_at(fd, file)
+        for file in kept:
+            file.references -= 1
 
     def __iter__(self) -> Iterator[int]:
         return iter(sorted(self._files))

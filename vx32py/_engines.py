@@ -33,7 +33,7 @@ def create(
     (:meth:`reference.engine.Engine.run_for`), which all engines can have, but this one is ready for.
 
     ``name`` is auto, jit, translated or reference. Raises ValueError for another name, UnsupportedHost where the engine
-    cannot run.
+    cannot run, or where others have taken what it needs.
     """
     check(name)
     chosen = NAMES[0] if name == "auto" else name
@@ -43,6 +43,8 @@ def create(
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
         engine = _make("reference", limit, budget, policy, program, metered)
+    except (MemoryError, OSError) as error:  # all that it needs is there, but not for this guest
+        raise UnsupportedHost(f"the {chosen} engine has no room for another guest: {error}") from error
     if verify and engine.name != "reference":  # which executes the guest's code where it stands
         from reference.dispatch import TranslatingEngine
         from vx32py import verify as verifier

@@ -43,7 +43,8 @@ class UnsupportedHost(Vx32Error):
 
 
 class LimitExceeded(Vx32Error):
-    """The guest passed a limit. ``limit`` is "time", "fuel", "output", "memory" …, the message gives the figure."""
+    """The guest passed a limit, or would. ``limit`` says which: "time", "cpu", "fuel", "memory", "arguments", "output",
+    "write" or "guests"; the message gives the figure."""
 
     def __init__(self, limit: str, message: str) -> None:
         super().__init__(message)

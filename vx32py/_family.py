@@ -1,8 +1,8 @@
 """Family: a guest and the processes it has forked, run in turn by one Python thread.
 
 Scheduling is cooperative and deterministic: a process runs until it ends or has to wait for another one (a pipe, a child)
-or gives way (sleep, sched_yield); a forked child waits until then. There is one clock for all: the time limit and the fuel
-of the sandbox are the family's. When the first process ends, so does the family.
+or gives way (sleep, sched_yield); a forked child waits until then. There is one clock for all: the limits of time and the
+fuel of the sandbox are the family's. When the first process ends, so does the family.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 from reference.traps import Trap, Vector
 from vx32py._errors import LimitExceeded, Timeout
 from vx32py._wait import Interrupted
+from vx32py._watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from vx32py._clock import Clock
     from vx32py._task import Task
 
 #: How long a wait for the host goes on before the family looks whether it has to stop, in seconds.
-SLICE: Final = 0.05
+SLICE: Final = 0.02
 #: The first process's number; its children count on from there.
 FIRST_PID: Final = 100
 
@@ -29,28 +30,42 @@ FIRST_PID: Final = 100
 class Family:
     """All processes of one spawn. ``fuel`` is the number of instructions that are left, None without limit."""
 
-    def __init__(self, clock: Clock, *, timeout: float | None, fuel: int | None, most: int) -> None:
+    def __init__(
+        self, clock: Clock, *, timeout: float | None, fuel: int | None, most: int, cpu_time: float | None = None
+    ) -> None:
         self.clock = clock
         self.timeout = timeout
+        self.cpu_time = cpu_time
         self.fuel = fuel
         self.most = most
         self.processes: dict[int, Task] = {}
         self.current: Task | None = None
         self.deadline: float | None = None
         self.seconds = 0.0
+        #: Processor time of the threads in :meth:`run`; counted where it is limited.
+        self.cpu_seconds = 0.0
         self.interrupted = False
         self.killed = False
+        self.closed = False
         #: Whether system calls may run code of the application's: a file object that a standard stream leads to.
         self.foreign_streams = False
-        self._next_pid = FIRST_PID
+        self.next_pid = FIRST_PID
+        #: For the watchdog: when to look whether a limit of time has been passed.
+        self.when = 0.0
+        # Whoever runs the family; its thread, and what that thread's clock says when the processor time is used up.
+        self._runner: object = None
+        self._thread = 0
+        self._cpu_deadline: float | None = None
         # Held while an engine is interrupted, so that it is not closed at that moment by the thread that runs it.
         # Reentrant: a signal handler may interrupt while its own thread is in here.
         self._lock = threading.RLock()
+        #: Held while processes are ended from outside of :meth:`run`.
+        self.settling = threading.RLock()
 
     def add(self, process: Task) -> int:
         """Take a process in; its number."""
-        pid = self._next_pid
-        self._next_pid += 1
+        pid = self.next_pid
+        self.next_pid += 1
         self.processes[pid] = process
         return pid
 
@@ -66,6 +81,20 @@ class Family:
         self.killed = True
         self._nudge()
 
+    def close(self) -> None:
+        """Nothing of it may run any more: a run() that another thread is in raises ValueError soon."""
+        self.closed = True
+        self._nudge()
+
+    def time_is_up(self) -> None:
+        """The watchdog's call: see that the thread in run() makes a checkpoint."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self.current is not None:
+                    self.current.engine.interrupt()
+            finally:
+                self._lock.release()
+
     def _nudge(self) -> None:
         with self._lock:
             if self.current is not None:
@@ -76,13 +105,33 @@ class Family:
         with self._lock:
             self.current = process
 
+    @property
+    def running(self) -> bool:
+        """Whether a thread is in run() or step()."""
+        return self._runner is not None
+
     def checkpoint(self) -> None:
-        """Raise whatever has to stop the family now: Timeout, or Interrupted for an interrupt or kill."""
-        if self.deadline is not None and time.monotonic() >= self.deadline:
+        """Raise whatever has to stop the family now: Timeout, LimitExceeded("cpu"), Interrupted for an interrupt or kill,
+        ValueError when it was closed."""
+        if self.closed:
+            raise ValueError("the process was closed while it ran")
+        now = time.monotonic()
+        if self.deadline is not None and now >= self.deadline:
             assert self.timeout is not None
             raise Timeout(self.timeout)
+        if self._cpu_deadline is not None and threading.get_ident() == self._thread:
+            left = self._cpu_deadline - time.thread_time()
+            if left <= 0:
+                raise self._no_processor_time()
+            self._watch_for(left, now)
         if self.killed or self.interrupted:
             raise Interrupted
+
+    def _slice(self) -> float:
+        """How long to wait before the next checkpoint, at most."""
+        if self.deadline is None:
+            return SLICE
+        return max(min(SLICE, self.deadline - time.monotonic()), 0)
 
     def sleep_until(self, deadline: float) -> None:
         """Wait until ``deadline`` of ``time.monotonic``, with checkpoints."""
@@ -91,52 +140,79 @@ class Family:
             left = deadline - time.monotonic()
             if left <= 0:
                 return
-            time.sleep(min(left, SLICE))
+            time.sleep(min(left, self._slice()))
 
     def wait_for_descriptor(self, fd: int, *, write: bool) -> None:
         """Wait until a host descriptor is ready, with checkpoints."""
         poll = select.poll()
         poll.register(fd, select.POLLOUT if write else select.POLLIN)
-        while not poll.poll(SLICE * 1000):
+        while not poll.poll(self._slice() * 1000):
             self.checkpoint()
 
     # -- running -------------------------------------------------------------------------------------------------
 
     def run(self, wanted: Task) -> Trap:
-        """Run until ``wanted`` ends, traps or is interrupted; the trap."""
-        self._check_time_left()
-        watchdog: threading.Timer | None = None
-        started = time.monotonic()
-        if self.timeout is not None:
-            self.deadline = started + self.timeout - self.seconds
-            watchdog = threading.Timer(self.deadline - started, self._nudge_until_stopped)
-            watchdog.daemon = True
-            watchdog.start()
-        try:
-            return self._run(wanted)
-        finally:
-            if watchdog is not None:
-                watchdog.cancel()
-            self.deadline = None
-            self.set_current(None)
-            self.seconds += time.monotonic() - started
+        """Run until ``wanted`` ends, traps or is interrupted; the trap. Raises RuntimeError when it is running already."""
+        return self._run_watched(wanted, single=False)
 
     def step(self, wanted: Task) -> Trap:
         """One instruction of ``wanted``. If its system call waits, the others run until it can go on."""
-        self._check_time_left()
-        started = time.monotonic()
-        if self.timeout is not None:
-            self.deadline = started + self.timeout - self.seconds
-        try:
-            return self._run(wanted, single=True)
-        finally:
-            self.deadline = None
-            self.set_current(None)
-            self.seconds += time.monotonic() - started
+        return self._run_watched(wanted, single=True)
 
-    def _check_time_left(self) -> None:
-        if self.timeout is not None and self.seconds >= self.timeout:
-            raise Timeout(self.timeout)
+    def _run_watched(self, wanted: Task, *, single: bool) -> Trap:
+        runner, limited = object(), self.timeout is not None or self.cpu_time is not None
+        started, cpu_started = time.monotonic(), 0.0
+        # An exception of a signal handler's may come between any two lines.
+        try:
+            self._claim(runner)
+            if limited:
+                self._thread, cpu_started = threading.get_ident(), time.thread_time()
+                self._set_limits(started, cpu_started)
+            return self._run(wanted, single=single)
+        except Exception as error:
+            if self.closed and self._runner is runner and not isinstance(error, LimitExceeded):
+                raise ValueError("the process was closed while it ran") from error
+            raise
+        finally:
+            if self._runner is runner:
+                if limited:
+                    WATCHDOG.remove(self)
+                    if self._cpu_deadline is not None:
+                        self.cpu_seconds += time.thread_time() - cpu_started
+                self.deadline = self._cpu_deadline = None
+                self.set_current(None)
+                self.seconds += time.monotonic() - started
+                self._runner = None
+
+    def _claim(self, runner: object) -> None:
+        with self._lock:
+            if self._runner is not None:
+                raise RuntimeError("the process is running already")
+            self._runner = runner
+
+    def _set_limits(self, now: float, cpu_now: float) -> None:
+        """Let the time that is left begin. Raises Timeout, LimitExceeded("cpu") where there is none."""
+        left = float("inf")
+        if self.timeout is not None:
+            left = self.timeout - self.seconds
+            if left <= 0:
+                raise Timeout(self.timeout)
+            self.deadline = now + left
+        if self.cpu_time is not None:
+            cpu_left = self.cpu_time - self.cpu_seconds
+            if cpu_left <= 0:
+                raise self._no_processor_time()
+            self._cpu_deadline = cpu_now + cpu_left
+            left = min(left, cpu_left)
+        self.when = now + left
+        WATCHDOG.add(self)
+
+    def _watch_for(self, cpu_left: float, now: float) -> None:
+        """A thread that had so much processor time left cannot have used it up before that has passed."""
+        self.when = now + cpu_left if self.deadline is None else min(self.deadline, now + cpu_left)
+
+    def _no_processor_time(self) -> LimitExceeded:
+        return LimitExceeded("cpu", f"the guest used more than {self.cpu_time:g} s of processor time")
 
     def _run(self, wanted: Task, *, single: bool = False) -> Trap:
         process = wanted
@@ -145,7 +221,6 @@ class Family:
             self.set_current(process)
             self.checkpoint()
             while True:
-                self.set_current(process)
                 trap = process.advance(single=single and process is wanted)
                 if trap is not None:
                     if process is wanted:
@@ -155,6 +230,8 @@ class Family:
                 if not process.alive and (process.parent is None or not process.parent.alive):
                     process.reap()
                 process = following
+                self.set_current(process)
+                self.checkpoint()
         except Interrupted:
             self.interrupted = False
             return Trap(Vector.IRQ, wanted.registers.eip)
@@ -176,12 +253,6 @@ class Family:
                 blamed.give_up_waiting()
                 return blamed
             self.sleep_until(min(times))
-
-    def _nudge_until_stopped(self) -> None:
-        # The engine may be between two runs at the moment of the first nudge, and a handler may be at work.
-        while self.deadline is not None:
-            self._nudge()
-            time.sleep(SLICE)
 
     def fuel_left(self) -> int:
         """How many instructions may still be executed. Raises LimitExceeded("fuel") when there are none."""

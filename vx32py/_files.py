@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from reference.records import dataclass
-from vx32py._descriptors import BytesFile, HostFile, OpenFile, Status
+from vx32py._descriptors import BytesFile, Meter, OpenFile, Status
 from vx32py._errors import CallError, UnsupportedHost
+from vx32py._hostfile import HostFile
 
 #: Symbolic links on one path before the walk gives up (path_resolution(7)).
 MAX_LINKS: Final = 40
@@ -53,6 +54,18 @@ class DirectoryFile(OpenFile):
 
     def read(self, view: memoryview, waiter: object) -> int:
         raise CallError(errno.EISDIR)
+
+    def hold(self) -> int:
+        return self.position
+
+    def go_back(self, held: int) -> bool:
+        self.position = held
+        return True
+
+    def copy(self, held: int, copies: object) -> DirectoryFile:
+        other = DirectoryFile(self._status, self.entries, self.path)
+        other.position = held
+        return other
 
     def seek(self, offset: int, whence: int) -> int:
         if whence != os.SEEK_SET or not 0 <= offset <= len(self.entries):
@@ -96,6 +109,8 @@ class Files:
         """``grants``: absolute guest path → what it stands for. Raises ValueError, OSError for a missing host
         path, UnsupportedHost where there is no way to keep a guest inside a directory."""
         self.cwd = "/"
+        #: For what is written to the host's files.
+        self.meter: Meter | None = None
         self._mounts: dict[str, Grant | bytes] = {}
         self._parents: set[str] = set()
         for guest_path, granted in (grants or {}).items():
@@ -118,6 +133,7 @@ class Files:
         """The same grants with a working directory of its own, for a forked process."""
         other = Files()
         other.cwd, other._mounts, other._parents = self.cwd, self._mounts, self._parents
+        other.meter = self.meter
         return other
 
     # -- what system calls do ------------------------------------------------------------------------------------
@@ -394,12 +410,13 @@ class Files:
             fd = os.open(f"/proc/self/fd/{node.fd}", flags & _OPEN_FLAGS & ~os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY)
         return self._regular(fd, flags)
 
-    @staticmethod
-    def _regular(fd: int, flags: int) -> OpenFile:
+    def _regular(self, fd: int, flags: int) -> OpenFile:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)
             raise CallError(errno.EACCES)
-        return HostFile(fd, flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_SYNC), owned=True)
+        file = HostFile(fd, flags & (os.O_ACCMODE | os.O_APPEND | os.O_NONBLOCK | os.O_SYNC), owned=True)
+        file.meter = self.meter
+        return file
 
     def _entries(self, node: _Node) -> list[tuple[str, int, int]]:
         found = {

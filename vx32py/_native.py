@@ -28,7 +28,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vx32py._clock import HostClock
-from vx32py._descriptors import GUEST_ID, PIPE_ATOMIC, HostFile, OpenFile, Transfers
+from vx32py._descriptors import GUEST_ID, OpenFile
+from vx32py._hostfile import PIECE, PIPE_ATOMIC, HostFile, Transfers
 
 if TYPE_CHECKING:
     from vx32py._calls import SystemCalls
@@ -93,14 +94,16 @@ class NativeAnswers:
         self.page.revoke(fd)
         if type(file) is not HostFile or file.transfers is Transfers.OTHER:
             return
-        rights = _READ * file.readable | _WRITE * file.writable
+        # What is written is Python's to count where there is a limit.
+        rights = _READ * file.readable | _WRITE * (file.writable and file.meter is None)
         if file.transfers is Transfers.LASTING:
             rights |= _LASTING
         elif file.transfers is Transfers.PIPE:
             # One way only, and whatever is written at once goes in whole or not at all.
             self.page.grant(fd, file.fd, rights | _NO_WAIT, PIPE_ATOMIC if file.writable else _MOST)
             return
-        self.page.grant(fd, file.fd, rights, _MOST)
+        # Python makes of more than a piece several, and looks in between whether the guest has to stop.
+        self.page.grant(fd, file.fd, rights, PIECE)
 
     def retire(self) -> None:
         """Another program is loaded, whose calls may be another table's."""

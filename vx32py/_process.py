@@ -15,7 +15,7 @@ from typing import Self
 from reference.errors import OutOfMemory
 from reference.traps import Trap
 from vx32py._errors import LimitExceeded
-from vx32py._snapshot import Snapshot, put_back, take
+from vx32py._snapshot import Snapshot, connect, put_back, take
 from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._task import Task
 
@@ -36,8 +36,10 @@ class Process(Task):
         of the host raises. ValueError when the process has ended.
         """
         self._require_alive()
-        self.trap = self.family.run(self)
-        self._settle()
+        try:
+            self.trap = self.family.run(self)
+        finally:
+            self._settle()
         return self.trap
 
     def step(self) -> Trap:
@@ -46,30 +48,33 @@ class Process(Task):
         A repeated string instruction is one instruction. Raises what :meth:`run` raises.
         """
         self._require_alive()
-        self.trap = self.family.step(self)
-        self._settle()
+        try:
+            self.trap = self.family.step(self)
+        finally:
+            self._settle()
         return self.trap
 
     def connect(self, *, stdin: Input = None, stdout: Output = None, stderr: Output = None) -> None:
         """Give the process new standard streams, as ``Sandbox.spawn`` does; what was captured so far is forgotten."""
         limit = self.sandbox.output_limit
-        self._outputs = open_output(stdout, "stdout", limit), open_output(stderr, "stderr", limit)
-        for fd, file in enumerate((open_input(stdin), *self._outputs)):
+        outputs = open_output(stdout, "stdout", limit), open_output(stderr, "stderr", limit)
+        self.streams = open_input(stdin), *outputs
+        for fd, file in enumerate(self.streams):
             self.descriptors.install_at(fd, file)
-            self.family.foreign_streams |= isinstance(file, FileObject)
+        self._look_for_foreign_streams()
 
     @property
     def stdout(self) -> bytes:
         """What has been captured of the guest's standard output so far."""
-        return self._captured(0)
+        return self._captured(1)
 
     @property
     def stderr(self) -> bytes:
         """What has been captured of the guest's standard error so far."""
-        return self._captured(1)
+        return self._captured(2)
 
     def _captured(self, index: int) -> bytes:
-        file = self._outputs[index] if self._outputs else None
+        file = self.streams[index] if self.streams else None
         return bytes(file.data) if isinstance(file, Capture) else b""
 
     def interrupt(self) -> None:
@@ -78,42 +83,59 @@ class Process(Task):
 
     def kill(self) -> None:
         """End the guest and all its children, as SIGKILL does. From any thread or signal handler."""
-        if self.family.current is None:
-            self.family.killed = True
-            self._settle()
-        else:
-            self.family.kill()
+        self.family.kill()
+        self._settle()
 
     def snapshot(self) -> Snapshot:
-        """The state of this process, to come back to with :meth:`restore`. Descriptors and files are not part of it.
+        """The state of this process, to come back to with :meth:`restore`: memory with its rights, registers, floating-point
+        state, descriptors with positions and what was captured, working directory, made-up time. :class:`Snapshot` says
+        what is not part of it: children, and all that is outside.
 
         It can be taken whenever the process does not run, also when a handler of a system call has raised: then the call is
-        made again after each :meth:`restore`, as it would be made again by :meth:`run`. Raises RuntimeError while the
-        process runs, thus from a handler itself, and ValueError when it has ended.
+        made again after each :meth:`restore`, as it would be made again by :meth:`run`. It keeps a descriptor of each file
+        that the guest has open on the host. Raises RuntimeError while the process runs, thus from a handler itself,
+        ValueError when it has ended, and OSError where the host has no descriptor left.
         """
         self._require_alive()
-        return take(self, self._pending, base=True)
+        return take(self, self._pending, base=True, descriptors=True)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make this process what it was when the snapshot was taken, also after it has exited or trapped.
 
-        An exit has closed its descriptors; :meth:`connect` gives a restored process new standard streams. Views of its
-        memory show what is there now. On the jit engine, to go back to the snapshot that was taken or restored last
-        costs what has changed since; to go to another one costs mapping all of its memory.
+        Its children end. It has the standard streams that it had then; of another process's snapshot it takes everything
+        but the standard streams, and gets copies of the other files, with positions of their own. An interrupt or kill that
+        came before is forgotten; time, fuel and bytes that were used up stay so. Views of its memory show what is there
+        now. On the jit engine, to go back to the snapshot that was taken or restored last costs what has changed since; to
+        go to another one costs mapping all of its memory.
 
         Raises ValueError for a snapshot of an address space of another size, and while the process runs or when it is
-        closed; LimitExceeded("memory") where there is not that much for it.
+        closed; LimitExceeded("memory") where there is not that much for it; OSError where a file cannot be opened again.
         """
-        if self._closed or self.family.current is not None:
+        if self._closed or self.family.running:
             raise ValueError("a process can be restored when it is neither closed nor running")
         try:
             put_back(self, snapshot)
         except OutOfMemory as error:
             raise LimitExceeded("memory", str(error)) from error
+        self._end_children()
+        connect(self, snapshot)
+        self._look_for_foreign_streams()
+        if self.parent is None:
+            self.family.next_pid = snapshot.next_pid  # there is nobody else
         self._pending, self._waited_until, self._yielded = snapshot.pending, None, False
         self.exit_code = self.signal = self.trap = None
         self.expect_calls()
         self.family.killed = self.family.interrupted = False
+
+    def fork(self) -> Process:
+        """Another process that is what this one is, and goes its own way from here on: a guest with memory, descriptors and
+        limits of its own, of which nothing has been used up.
+
+        Like :meth:`snapshot` with ``Sandbox.spawn_from``, but with copies of the standard streams: what was captured so far
+        both have; of regular files each has a position of its own; pipes, terminals and file objects of the host they
+        share. Children stay with this one. Raises what :meth:`snapshot` and ``Sandbox.spawn_from`` raise.
+        """
+        return self.sandbox.fork(self)
 
     def __enter__(self) -> Self:
         return self
@@ -123,20 +145,35 @@ class Process(Task):
     ) -> None:
         self.close()
 
+    def _look_for_foreign_streams(self) -> None:
+        self.family.foreign_streams |= any(isinstance(file, FileObject) for file in self.streams)
+
+    def _end_children(self) -> None:
+        """End all that have been forked from here, whether anybody has waited for them or not."""
+        doomed: list[Task] = [self]
+        for process in doomed:
+            doomed += process.children()
+        for process in doomed[1:]:
+            process.reap()
+
     def _settle(self) -> None:
-        """What has to be done when run() returns: end a family whose first process is gone, or that was killed."""
-        if self.family.killed:
-            for process in self.family.processes.values():
-                if process.exit_code is None:
+        """What has to be done after run(): end a family whose first process is gone, or that was killed. Of a family that
+        runs this is the affair of the thread that runs it."""
+        family = self.family
+        with family.settling:
+            if family.running or self._closed:
+                return
+            ended = self.exit_code is not None and self.parent is None
+            if not family.killed and not ended:
+                return
+            for process in tuple(family.processes.values()):
+                if process.exit_code is None and (family.killed or process is not self):
                     process.end(128 + 9)
-        elif self.exit_code is not None and self.parent is None:
-            for process in self.family.processes.values():
-                if process is not self and process.exit_code is None:
-                    process.end(128 + 9)
-                    process.close()
+                    if process is not self:
+                        process.close()
 
     def _require_alive(self) -> None:
-        if self.family.current is not None:
+        if self.family.running:
             raise RuntimeError("the process is running already")
         if self._closed:
             raise ValueError("the process is closed")

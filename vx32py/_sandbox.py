@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +14,7 @@ from reference.records import replace
 from vx32py import _engines, _loader
 from vx32py._calls import LINUX_TRAP, Observer, SystemCalls
 from vx32py._clock import HostClock, VirtualClock
-from vx32py._descriptors import Descriptors
+from vx32py._descriptors import Descriptors, Meter
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
 from vx32py._files import Files, Granted
@@ -49,14 +51,25 @@ def parse_size(size: int | str) -> int:
     return int(digits) * _UNITS[unit]
 
 
+def _limit_of_bytes(name: str, size: int | str | None) -> int | None:
+    if size is None:
+        return None
+    size = parse_size(size)
+    if size < 0:
+        raise ValueError(f"{name} must be a number of bytes, not {size!r}")
+    return size
+
+
 class Sandbox:
     """What guests may use. A sandbox holds no guest: every spawn gets an engine and memory of its own.
 
     All arguments are keywords:
 
     * ``engine``: auto, jit, translated or reference; see :func:`vx32py.engines`.
-    * ``memory``: how many bytes may be mapped: image, heap, stack. A number, or such as "64M".
+    * ``memory``: how many bytes a process may map: image, heap, stack. A number, or such as "64M".
     * ``timeout``: seconds of wall time that ``run()`` may take, all calls of it together; None for no limit.
+    * ``cpu_time``: seconds of processor time that the thread in ``run()`` may use, all calls and processes together; what
+      the guest waits for does not count. None for no limit.
     * ``fuel``: how many instructions may be executed, all processes together. Exact and reproducible, the same on every
       engine, and somewhat slower. :meth:`reference.engine.Engine.run_for` says precisely what counts: each instruction
       once, also one that traps, a system call, or a whole repeated string instruction.
@@ -65,13 +78,21 @@ class Sandbox:
     * ``calls``: the tables of system calls. By default both ``SystemCalls.vx()`` and ``SystemCalls.linux()``.
     * ``files``: guest path → host path (read-only), :class:`Grant`, or bytes. Nothing by default.
     * ``env``: the environment. Empty by default: the host's is not passed on.
-    * ``output_limit``: bytes of stdout, and of stderr, that are captured before the guest is stopped.
+    * ``output_limit``: bytes that may be written to stdout, and as many to stderr, wherever they lead. None for no limit,
+      but for 64 MiB of what is captured.
+    * ``write_limit``: bytes that all processes together may write to granted files, and by which they may extend them with
+      truncate; None for no limit.
     * ``open_files``, ``processes``: how many descriptors a process, and how many processes a fork family may have.
+    * ``guests``: how many guests of this sandbox there may be at a time, from their spawn until they are closed; None for
+      no limit.
     * ``native_answers``: whether an engine may answer calls that need no decision without asking the handlers, such as
       write on a descriptor of the host's. Guests see no difference; it is for comparison.
-
     * ``verify``: whether the verifier (:mod:`vx32py.verify`) must accept every fragment before it can be reached. What it
       refuses raises VerificationError. Translation takes several times as long, the guest itself as long as ever.
+
+    A guest that passes a limit is stopped with LimitExceeded (Timeout for ``timeout``), which names it and says the
+    figure; more memory, files and processes than there may be are simply refused. Guests whose output is limited are
+    slower to write to descriptors of the host.
 
     Raises ValueError and TypeError for arguments that make no sense, UnsupportedHost for an engine that cannot run.
     """
@@ -87,9 +108,12 @@ class Sandbox:
         calls: SystemCalls | Iterable[SystemCalls] | None = None,
         files: Mapping[str, Granted] | None = None,
         env: Mapping[str, str] | None = None,
-        output_limit: int | str = "64M",
+        output_limit: int | str | None = None,
         open_files: int = 64,
         processes: int = 16,
+        cpu_time: float | None = None,
+        write_limit: int | str | None = None,
+        guests: int | None = None,
         native_answers: bool = True,
         verify: bool = False,
     ) -> None:
@@ -98,20 +122,27 @@ class Sandbox:
         self.memory = page_ceil(parse_size(memory))
         if not 0 < self.memory <= 1 << 32:
             raise ValueError(f"memory must be 1 byte to 4 GiB, not {memory!r}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout must be a positive number of seconds, not {timeout!r}")
+        for limit, seconds in (("timeout", timeout), ("cpu_time", cpu_time)):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{limit} must be a positive number of seconds, not {seconds!r}")
         if fuel is not None and fuel <= 0:
             raise ValueError(f"fuel must be a positive number of instructions, not {fuel!r}")
         if open_files < 3 or processes < 1:
             raise ValueError("open_files must be at least 3 and processes at least 1")
+        if guests is not None and guests < 1:
+            raise ValueError(f"guests must be at least 1, not {guests!r}")
         self.timeout = timeout
+        self.cpu_time = cpu_time
         self.fuel = fuel
         self.policy = policy if policy is not None else Policy.default()
         tables = [SystemCalls.vx(), SystemCalls.linux()] if calls is None else calls
         self.tables = {t.trap: t for t in ([tables] if isinstance(tables, SystemCalls) else tables)}
         self.files = Files(files)
         self.env = dict(env or {})
-        self.output_limit = parse_size(output_limit)
+        self.output_limit = _limit_of_bytes("output_limit", output_limit)
+        self.write_limit = _limit_of_bytes("write_limit", write_limit)
+        self.guests = guests
+        self._places = None if guests is None else threading.BoundedSemaphore(guests)
         self.open_files = open_files
         self.processes = processes
         self.native_answers = native_answers
@@ -141,30 +172,78 @@ class Sandbox:
         for text in (*arguments, *environment):
             if 0 in text:
                 raise ValueError(f"{text!r} contains a NUL, which ends a C string")
-        return self._make(
-            module, layout, stdin, stdout, stderr, lambda process: process.start(arguments, environment)
-        )  # fmt: skip
+
+        def begin(process: Process) -> None:
+            process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
+            process.start(arguments, environment)
+
+        return self._make(module, layout, begin)
 
     def spawn_from(
         self, snapshot: Snapshot, *, stdin: Input = None, stdout: Output = None, stderr: Output = None
     ) -> Process:
         """A process of its own that is what another one was when ``snapshot`` was taken of it; it goes on from there.
 
-        Descriptors are the three standard streams, as for :meth:`spawn`, which says what this raises.
+        It gets standard streams of its own, as from :meth:`spawn`, which says what this raises, in all the places that the
+        other's had, and copies of all other files: files of the host are opened again, with positions of their own, which
+        are what they were; where the host refuses that, they are shared. A pipe has what was in it, and its other end only
+        if the process has that, too.
         """
+
+        def begin(process: Process) -> None:
+            process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
+            process.restore(snapshot)
+
+        return self._make(snapshot.module, snapshot.layout, begin)
+
+    def fork(self, process: Process) -> Process:
+        """See ``Process.fork``."""
+        snapshot = process.snapshot()
         return self._make(
-            snapshot.module, snapshot.layout, stdin, stdout, stderr, lambda process: process.restore(snapshot)
-        )  # fmt: skip
+            snapshot.module, snapshot.layout, lambda other: other.restore(snapshot), process.files, process.tables
+        )
 
     def _make(
-        self, module: Module, layout: _loader.Layout, stdin: Input, stdout: Output, stderr: Output,
+        self,
+        module: Module,
+        layout: _loader.Layout,
         begin: Callable[[Process], None],
-    ) -> Process:  # fmt: skip
+        files: Files | None = None,
+        tables: dict[int, SystemCalls] | None = None,
+    ) -> Process:
         policy = self.policy
         if module.abi == "linux" and LINUX_TRAP in self.tables:
             policy = replace(policy, thread_pointer=True)  # its C library keeps errno behind GS
+        if self._places is not None and not self._places.acquire(blocking=False):
+            raise LimitExceeded("guests", f"the sandbox has {self.guests} guests, as many as there may be")
+        try:
+            process = self._make_process(module, layout, policy, files or self.files, tables or self.tables)
+            if self._places is not None:
+                process.when_closed = weakref.finalize(process, self._places.release)
+                process.when_closed.atexit = False
+        except BaseException:
+            if self._places is not None:
+                self._places.release()
+            raise
+        try:
+            begin(process)
+        except BaseException:
+            process.close()
+            raise
+        return process
+
+    def _make_process(
+        self, module: Module, layout: _loader.Layout, policy: Policy, files: Files, tables: dict[int, SystemCalls]
+    ) -> Process:
         clock = HostClock() if Group.TIME in policy.groups else VirtualClock()
-        family = Family(clock, timeout=self.timeout, fuel=self.fuel, most=self.processes)
+        family = Family(
+            clock, timeout=self.timeout, fuel=self.fuel, most=self.processes, cpu_time=self.cpu_time
+        )  # fmt: skip
+        files = files.clone()
+        if self.write_limit is not None:
+            files.meter = Meter(
+                "write", self.write_limit, f"the guest wrote more than {self.write_limit} bytes to files"
+            )
         engine = _engines.create(
             self.engine,
             limit=layout.limit,
@@ -175,15 +254,10 @@ class Sandbox:
             metered=self.fuel is not None,
         )
         try:
-            process = Process(
-                self, module, engine, family, Descriptors(self.open_files), self.files.clone(), self.tables, layout
-            )  # fmt: skip
-            process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
-            begin(process)
+            return Process(self, module, engine, family, Descriptors(self.open_files), files, tables, layout)
         except BaseException:
             engine.close()
             raise
-        return process
 
     def run(
         self,

@@ -10,34 +10,47 @@ import errno
 import io
 import os
 import stat
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
-from vx32py._descriptors import BytesFile, HostFile, OpenFile, Status
-from vx32py._errors import CallError, LimitExceeded
+from vx32py._descriptors import BytesFile, Meter, OpenFile, OwnMeter, Status
+from vx32py._errors import CallError
+from vx32py._hostfile import PIECE, HostFile
 from vx32py._wait import Waiter
 
 Input = bytes | bytearray | memoryview | BinaryIO | int | None
 Output = BinaryIO | int | None
 
+#: What is captured of a stream at most, unless the sandbox says otherwise.
+MOST_CAPTURED: Final = 64 << 20
 #: Pass it as stdout or stderr to throw away what the guest writes.
 DEVNULL: Final = -3
 
 
 class Capture(OpenFile):
-    """Collects what is written to it, up to ``limit`` bytes; one more raises LimitExceeded("output")."""
+    """Collects what is written to it."""
 
-    def __init__(self, name: str, limit: int) -> None:
+    def __init__(self) -> None:
         super().__init__(os.O_WRONLY)
-        self.name = name
-        self.limit = limit
         self.data = bytearray()
 
-    def write(self, view: memoryview, waiter: Waiter) -> int:
-        room = self.limit - len(self.data)
-        self.data += view[:room]
-        if len(view) > room:
-            raise LimitExceeded("output", f"the guest wrote more than {self.limit} bytes to {self.name}")
+    def put(self, view: memoryview, waiter: Waiter) -> int:
+        self.data += view
         return len(view)
+
+    def hold(self) -> bytes:
+        return bytes(self.data)
+
+    def go_back(self, held: bytes) -> bool:
+        if self.data != held:
+            self.data[:] = held
+        return True
+
+    def copy(self, held: bytes, copies: dict[object, Any]) -> Capture:
+        other = Capture()
+        other.data += held
+        other.meter = _copy_of(self.meter)
+        return other
 
 
 class Discard(OpenFile):
@@ -49,8 +62,13 @@ class Discard(OpenFile):
     def read(self, view: memoryview, waiter: Waiter) -> int:
         return 0
 
-    def write(self, view: memoryview, waiter: Waiter) -> int:
+    def put(self, view: memoryview, waiter: Waiter) -> int:
         return len(view)
+
+    def copy(self, held: None, copies: dict[object, Any]) -> Discard:
+        other = Discard()
+        other.meter = _copy_of(self.meter)
+        return other
 
     def status(self) -> Status:
         return Status(stat.S_IFCHR | 0o666, rdev=0x103)
@@ -75,7 +93,8 @@ class FileObject(OpenFile):
         view[: len(data)] = data
         return len(data)
 
-    def write(self, view: memoryview, waiter: Waiter) -> int:
+    def put(self, view: memoryview, waiter: Waiter) -> int:
+        view = view[:PIECE]
         try:
             # A copy: the file may keep what it is given, and guest memory goes on changing.
             count = self.file.write(bytes(view))
@@ -94,6 +113,26 @@ class FileObject(OpenFile):
         except (ValueError, OSError, AttributeError) as error:
             raise CallError(errno.EINVAL) from error
 
+    def hold(self) -> int | None:
+        with suppress(AttributeError, ValueError, OSError):
+            return int(self.file.tell()) if self.file.seekable() else None
+        return None
+
+    def go_back(self, held: int | None) -> bool:
+        if held is not None:
+            with suppress(ValueError, OSError):
+                self.file.seek(held)
+        return True
+
+    def copy(self, held: int | None, copies: dict[object, Any]) -> FileObject:
+        other = FileObject(self.file, self.flags)
+        other.meter = _copy_of(self.meter)
+        return other
+
+
+def _copy_of(meter: Meter | None) -> Meter | None:
+    return OwnMeter(meter.limit, meter.left, meter.message) if isinstance(meter, OwnMeter) else None
+
 
 def open_input(source: Input) -> OpenFile:
     """The open file for a caller's stdin. Raises TypeError."""
@@ -108,10 +147,20 @@ def open_input(source: Input) -> OpenFile:
     return FileObject(source, os.O_RDONLY)
 
 
-def open_output(target: Output, name: str, limit: int) -> OpenFile:
-    """The open file for a caller's stdout or stderr; with None a :class:`Capture`. Raises TypeError."""
+def open_output(target: Output, name: str, limit: int | None) -> OpenFile:
+    """The open file for a caller's stdout or stderr, which takes ``limit`` bytes; with None a :class:`Capture`, which takes
+    MOST_CAPTURED unless there is a limit. Raises TypeError."""
+    file = _open_output(target, name)
+    if limit is None and target is None:
+        limit = MOST_CAPTURED
+    if limit is not None:
+        file.meter = OwnMeter("output", limit, f"the guest wrote more than {limit} bytes to {name}")
+    return file
+
+
+def _open_output(target: Output, name: str) -> OpenFile:
     if target is None:
-        return Capture(name, limit)
+        return Capture()
     if isinstance(target, int):
         return Discard() if target == DEVNULL else HostFile(target, os.O_WRONLY, owned=False)
     if _is_text(target) or not hasattr(target, "write"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 from reference.registers import CPU, EAX, EIP, MASK32
@@ -78,6 +79,8 @@ class Task:
         self.layout = layout
         self.tables = tables
         self.parent: Task | None = parent
+        #: Called when it is closed, or forgotten: it has a place among its sandbox's guests.
+        self.when_closed: Callable[[], object] | None = None
         self.exit_code: int | None = None
         self.signal: int | None = None
         self.trap: Trap | None = None
@@ -87,7 +90,8 @@ class Task:
         self.tally: dict[str, int] = parent.tally if parent is not None else {}
         self.unknown_calls: Counter[tuple[str, int]] = parent.unknown_calls if parent is not None else Counter()
         self.replaced = False
-        self._outputs: tuple[OpenFile, ...] = ()
+        #: The files that were connected as standard streams, whatever descriptors they have, if any.
+        self.streams: tuple[OpenFile, ...] = ()
         self.native: NativeAnswers | None = None
         #: The table of the calls that are expected, and the number of their trap.
         self._table: SystemCalls | None = None
@@ -152,6 +156,7 @@ class Task:
         if self._closed:
             return
         if self.parent is None:
+            self.family.close()
             for process in tuple(self.family.processes.values()):
                 if process is not self:
                     process.close()
@@ -166,6 +171,8 @@ class Task:
         if self.parent is None:
             # No cycle of references: then what the host lent is given back as soon as the last view of memory has gone.
             self.family.processes.pop(self.pid, None)
+            if self.when_closed is not None:
+                self.when_closed()
 
     def __repr__(self) -> str:
         if self._closed:
@@ -257,8 +264,9 @@ class Task:
         """The children that have not been waited for."""
         return [p for p in self.family.processes.values() if p.parent is self]
 
-    def fork(self) -> Self:
-        """A child that is this process all over: memory, registers, descriptors. Raises CallError(EAGAIN)."""
+    def fork_child(self) -> Self:
+        """The guest's fork: a child that is this process all over, memory, registers, descriptors; of the same family.
+        Raises CallError(EAGAIN)."""
         if len(self.family.processes) >= self.family.most:  # children that nobody has waited for count, too
             raise CallError(errno.EAGAIN)
         space = self.engine.space
@@ -278,6 +286,7 @@ class Task:
             self.layout, self,
         )  # fmt: skip
         try:
+            child.streams = self.streams
             put_back(child, take(self))
         except BaseException:
             child.reap()

@@ -1,6 +1,6 @@
 """The command line: ``vx32py COMMAND``. Commands are loaded when they are used, and so is click (:mod:`.commands.group`).
 
-Exit codes: the guest's own; 2 for wrong usage; 124 when a limit of time or fuel ended the guest; 125 for an image that
+Exit codes: the guest's own; 2 for wrong usage; 124 when a limit ended the guest; 125 for an image that
 cannot run or a host that cannot run it; 128 + n where a native program would have died of signal n.
 """
 

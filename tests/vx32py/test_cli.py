@@ -76,7 +76,7 @@ def test_a_trap_is_one_line_and_a_signal(program: Path, code: str, exit_code: in
 
 
 def test_limits_are_124(program: Path) -> None:
-    for option in (["--timeout", "0.3"], ["--fuel", "1000"]):
+    for option in (["--timeout", "0.3"], ["--cpu-time", "0.3"], ["--fuel", "1000"]):
         done = run(program, "again: jmp again", *option)
         assert done.returncode == 124
         assert done.stderr.count(b"\n") == 1

@@ -42,7 +42,13 @@ SANDBOX_OPTIONS: Final = (
     Option("--engine", "engine", "What runs the guest.", "auto", choices=("auto", "jit", "translated", "reference")),
     Option("--memory", "memory", "How much memory it may have: image, stack and heap.", "64M", "SIZE"),
     Option("--timeout", "timeout", "How long it may run; then the exit code is 124.", None, "SECONDS", float),
+    Option("--cpu-time", "cpu_time", "How much processor time it may use; then the exit code is 124.", None, "SECONDS",
+           float),
     Option("--fuel", "fuel", "How many instructions it may execute; then the exit code is 124.", None, "N", int),
+    Option("--output-limit", "output_limit",
+           "How much it may write to stdout, and as much to stderr; then the exit code is 124.", None, "SIZE"),
+    Option("--write-limit", "write_limit",
+           "How much it may write to files of --dir, all together; then the exit code is 124.", None, "SIZE"),
     Option("--dir", "directories", "Show a host directory or file to the guest; read-only without :rw.", (),
            "HOST:GUEST[:rw]", multiple=True),
     Option("--env", "environment", "Set a variable of its environment, which is empty otherwise.", (), "NAME=VALUE",
@@ -129,7 +135,10 @@ def make_sandbox(options: dict[str, Any]) -> Sandbox:
             engine=options["engine"],
             memory=options["memory"],
             timeout=options["timeout"],
+            cpu_time=options["cpu_time"],
             fuel=options["fuel"],
+            output_limit=options["output_limit"],
+            write_limit=options["write_limit"],
             policy=policy,
             files=files,
             env=environment,
@@ -216,7 +225,7 @@ def exit_like(program: str, result: Result) -> None:
     say(f"vx32py: {program}: {result.describe()}")
     if result.trap is not None:
         sys.exit(EXIT_SIGNAL + signal_of(result.trap))
-    sys.exit(EXIT_LIMIT if result.limit in ("time", "fuel") else EXIT_CANNOT_RUN)
+    sys.exit(EXIT_LIMIT if result.limit is not None else EXIT_CANNOT_RUN)
 
 
 def show_stats(result: Result) -> None:

@@ -12,14 +12,14 @@ from vx32py.commands.options import GUEST_ARGUMENTS, options_of, wrong_usage_to_
 _EPILOG = """\b
 Examples:
   vx32py run hello.elf -v name            options after PROGRAM are the guest's
-  tar c . | vx32py run --timeout 10 --memory 256M gzip.elf > out.gz
+  tar c . | vx32py run --timeout 10 --memory 256M --output-limit 100M gzip.elf > out.gz
   vx32py run --dir ~/data:/data --dir out:/out:rw convert.elf /data/a /out/b
   vx32py run --fuel 1000000 --stats hello.elf
   vx32py run --policy deterministic,aes,avx2 codec.elf < in > out
 
 \b
 Exit codes:
-  the guest's own; 124 when time or fuel ran out; 125 when PROGRAM cannot run here;
+  the guest's own; 124 when it passed a limit; 125 when PROGRAM cannot run here;
   139, 136, 132, 133 where a native program would have died of SIGSEGV, SIGFPE, SIGILL, SIGTRAP.
 """
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Final
 from reference.memory import page_ceil
 from reference.traps import Access
 from vx32py._clock import VirtualClock
-from vx32py._descriptors import OpenFile, Pipe, PipeReader, PipeWriter
+from vx32py._descriptors import OpenFile
 from vx32py._errors import BadImage, CallError, LimitExceeded
 from vx32py._family import SLICE
 from vx32py._files import MAX_PATH
 from vx32py._module import MAX_FILE, Module
+from vx32py._pipes import Pipe, PipeReader, PipeWriter
 from vx32py._wait import WouldBlock
 
 if TYPE_CHECKING:

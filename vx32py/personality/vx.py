@@ -251,7 +251,7 @@ def lstat(process: Process, path: int, stat_out: int) -> None:
 @call(24, "fork")
 def fork(process: Process) -> int:
     """A copy of the process. Its number to the parent, 0 to the child, which runs when the parent waits."""
-    return process.fork().pid
+    return process.fork_child().pid
 
 
 @call(25, "waitpid")

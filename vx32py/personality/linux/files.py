@@ -9,9 +9,9 @@ import termios
 from typing import TYPE_CHECKING, Final
 
 from vx32py._calls import signed, signed64
-from vx32py._descriptors import PIPE_BYTES, PipeReader, PipeWriter
 from vx32py._errors import CallError
 from vx32py._files import DirectoryFile
+from vx32py._pipes import PIPE_BYTES, PipeReader, PipeWriter
 from vx32py.personality import common
 from vx32py.personality.linux import layouts
 from vx32py.personality.linux.signals import SIGPIPE, is_default

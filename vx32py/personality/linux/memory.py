@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from reference.errors import MemoryFault, OutOfMemory
 from reference.memory import MAPPED, PAGE, PAGE_SHIFT, AddressSpace, page_ceil
 from reference.traps import Access
-from vx32py._descriptors import BytesFile, HostFile
+from vx32py._descriptors import BytesFile
 from vx32py._errors import CallError
+from vx32py._hostfile import HostFile
 from vx32py._loader import LOWEST
 from vx32py.personality import common
 from vx32py.personality.linux.table import MASK32, call

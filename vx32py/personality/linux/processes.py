@@ -31,7 +31,7 @@ def exit_(process: Process, code: int) -> int:
 @call(190, "vfork")
 def fork(process: Process) -> int:
     """A copy of the process, which runs when this one waits. vfork's child has memory of its own, too."""
-    return process.fork().pid
+    return process.fork_child().pid
 
 
 @call(120, "clone")
@@ -41,7 +41,7 @@ def clone(process: Process, flags: int, stack: int, parent_tid_out: int, descrip
         raise CallError(errno.ENOSYS)
     if flags & CLONE_PARENT_SETTID:
         process.memory.check(parent_tid_out, 4, writable=True)
-    child = process.fork()
+    child = process.fork_child()
     if stack:
         child.registers.esp = stack
     if flags & CLONE_SETTLS:

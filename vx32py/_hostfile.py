@@ -1,0 +1,251 @@
+"""Open files that are the host's: a standard stream passed through, or a file from a granted directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+import sys
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Final
+
+from vx32py._descriptors import OpenFile, OwnMeter, Status
+from vx32py._errors import CallError, LimitExceeded
+from vx32py._wait import Interrupted, Waiter
+
+#: A write of at most this many bytes to a host pipe that is ready does not block (pipe(7), PIPE_BUF).
+PIPE_ATOMIC: Final = 4096
+#: More bytes than these are transferred in pieces, between which the guest can be stopped: some milliseconds each.
+PIECE: Final = 4 << 20
+#: The most that one call on an offset transfers.
+_MOST_AT_OFFSET: Final = 8 * PIECE
+#: /dev/null, /dev/zero and /dev/full of Linux (Documentation/admin-guide/devices.txt).
+_PROMPT_DEVICES: Final = frozenset(1 << 8 | minor for minor in (3, 5, 7))
+#: preadv2, pwritev2: at the file's own position, and rather EAGAIN than wait.
+_OWN_POSITION: Final = -1
+_NO_WAIT: Final = getattr(os, "RWF_NOWAIT", 0)
+#: What a file can be opened again with.
+_REOPEN_FLAGS: Final = os.O_ACCMODE | os.O_APPEND | os.O_SYNC
+
+
+class Transfers(Enum):
+    """How reads and writes of a host's file go. PROMPT: they are done in no time (/dev/null and its like). LASTING:
+    they may take long, but wait for nobody (a regular file). PIPE, OTHER: they may wait for somebody."""
+
+    PROMPT = "prompt"
+    LASTING = "lasting"
+    PIPE = "pipe"
+    OTHER = "other"
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Transfers:
+        """For the file with this state."""
+        if stat.S_ISREG(status.st_mode):
+            return cls.LASTING
+        if stat.S_ISFIFO(status.st_mode):
+            return cls.PIPE
+        if sys.platform == "linux" and stat.S_ISCHR(status.st_mode) and status.st_rdev in _PROMPT_DEVICES:
+            return cls.PROMPT
+        return cls.OTHER
+
+
+class _Held:
+    """What a snapshot has of a host's file: the position where there is one, and for a file that the guest has opened
+    itself a descriptor, so that it is still there when the guest has closed its own."""
+
+    __slots__ = ("__weakref__", "fd", "position")
+
+    def __init__(self, position: int | None, owned: int | None) -> None:
+        """``owned``: a descriptor to keep as long as this is there. Raises OSError."""
+        self.position = position
+        self.fd: int | None = None
+        if owned is not None:
+            self.fd = os.dup(owned)
+            weakref.finalize(self, os.close, self.fd).atexit = False
+
+
+class HostFile(OpenFile):
+    """A descriptor of the host."""
+
+    def __init__(self, fd: int, flags: int, *, owned: bool, append: bool = False) -> None:
+        """``owned``: close ``fd`` with the last reference."""
+        super().__init__(flags | (os.O_APPEND if append else 0))
+        self.fd = fd
+        self.owned = owned
+        status = os.fstat(fd)
+        self._identity = status.st_dev, status.st_ino
+        self.transfers = Transfers.of(status)
+        self._waits = self.transfers not in (Transfers.PROMPT, Transfers.LASTING)
+        self._no_wait = bool(_NO_WAIT) and self.transfers is Transfers.PIPE
+
+    def read(self, view: memoryview, waiter: Waiter) -> int:
+        if not self._waits:
+            return _in_pieces(view, waiter, lambda piece: os.readv(self.fd, [piece]))
+        if self.nonblocking and not self.ready(write=False):
+            raise CallError(errno.EAGAIN)
+        waiter.wait_for_descriptor(self.fd, write=False)
+        with _HOST_ERRORS:
+            return os.readv(self.fd, [view])
+
+    def put(self, view: memoryview, waiter: Waiter) -> int:
+        if not self._waits:
+            return _in_pieces(view, waiter, lambda piece: os.write(self.fd, piece))
+        if self.nonblocking:
+            if not self.ready(write=True):
+                raise CallError(errno.EAGAIN)
+            with _HOST_ERRORS:
+                return os.write(self.fd, view[:PIPE_ATOMIC])
+        done = 0
+        while done < len(view):
+            try:
+                done += self._put_some(view[done:], waiter)
+            except (CallError, Interrupted, LimitExceeded):
+                if not done:
+                    raise
+                break
+        return done
+
+    def _put_some(self, view: memoryview, waiter: Waiter) -> int:
+        """Write what there is room for, and wait for room only."""
+        with _HOST_ERRORS:
+            if self._no_wait:
+                try:
+                    return os.pwritev(self.fd, [view], _OWN_POSITION, _NO_WAIT)
+                except BlockingIOError:
+                    pass
+                except OSError as error:
+                    if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                        raise
+                    self._no_wait = False
+            waiter.wait_for_descriptor(self.fd, write=True)
+            return os.write(self.fd, view[:PIPE_ATOMIC])
+
+    def write_vector(self, views: list[memoryview], waiter: Waiter) -> int:
+        if self._waits or self.meter is not None or sum(map(len, views)) > PIECE:
+            return super().write_vector(views, waiter)
+        with _HOST_ERRORS:
+            return os.writev(self.fd, views)
+
+    def read_at(self, view: memoryview, offset: int) -> int:
+        with _HOST_ERRORS:
+            return os.preadv(self.fd, [view[:_MOST_AT_OFFSET]], offset)
+
+    def write_at(self, view: memoryview, offset: int) -> int:
+        meter, piece = self.meter, view[:_MOST_AT_OFFSET]
+        if meter is not None and len(piece) and not meter.left:
+            meter.take(1)
+        with _HOST_ERRORS:
+            count = os.pwrite(self.fd, piece if meter is None else piece[: meter.left], offset)
+        if meter is not None:
+            meter.take(count)
+        return count
+
+    def seek(self, offset: int, whence: int) -> int:
+        with _HOST_ERRORS:
+            return os.lseek(self.fd, offset, whence)
+
+    def truncate(self, size: int) -> None:
+        with _HOST_ERRORS:
+            if self.meter is not None:
+                self.meter.take(max(0, size - os.fstat(self.fd).st_size))
+            os.ftruncate(self.fd, size)
+
+    def status(self) -> Status:
+        return Status.of(os.fstat(self.fd))
+
+    def ready(self, *, write: bool) -> bool:
+        if not self._waits:
+            return True
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT if write else select.POLLIN)
+        return bool(poll.poll(0))
+
+    def is_terminal(self) -> bool:
+        return os.isatty(self.fd)
+
+    def host_descriptor(self) -> int | None:
+        return self.fd if self._waits else None
+
+    def close(self) -> None:
+        if self.owned:
+            self.owned = False
+            os.close(self.fd)
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
+
+    def hold(self) -> _Held:
+        position = os.lseek(self.fd, 0, os.SEEK_CUR) if self.transfers is Transfers.LASTING else None
+        return _Held(position, self.fd if self.owned else None)
+
+    def go_back(self, held: _Held) -> bool:
+        if not self.references:
+            if held.fd is not None:
+                self.fd, self.owned = self._open_again(held.fd), True
+            elif not self._is_there():
+                return False
+        if held.position is not None:
+            os.lseek(self.fd, held.position, os.SEEK_SET)
+        return True
+
+    def copy(self, held: _Held, copies: dict[object, Any]) -> HostFile | None:
+        if held.fd is None:
+            if not self._is_there():
+                return None
+            other = HostFile(self.fd, self.flags, owned=False)
+            if isinstance(self.meter, OwnMeter):
+                other.meter = OwnMeter(self.meter.limit, self.meter.left, self.meter.message)
+            return other
+        other = HostFile(self._open_again(held.fd), self.flags, owned=True)
+        if held.position is not None:
+            os.lseek(other.fd, held.position, os.SEEK_SET)
+        return other
+
+    def _is_there(self) -> bool:
+        """Whether the application's descriptor still is what it was: it may have been closed, and its number be another
+        file's now, which the guest must not have."""
+        with suppress(OSError):
+            status = os.fstat(self.fd)
+            return (status.st_dev, status.st_ino) == self._identity
+        return False
+
+    def _open_again(self, fd: int) -> int:
+        """Another descriptor of the same file, with a position of its own; where the host refuses that, with the same."""
+        try:
+            return os.open(f"/proc/self/fd/{fd}", self.flags & _REOPEN_FLAGS | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            return os.dup(fd)
+
+
+class _HostErrors:
+    """A context in which the host's error numbers become the guest's."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, LimitExceeded):
+            raise CallError(error.errno or errno.EIO) from error
+
+
+_HOST_ERRORS: Final = _HostErrors()
+
+
+def _in_pieces(view: memoryview, waiter: Waiter, transfer: Callable[[memoryview], int]) -> int:
+    """Transfer all of it, or as much as goes before the guest has to stop."""
+    with _HOST_ERRORS:
+        done = transfer(view[:PIECE])
+    while PIECE <= done < len(view):
+        try:
+            waiter.checkpoint()
+            with _HOST_ERRORS:
+                count = transfer(view[done : done + PIECE])
+        except (CallError, Interrupted, LimitExceeded):
+            break
+        done += count
+        if count < PIECE:
+            break
+    return done
