@@ -43,6 +43,11 @@ VX_ROOM: Final = MIB
 #: The most bytes of arguments and environment (Linux: a quarter of the stack).
 ARGUMENTS_SHARE: Final = 4
 
+#: At the most, what is on a stack besides them: "i686", padding, 16 random bytes, the final words; argc, two zeros, and the
+#: auxiliary vector.
+_STRINGS_BESIDES: Final = 5 + 15 + 16 + 16
+_WORDS_BESIDES: Final = 3 + 2 * 19
+
 #: A module keeps so many layouts, and contents of memory.
 _MOST_KEPT: Final = 16
 
@@ -127,6 +132,14 @@ def _kept(module: Module, key: object, make: Callable[[], Kept]) -> Kept:
     return kept
 
 
+def check_arguments(layout: Layout, arguments: list[bytes], environment: list[bytes]) -> None:
+    """Raise LimitExceeded where arguments and environment are more than a stack of this layout can hold."""
+    size = sum(len(text) + 1 for text in (*arguments, *environment)) + _STRINGS_BESIDES
+    words = _WORDS_BESIDES + len(arguments) + len(environment)
+    if size + 4 * words > (layout.stack_end - layout.stack_start) // ARGUMENTS_SHARE:
+        raise LimitExceeded("arguments", f"{size} bytes of arguments and environment do not fit the guest's stack")
+
+
 def build_stack(
     module: Module,
     space: AddressSpace,
@@ -136,17 +149,16 @@ def build_stack(
     policy: Policy,
     random: bytes,
 ) -> int:
-    """Write arguments, environment and auxiliary vector; the initial ESP, a multiple of 16. Raises LimitExceeded.
+    """Write arguments, environment and auxiliary vector; the initial ESP, a multiple of 16. Raises LimitExceeded as
+    :func:`check_arguments` does.
 
     ``random`` are the sixteen bytes behind AT_RANDOM. At the top: a zero word, argv[0] again as AT_EXECFN, the strings.
     """
+    check_arguments(layout, arguments, environment)
     texts = (*arguments, *environment, b"i686")
     strings = b"\0".join(texts) + b"\0"
     strings += bytes(-len(strings) % 16)
     size = len(strings) + len(random) + 16
-    words = 1 + len(arguments) + 1 + len(environment) + 1 + 2 * 19
-    if size + 4 * words > (layout.stack_end - layout.stack_start) // ARGUMENTS_SHARE:
-        raise LimitExceeded("arguments", f"{size} bytes of arguments and environment do not fit the guest's stack")
     top = layout.stack_end - size
     addresses = list(accumulate((len(text) + 1 for text in texts), initial=top))
     count = len(arguments)
