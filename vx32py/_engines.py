@@ -35,6 +35,8 @@ def create(
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
         engine = _make("reference", limit, budget, policy, program)
+    except MemoryError as error:  # a guest that is too large, or one too many
+        raise UnsupportedHost(f"the {chosen} engine cannot take this guest: {error}") from error
     if verify and engine.name != "reference":  # which executes the guest's code where it stands
         from reference.dispatch import TranslatingEngine
         from vx32py import verify as verifier
@@ -94,8 +96,10 @@ def _make(name: str, limit: int, budget: int, policy: Policy, program: object) -
 
     space = AddressSpace(limit, budget=budget)
     if name == "translated":
-        from reference.model import TranslatedEngine
+        from reference.model import CODE_BASE, TranslatedEngine
 
+        if limit > CODE_BASE:
+            raise MemoryError(f"no room for a guest of {limit:#x} bytes, at most {CODE_BASE:#x} are possible")
         return TranslatedEngine(space, policy=policy)
     from reference.engines import ReferenceEngine
 
