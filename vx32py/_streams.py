@@ -91,7 +91,7 @@ class FileObject(OpenFile):
             if not self.file.seekable():
                 raise CallError(errno.ESPIPE)
             return int(self.file.seek(offset, whence))
-        except (ValueError, OSError, AttributeError) as error:
+        except (ValueError, OSError, OverflowError, AttributeError) as error:
             raise CallError(errno.EINVAL) from error
 
 
