@@ -166,8 +166,8 @@ class Module:
         except BadImage:
             return None
         here = bisect.bisect_right(addresses, address) - 1
-        while here > 0 and addresses[here - 1] == addresses[here]:  # the first of equals is the best name
-            here -= 1
+        if here >= 0:
+            here = bisect.bisect_left(addresses, addresses[here])  # the first of equals is the best name
         if here < 0 or not any(s.start <= address < s.end for s in self.segments):
             return None
         symbol = symbols[here]
