@@ -226,6 +226,42 @@ def test_a_file_object_has_no_place_beyond_what_a_number_can_tell(engine_name: s
         assert caller.named("_llseek", fd, 0x7FFF_FFFF, MINUS_1, DATA, 1) in (0, -errno.EINVAL)
 
 
+def test_a_guest_cannot_make_a_file_object_in_memory_larger_than_what_it_writes(engine_name: str) -> None:
+    output = io.BytesIO()
+    caller = Linux(Sandbox(engine=engine_name, timeout=60), stdout=output)
+    with caller.process:
+        caller.put(b"text")
+        assert caller.named("write", 1, DATA, 4) == 4
+        assert caller.named("lseek", 1, 0x1000_0000, 0) == -errno.EINVAL
+        assert caller.named("lseek", 1, 1, 2) == -errno.EINVAL
+        assert caller.named("lseek", 1, 1, 0) == 1
+        assert caller.named("write", 1, DATA, 4) == 4
+        assert caller.named("lseek", 1, 0, 2) == 5
+    assert output.getvalue() == b"ttext"
+
+
+def test_a_file_object_of_the_host_may_have_holes(engine_name: str, tmp_path: Path) -> None:
+    with open(tmp_path / "output", "wb") as file:
+        caller = Linux(Sandbox(engine=engine_name, timeout=60), stdout=file)
+        with caller.process:
+            caller.put(b"text")
+            assert caller.named("lseek", 1, 0x1_0000, 0) == 0x1_0000
+            assert caller.named("write", 1, DATA, 4) == 4
+    assert (tmp_path / "output").stat().st_size == 0x1_0004
+
+
+def test_unknown_calls_are_not_remembered_for_ever(engine_name: str) -> None:
+    caller = Linux(Sandbox(engine=engine_name, timeout=60))
+    with caller.process:
+        for number in range(1000, 3000):
+            assert caller(number) == -errno.ENOSYS
+        counted = caller.process.unknown_calls
+        assert sum(counted.values()) == 2000
+        assert len(counted) <= 1025
+        assert counted["linux", 1000] == 1
+        assert counted["linux", -1] > 900
+
+
 @in_child
 def test_children_hold_nothing_after_their_family_has_ended() -> None:
     from jit.ldt import read_entries
