@@ -39,6 +39,7 @@ from reference.memory import PAGE
 from reference.policy import Policy
 from reference.traps import Vector
 from vx32py import DEVNULL, LimitExceeded, MemoryFault, Module, Process, Sandbox, SystemCalls
+from vx32py._strace import CallPrinter
 
 #: Wall time for sequences that may wait, and for those that have no reason to.
 WAITING: Final = 0.15
@@ -96,7 +97,8 @@ def judge_numbered(seed: int, number: int, _given: object) -> tuple[str, Verdict
             verdict.end("calls that failed" if result >= 0xFFFF_F001 else "calls that succeeded")
         if number % COMPARED == 0 and not calls.waits:
             for engine, native in (("jit", False), ("reference", True)):
-                other = _play(calls, verdict, engine, native=native)
+                watched = engine == "reference" and number % (2 * COMPARED) == 0
+                other = _play(calls, verdict, engine, native=native, watched=watched)
                 _compare(calls, played, other, engine, verdict)
     if number % COUNTED == 0 and (entries := _ldt_entries()) > MOST_ENTRIES:
         verdict.wrong("LDT entries left behind", str(entries))
@@ -120,8 +122,8 @@ def _compare(calls: Calls, one: Played, other: Played, engine: str, verdict: Ver
         verdict.wrong("other output on another engine", f"{one.output[:60]!r}, {engine} {other.output[:60]!r}")
 
 
-def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool) -> Played:
-    """Make the calls, and check what the host can see afterwards."""
+def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool, watched: bool = False) -> Played:
+    """Make the calls, and check what the host can see afterwards. ``watched``: as ``vx32py trace`` shows them."""
     around = world()
     around.reset()
     played = Played()
@@ -136,6 +138,8 @@ def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool) -> Playe
         process: Process | None = None
         try:
             process = sandbox.spawn(_module(calls.linux), ["an argument"], env={"NAME": "value"}, **streams)
+            if watched:
+                process.observers.append(CallPrinter(lambda line: _check_line(line, verdict)))
             _make_calls(process, calls, played, verdict)
             played.output = process.stdout
             if _holds_secret(process) or SECRET in process.stdout + process.stderr:
@@ -148,6 +152,11 @@ def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool) -> Playe
                 process.close()
         _check_host(around, before, threads, verdict)
     return played
+
+
+def _check_line(line: str, verdict: Verdict) -> None:
+    if not line.isprintable():
+        verdict.wrong("a line of trace that is not printable", repr(line))
 
 
 def _make_calls(process: Process, calls: Calls, played: Played, verdict: Verdict) -> None:
