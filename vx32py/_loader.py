@@ -38,6 +38,8 @@ STACK_MOST: Final = 8 * MIB
 STACK_LEAST: Final = 64 << 10
 #: Nothing is mapped below: hosts reserve the lowest pages, and null pointers with an offset fault.
 LOWEST: Final = 64 << 10
+#: Where address spaces end that need not be larger: every engine has room for these.
+HIGHEST: Final = 0xD000_0000
 #: What a VX module must leave below itself to have its stack there.
 VX_ROOM: Final = MIB
 #: The most bytes of arguments and environment (Linux: a quarter of the stack).
@@ -92,10 +94,10 @@ def _plan(module: Module, budget: int, limit: int | None) -> Layout:
         )
     if module.abi == "vx" and module.start - LOWEST >= VX_ROOM:
         stack = min(stack, module.start - LOWEST)
-        size = limit or min(MAX_LIMIT, _ceil_mib(module.end + budget))
+        size = limit or _size(module.end, module.end + budget)
         if module.end <= size:
             return Layout(size, module.start - stack, module.start, module.end, size, size, "vx")
-    size = limit or min(MAX_LIMIT, _ceil_mib(module.end + budget + stack))
+    size = limit or _size(module.end + stack + 2 * PAGE, module.end + budget + stack)
     stack_end = size - PAGE
     stack_start = stack_end - stack
     if stack_start - PAGE < module.end:
@@ -103,6 +105,11 @@ def _plan(module: Module, budget: int, limit: int | None) -> Layout:
             f"the image ends at {module.end:#x}, which leaves no room for a stack below the limit of {size:#x}"
         )
     return Layout(size, stack_start, stack_end, module.end, stack_start - PAGE, stack_start - PAGE, "linux")
+
+
+def _size(least: int, wanted: int) -> int:
+    """The size of an address space for ``wanted`` addresses, or fewer, but no fewer than ``least``."""
+    return min(MAX_LIMIT, max(_ceil_mib(least), min(HIGHEST, _ceil_mib(wanted))))
 
 
 def load(module: Module, space: AddressSpace, layout: Layout) -> None:

@@ -11,7 +11,9 @@ file and stops.
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 #: Layouts are planned for so much memory; spaces of what fits are loaded on the reference.
 MEMORY = 4 << 20
@@ -46,9 +48,9 @@ def _must_be_a_line(*texts: str) -> None:
 def main() -> None:
     """Hand over to libFuzzer. Does not return."""
     try:
-        import atheris
+        atheris: Any = import_module("atheris")
     except ImportError:
-        sys.exit("atheris is not installed: pip install 'atheris>=3.0' (CPython 3.11 to 3.13 on x86-64 Linux)")
+        sys.exit("atheris is not installed: pip install 'atheris>=3.0'")
     # Only what judges bytes is worth the instrumentation, which has to see it imported for the first time.
     with atheris.instrument_imports(include=["vx32py._elf", "vx32py._module", "vx32py._loader", "reference.contents"]):
         import vx32py._loader

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conformance.malformed import calls, images, mutate, plan, run
+from conformance.malformed import atheris_elf, calls, images, mutate, plan, run
 from conformance.malformed.finding import Verdict
 from conformance.malformed.sources import by_hand
 from reference.traps import Access
@@ -237,3 +238,22 @@ def test_the_command_tells_of_a_case(kind: str) -> None:
     assert done.exit_code == 0, done.output
     assert "1 cases" in done.output
     assert "nothing found" in done.output
+
+
+# -- guided by coverage ------------------------------------------------------------------------------------------------
+
+
+def test_the_target_of_the_coverage_guided_fuzzer_takes_good_and_bad_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, data in SOURCES.items():
+        atheris_elf.look_at(data)
+        atheris_elf.look_at(data[: len(data) // 2])
+        atheris_elf.look_at(mutate.case(1, len(name), SOURCES)[1])
+    monkeypatch.setattr("vx32py._elf._printable", lambda name: "two\nlines")
+    with pytest.raises(AssertionError, match="not one printable line"):
+        atheris_elf.look_at(SOURCES["vx"])
+
+
+def test_the_fuzzer_says_what_it_needs_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    with pytest.raises(SystemExit, match="atheris is not installed: pip install"):
+        atheris_elf.main()

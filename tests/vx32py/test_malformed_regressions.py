@@ -102,6 +102,12 @@ def test_an_image_where_no_guest_has_room_is_an_error_of_its_own(engine_name: st
             sandbox.spawn(elf.pack())
 
 
+@pytest.mark.parametrize("linux", [False, True], ids=["vx", "linux"])
+def test_a_guest_may_be_given_all_the_memory_there_is(engine_name: str, linux: bool) -> None:
+    code = b"\x31\xc0\x40\x31\xdb\xcd\x80" if linux else b"\x31\xc0\x40\x31\xd2\x0f\x05"  # exit(0)
+    assert Sandbox(engine=engine_name, memory="4G").run(image(code, linux=linux)).ok
+
+
 # -- system calls ----------------------------------------------------------------------------------------------------
 
 
