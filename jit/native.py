@@ -249,6 +249,7 @@ class NativeProcessor:
         except lowmem.LowMemoryError:
             _pool.empty()
             resting.empty()
+            lowmem.start_over()  # or the segments of this very guest would lie where a large one before it ended
             unit, placement, rest = _lease(code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)

@@ -269,6 +269,23 @@ def test_unknown_calls_are_not_remembered_for_ever(engine_name: str) -> None:
 
 
 @in_child
+def test_a_large_guest_has_room_again_when_others_have_gone() -> None:
+    program = image(b"\xcd\x80\xcc", linux=True)
+    small, large = Sandbox(engine="jit", memory="4M"), Sandbox(engine="jit", memory="2500M")
+    larger = Sandbox(engine="jit", memory="3000M")
+
+    def come_and_go() -> None:
+        with small.spawn(program), large.spawn(program):  # the second is not at zero: it begins far below the top
+            pass
+        for process in [small.spawn(program) for _ in range(12)]:
+            process.close()
+
+    come_and_go()
+    with larger.spawn(program) as process:
+        assert process.alive
+
+
+@in_child
 def test_children_hold_nothing_after_their_family_has_ended() -> None:
     from jit.ldt import read_entries
 
