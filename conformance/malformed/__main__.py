@@ -81,7 +81,7 @@ def _go(kind: str, count: int, seed: int, jobs: int, only: int | None, given: An
             tell=progress.tell,
         )
     _show(report, kind, seed)
-    sys.exit(0 if report.ok else 1)
+    sys.exit(1 if not report.ok else 130 if report.interrupted else 0)
 
 
 class _Progress(AbstractContextManager["_Progress"]):
@@ -129,7 +129,7 @@ class _Progress(AbstractContextManager["_Progress"]):
 
 def _show(report: Report, kind: str, seed: int) -> None:
     """The table at the end."""
-    click.echo(f"{report.cases:,} cases in {report.seconds:,.0f} s")
+    click.echo(f"{report.cases:,} cases in {report.seconds:,.0f} s{', interrupted' * report.interrupted}")
     for name, number in sorted(report.outcomes.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{number:>12,}  {name}")
     if report.ok:

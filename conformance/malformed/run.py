@@ -41,6 +41,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    interrupted: bool = False
 
     def add(self, other: Report) -> None:
         """Take another report into this one."""
@@ -62,9 +63,12 @@ class Report:
 
 
 def work(kind: str, seed: int, first: int, count: int, given: bytes, tick: Callable[[int], None]) -> Report:
-    """Judge a batch of cases; in a process of its own. ``given``: what the kind of case needs, pickled."""
-    from vx32py import _engines
+    """Judge a batch of cases; in a process of its own, in which no fragment is reached that the verifier has not accepted.
+    ``given``: what the kind of case needs, pickled."""
+    from reference.dispatch import TranslatingEngine
+    from vx32py import _engines, verify
 
+    TranslatingEngine.verifier = verify
     judge = import_module(_module_of(kind)).judge_numbered
     things, report = pickle.loads(given), Report()  # noqa: S301 - from our own process
     context: Any = nullcontext()
@@ -102,7 +106,8 @@ def _size() -> int:
 def run(
     kind: str, *, count: int, seed: int, jobs: int, given: Any, first: int = 0, tell: Callable[[Report], None]
 ) -> Report:
-    """Judge ``count`` cases from ``first`` on, in ``jobs`` processes at a time; ``tell`` hears what is known so far."""
+    """Judge ``count`` cases from ``first`` on, in ``jobs`` processes at a time; ``tell`` hears what is known so far. Ctrl-C
+    ends it after the batches that are under way."""
     batches: SimpleQueue[tuple[int, int]] = SimpleQueue()
     for number in range(first, first + count, BATCH):
         batches.put((number, min(BATCH, first + count - number)))
@@ -117,6 +122,8 @@ def run(
                     total.add(results.get(timeout=0.5))
                 total.seconds = time.monotonic() - started
                 tell(total)
+        except KeyboardInterrupt:
+            total.interrupted = True
         finally:
             stopped.set()
     for worker in workers:
