@@ -191,6 +191,7 @@ class TranslatingEngine:
         if not self._closed:
             self._closed = True
             self.space.remove_watcher(self._code_changes)
+            self._cache.check = None  # no cycle of references, which would hold the host's descriptors
 
     # -- what a subclass supplies --------------------------------------------------------------------------------
 

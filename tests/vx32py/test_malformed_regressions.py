@@ -285,14 +285,15 @@ def test_a_large_guest_has_room_again_when_others_have_gone() -> None:
         assert process.alive
 
 
+@pytest.mark.parametrize("verify", [False, True], ids=["plain", "verified"])
 @in_child
-def test_children_hold_nothing_after_their_family_has_ended() -> None:
+def test_children_hold_nothing_after_their_family_has_ended(verify: bool) -> None:
     from jit.ldt import read_entries
 
     def entries() -> int:
         return sum(any(raw) for raw in read_entries())
 
-    sandbox, program = Sandbox(engine="jit", memory="4M"), image(b"\xcd\x80\xcc", linux=True)
+    sandbox, program = Sandbox(engine="jit", memory="4M", verify=verify), image(b"\xcd\x80\xcc", linux=True)
     counts = []
     gc.disable()
     for _ in range(12):
