@@ -284,4 +284,6 @@ def _printable(name: bytes) -> str:
     text = name.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return text.translate(
+        {ord(c): c.encode("unicode_escape").decode("ascii") for c in set(text) if not c.isprintable()}
+    )

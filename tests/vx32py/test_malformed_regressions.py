@@ -16,7 +16,7 @@ import pytest
 from child import in_child
 from images import DATA, ENTRY, Caller, Elf, Load, image
 
-from vx32py import BadImage, Grant, Module, Policy, Sandbox, SystemCalls, UnsupportedHost
+from vx32py import BadImage, Grant, Module, Policy, Sandbox, SystemCalls, UnsupportedHost, _elf
 from vx32py._calls import signed
 
 PAGE = 0x1000
@@ -54,6 +54,24 @@ def test_names_that_share_a_long_string_do_not_take_more_memory_than_the_file() 
     with pytest.raises(BadImage, match="names"):
         _ = module.symbols
     assert module.symbol_at(ENTRY) is None
+
+
+def test_a_symbol_table_that_is_refused_is_not_read_at_every_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+    table = _elf.symbols
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal read
+        read += 1
+        return table(*arguments)
+
+    monkeypatch.setattr(_elf, "symbols", counted)
+    module = Module.from_bytes(with_symbols(b"\0never ended", [(1, ENTRY)]))
+    assert [module.symbol_at(ENTRY + i) for i in range(5)] == [None] * 5
+    for _ in range(3):
+        with pytest.raises(BadImage, match="outside its string table"):
+            _ = module.symbols
+    assert read == 1
 
 
 def test_symbols_with_one_name_are_not_too_many_names() -> None:
