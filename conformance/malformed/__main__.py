@@ -63,10 +63,12 @@ def images(count: int, seed: int, jobs: int, only: int | None, save: Path | None
 def calls(count: int, seed: int, jobs: int, only: int | None) -> None:
     """Sequences of system calls with random arguments."""
     from conformance.malformed.plan import sequence
+    from conformance.malformed.world import temporary
 
     if only is not None:
         click.echo(sequence(seed, only).describe())
-    _go("calls", count, seed, jobs, only, None)
+    with temporary() as folder:
+        _go("calls", count, seed, jobs, only, folder)
 
 
 def _go(kind: str, count: int, seed: int, jobs: int, only: int | None, given: Any) -> None:

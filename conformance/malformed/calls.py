@@ -73,12 +73,15 @@ class Played:
     output: bytes = b""
 
 
-@cache
-def world() -> World:
-    """This process's world, whose ``cwd`` becomes the working directory when it is first asked for."""
-    made = World()
-    os.chdir(made.root / "cwd")
-    return made
+_worlds: Final[list[World]] = []
+
+
+def world(folder: str | None = None) -> World:
+    """This process's world: made in ``folder`` when it is first asked for, and its ``cwd`` the working directory then."""
+    if not _worlds:
+        _worlds.append(World(folder))
+        os.chdir(_worlds[0].root / "cwd")
+    return _worlds[0]
 
 
 @cache
@@ -86,8 +89,9 @@ def _module(linux: bool) -> Module:
     return Module.from_bytes(guest(linux), "calls")
 
 
-def judge_numbered(seed: int, number: int, _given: object) -> tuple[str, Verdict]:
-    """Make a sequence and judge it."""
+def judge_numbered(seed: int, number: int, folder: str | None) -> tuple[str, Verdict]:
+    """Make a sequence and judge it, in a world in ``folder``."""
+    world(folder)
     calls, verdict = sequence(seed, number), Verdict()
     kind = "linux" if calls.linux else "vx"
     with verdict.bounded():

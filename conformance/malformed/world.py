@@ -17,14 +17,24 @@ from vx32py import Grant
 SECRET: Final = b"secret-3f1b7c52-nobody-may-see-this"
 
 
+def temporary() -> tempfile.TemporaryDirectory[str]:
+    """A directory for worlds; in memory where there is such a place, because they are made anew for each case."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - what is made there is ours alone
+    return tempfile.TemporaryDirectory(prefix="vx32py-calls-", dir=memory, ignore_cleanup_errors=True)
+
+
 class World:
     """A directory with everything. ``ro`` and ``rw`` are granted, ``canary`` and ``cwd``, which is to
     be the host's working directory, are not."""
 
-    def __init__(self) -> None:
-        memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - a directory of ours in it, for speed
-        self._folder = tempfile.TemporaryDirectory(prefix="vx32py-calls-", dir=memory, ignore_cleanup_errors=True)
-        self.root = Path(self._folder.name)
+    def __init__(self, folder: str | None = None) -> None:
+        """A new directory within ``folder``, whose owner removes it: a process that is killed cannot. Without one, it goes
+        with this object."""
+        if folder is None:
+            self._own = temporary()
+            folder = self._own.name
+        folder = tempfile.mkdtemp(dir=folder)
+        self.root = Path(folder)
         for name in ("canary/inner", "ro/sub", "cwd"):
             (self.root / name).mkdir(parents=True)
         for name in ("canary/secret", "canary/inner/secret"):
