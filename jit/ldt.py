@@ -69,7 +69,8 @@ def read_entries() -> list[bytes]:
     """The table as it stands: eight bytes an entry, as far as the kernel has allocated it. Raises LdtError."""
     buffer = ctypes.create_string_buffer(8 * LDT_ENTRIES)
     length = _modify_ldt(_READ, buffer, len(buffer))
-    return [buffer.raw[at : at + 8] for at in range(0, length, 8)]
+    raw = buffer.raw  # a copy of all of it, each time
+    return [raw[at : at + 8] for at in range(0, length, 8)]
 
 
 def selector(index: int) -> int:

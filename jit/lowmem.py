@@ -125,6 +125,12 @@ def reserve(size: int) -> int:
     raise LowMemoryError(f"no {size:#x} free bytes of linear memory below 4 GiB")
 
 
+def start_over() -> None:
+    """Look for room from the top again: what was there may have been given back since."""
+    with _process.lock:
+        _process.cursor = END
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a guest's memory is: linear address ``base`` and ``limit`` bytes. ``reason`` says why not at zero, if not."""

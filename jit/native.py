@@ -254,6 +254,7 @@ class NativeProcessor:
         except lowmem.LowMemoryError:
             _pool.empty()
             resting.empty()
+            lowmem.start_over()  # or the segments of this very guest would lie where a large one before it ended
             unit, placement, rest = _lease(*wanted)
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)

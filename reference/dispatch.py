@@ -18,7 +18,7 @@ import contextlib
 import time
 import weakref
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import ClassVar, Final, ParamSpec
 
 from reference import layout as at
 from reference.assist import assist
@@ -36,6 +36,7 @@ from reference.translator import FETCH_BYTES, Fragment, Span, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 from reference.verifier import Verifier
 
+_Arguments = ParamSpec("_Arguments")
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
 _VECTORS: Final = frozenset(int(vector) for vector in Vector)
 #: No template and no stub is longer than this many instructions.
@@ -58,15 +59,15 @@ _POINTERS: Final = slice(6, 24)
 _LARGEST_FRAGMENT: Final = 16 << 10
 
 
-def _weakly(method: Callable[[int, int], None]) -> Callable[[int, int], None]:
+def _weakly(method: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
     """A function that calls a method as long as its object is there for others: a space that is to be closed when nobody
     uses its engine any more must not be one that does."""
     weak = weakref.WeakMethod(method)
 
-    def call(first: int, last: int) -> None:
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
         there = weak()
         if there is not None:
-            there(first, last)
+            there(*args, **kwargs)
 
     return call
 
@@ -201,7 +202,7 @@ class TranslatingEngine:
         """Let a verifier judge all code before it can be reached; None for nobody. Then :meth:`run` and :meth:`step` raise
         VerificationError for code that is refused, of which nothing has run."""
         self._verifier = verifier
-        self._cache.check = None if verifier is None else self._check
+        self._cache.check = None if verifier is None else _weakly(self._check)
         if verifier is not None and (found := verifier.stub_problems(bytes(self._cache.code[: at.SCRATCH_CODE]))):
             raise VerificationError(found)
 
@@ -247,6 +248,7 @@ class TranslatingEngine:
         if not self._closed:
             self._closed = True
             self.space.remove_watcher(self._watcher)
+            self._cache.check = None  # no cycle of references, which would hold the host's descriptors
 
     # -- what a subclass supplies --------------------------------------------------------------------------------
 

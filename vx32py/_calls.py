@@ -37,6 +37,10 @@ LINUX_REGISTERS: Final = (EBX, ECX, EDX, ESI, EDI, EBP)
 #: Flags of a code object (inspect.CO_VARARGS, CO_VARKEYWORDS): it takes *args or **kwargs.
 _VARIADIC: Final = 0x4 | 0x8
 
+#: Unknown calls are counted by number up to so many numbers, and all others together.
+MOST_UNKNOWN: Final = 1024
+OTHERS: Final = -1
+
 _OUR_HANDLERS: Final = "vx32py.personality."
 
 
@@ -235,7 +239,8 @@ class SystemCalls:
         if entry is None and self._complete():
             return self.dispatch(process, words)
         if entry is None:
-            process.unknown_calls[self.name, words[EAX]] += 1
+            key, counts = (self.name, words[EAX]), process.unknown_calls
+            counts[key if key in counts or len(counts) < MOST_UNKNOWN else (self.name, OTHERS)] += 1
         else:
             process.tally[entry.name] = process.tally.get(entry.name, 0) + 1
         result = self._observed(process, entry)

@@ -38,6 +38,10 @@ PN_XNUM: Final = 0xFFFF
 
 #: Where a static-PIE is placed: as low as leaves room for guard pages, so that the address space stays small.
 PIE_BASE: Final = 0x0040_0000
+#: A symbol table with more entries is refused: each becomes an object some ten times as large as its entry.
+MAX_SYMBOLS: Final = 1 << 19
+#: All names together may be so many times as long as the string table: names can be the ends of one another.
+_SHARED_NAMES: Final = 16
 #: No segment may reach this address: the last page of the 4 GiB stays free, so that no end wraps to zero.
 ADDRESS_END: Final = 0x1_0000_0000 - PAGE
 
@@ -242,6 +246,8 @@ def _symbol_table(view: memoryview, headers: list[tuple[int, ...]], index: int, 
     _name, _type, _flags, _addr, offset, size, link, _info, _align, entry_size = headers[index]
     if entry_size != _SYMBOL.size or size % _SYMBOL.size:
         raise BadImage(f"section {index}: a symbol table of {size:#x} bytes with entries of {entry_size}")
+    if size // _SYMBOL.size > MAX_SYMBOLS:
+        raise BadImage(f"section {index}: a table of {size // _SYMBOL.size} symbols; {MAX_SYMBOLS} are the most")
     if offset + size > len(view):
         raise BadImage(f"truncated: section {index} [{offset:#x}, {offset + size:#x}) reaches past the end of the file")
     if link >= len(headers):
@@ -251,14 +257,33 @@ def _symbol_table(view: memoryview, headers: list[tuple[int, ...]], index: int, 
         raise BadImage(f"truncated: section {link}, a string table, reaches past the end of the file")
     strings = bytes(view[strings_offset : strings_offset + strings_size])
     found = []
+    names: dict[int, str] = {}
+    room = _SHARED_NAMES * len(strings)
     for name, value, length, info, _other, section in _SYMBOL.iter_unpack(view[offset : offset + size]):
         kind = info & 0xF
         if section in (SHN_UNDEF, SHN_ABS) or kind not in (STT_NOTYPE, STT_OBJECT, STT_FUNC) or not name:
             continue
-        end = strings.find(b"\0", name)
-        if name >= len(strings) or end < 0:
-            raise BadImage(f"section {index}: the name of a symbol is at {name:#x}, outside its string table")
-        text = strings[name:end].decode("utf-8", "backslashreplace")
+        text = names.get(name)
+        if text is None:
+            end = strings.find(b"\0", name)
+            if name >= len(strings) or end < 0:
+                raise BadImage(f"section {index}: the name of a symbol is at {name:#x}, outside its string table")
+            room -= end - name
+            if room < 0:
+                raise BadImage(
+                    f"section {index}: the names of its symbols are too long for {len(strings)} bytes of strings"
+                )
+            text = names[name] = _printable(strings[name:end])
         found.append(Symbol(text, (value + bias) & 0xFFFF_FFFF, length, kind == STT_FUNC))
     found.sort(key=lambda symbol: (symbol.address, not symbol.is_function, symbol.name))
     return found
+
+
+def _printable(name: bytes) -> str:
+    """A name as text that can be shown on one line of a terminal: everything else in it is escaped."""
+    text = name.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return text.translate(
+        {ord(c): c.encode("unicode_escape").decode("ascii") for c in set(text) if not c.isprintable()}
+    )

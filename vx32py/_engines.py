@@ -99,8 +99,10 @@ def _make(name: str, limit: int, budget: int, policy: Policy, program: object, m
 
     space = AddressSpace(limit, budget=budget)
     if name == "translated":
-        from reference.model import TranslatedEngine
+        from reference.model import CODE_BASE, TranslatedEngine
 
+        if limit > CODE_BASE:
+            raise MemoryError(f"no room for a guest of {limit:#x} bytes, at most {CODE_BASE:#x} are possible")
         return TranslatedEngine(space, policy=policy, metered=metered)
     from reference.engines import ReferenceEngine
 

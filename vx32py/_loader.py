@@ -38,10 +38,17 @@ STACK_MOST: Final = 8 * MIB
 STACK_LEAST: Final = 64 << 10
 #: Nothing is mapped below: hosts reserve the lowest pages, and null pointers with an offset fault.
 LOWEST: Final = 64 << 10
+#: Where address spaces end that need not be larger: every engine has room for these.
+HIGHEST: Final = 0xD000_0000
 #: What a VX module must leave below itself to have its stack there.
 VX_ROOM: Final = MIB
 #: The most bytes of arguments and environment (Linux: a quarter of the stack).
 ARGUMENTS_SHARE: Final = 4
+
+#: At the most, what is on a stack besides them: "i686", padding, 16 random bytes, the final words; argc, two zeros, and the
+#: auxiliary vector.
+_STRINGS_BESIDES: Final = 5 + 15 + 16 + 16
+_WORDS_BESIDES: Final = 3 + 2 * 19
 
 #: A module keeps so many layouts, and contents of memory.
 _MOST_KEPT: Final = 16
@@ -87,10 +94,10 @@ def _plan(module: Module, budget: int, limit: int | None) -> Layout:
         )
     if module.abi == "vx" and module.start - LOWEST >= VX_ROOM:
         stack = min(stack, module.start - LOWEST)
-        size = limit or min(MAX_LIMIT, _ceil_mib(module.end + budget))
+        size = limit or _size(module.end, module.end + budget)
         if module.end <= size:
             return Layout(size, module.start - stack, module.start, module.end, size, size, "vx")
-    size = limit or min(MAX_LIMIT, _ceil_mib(module.end + budget + stack))
+    size = limit or _size(module.end + stack + 2 * PAGE, module.end + budget + stack)
     stack_end = size - PAGE
     stack_start = stack_end - stack
     if stack_start - PAGE < module.end:
@@ -98,6 +105,11 @@ def _plan(module: Module, budget: int, limit: int | None) -> Layout:
             f"the image ends at {module.end:#x}, which leaves no room for a stack below the limit of {size:#x}"
         )
     return Layout(size, stack_start, stack_end, module.end, stack_start - PAGE, stack_start - PAGE, "linux")
+
+
+def _size(least: int, wanted: int) -> int:
+    """The size of an address space for ``wanted`` addresses, or fewer, but no fewer than ``least``."""
+    return min(MAX_LIMIT, max(_ceil_mib(least), min(HIGHEST, _ceil_mib(wanted))))
 
 
 def load(module: Module, space: AddressSpace, layout: Layout) -> None:
@@ -127,6 +139,14 @@ def _kept(module: Module, key: object, make: Callable[[], Kept]) -> Kept:
     return kept
 
 
+def check_arguments(layout: Layout, arguments: list[bytes], environment: list[bytes]) -> None:
+    """Raise LimitExceeded where arguments and environment are more than a stack of this layout can hold."""
+    size = sum(len(text) + 1 for text in (*arguments, *environment)) + _STRINGS_BESIDES
+    words = _WORDS_BESIDES + len(arguments) + len(environment)
+    if size + 4 * words > (layout.stack_end - layout.stack_start) // ARGUMENTS_SHARE:
+        raise LimitExceeded("arguments", f"{size} bytes of arguments and environment do not fit the guest's stack")
+
+
 def build_stack(
     module: Module,
     space: AddressSpace,
@@ -136,17 +156,16 @@ def build_stack(
     policy: Policy,
     random: bytes,
 ) -> int:
-    """Write arguments, environment and auxiliary vector; the initial ESP, a multiple of 16. Raises LimitExceeded.
+    """Write arguments, environment and auxiliary vector; the initial ESP, a multiple of 16. Raises LimitExceeded as
+    :func:`check_arguments` does.
 
     ``random`` are the sixteen bytes behind AT_RANDOM. At the top: a zero word, argv[0] again as AT_EXECFN, the strings.
     """
+    check_arguments(layout, arguments, environment)
     texts = (*arguments, *environment, b"i686")
     strings = b"\0".join(texts) + b"\0"
     strings += bytes(-len(strings) % 16)
     size = len(strings) + len(random) + 16
-    words = 1 + len(arguments) + 1 + len(environment) + 1 + 2 * 19
-    if size + 4 * words > (layout.stack_end - layout.stack_start) // ARGUMENTS_SHARE:
-        raise LimitExceeded("arguments", f"{size} bytes of arguments and environment do not fit the guest's stack")
     top = layout.stack_end - size
     addresses = list(accumulate((len(text) + 1 for text in texts), initial=top))
     count = len(arguments)

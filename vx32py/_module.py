@@ -154,20 +154,21 @@ class Module:
     @cached_property
     def symbols(self) -> dict[str, Symbol]:
         """Functions and objects by name; of several with one name the first. Raises BadImage for a broken table."""
+        if isinstance(self._symbols, BadImage):
+            raise BadImage(str(self._symbols))
         found: dict[str, Symbol] = {}
-        for symbol in self._by_address[1]:
+        for symbol in self._symbols[1]:
             found.setdefault(symbol.name, symbol)
         return found
 
     def symbol_at(self, address: int) -> str | None:
         """``"name"`` or ``"name+0x1c"`` for an address within a function or object, else None. Never raises."""
-        try:
-            addresses, symbols = self._by_address
-        except BadImage:
+        if isinstance(self._symbols, BadImage):
             return None
+        addresses, symbols = self._symbols
         here = bisect.bisect_right(addresses, address) - 1
-        while here > 0 and addresses[here - 1] == addresses[here]:  # the first of equals is the best name
-            here -= 1
+        if here >= 0:
+            here = bisect.bisect_left(addresses, addresses[here])  # the first of equals is the best name
         if here < 0 or not any(s.start <= address < s.end for s in self.segments):
             return None
         symbol = symbols[here]
@@ -177,8 +178,12 @@ class Module:
         return f"{symbol.name}+{offset:#x}" if offset else symbol.name
 
     @cached_property
-    def _by_address(self) -> tuple[list[int], list[Symbol]]:
-        symbols = _elf.symbols(self.data, self.image)
+    def _symbols(self) -> tuple[list[int], list[Symbol]] | BadImage:
+        """By address; or what is wrong with the table, which takes as long to find out."""
+        try:
+            symbols = _elf.symbols(self.data, self.image)
+        except BadImage as error:
+            return error.with_traceback(None)
         return [symbol.address for symbol in symbols], symbols
 
     def __repr__(self) -> str:

@@ -37,7 +37,8 @@ class RunStats:
 
     ``engine`` is the engine's name and ``counters`` its own counters, live: while a process goes on, so do they.
     ``seconds`` is wall time inside ``run()``, ``memory`` the bytes mapped at the end. ``calls`` counts system calls by
-    name, ``unknown_calls`` those that no table knows, by (table, number).
+    name, ``unknown_calls`` those that no table knows, by (table, number); of very
+    many numbers the later ones are counted together, as -1.
     """
 
     engine: str

@@ -109,9 +109,21 @@ class FileObject(OpenFile):
         try:
             if not self.file.seekable():
                 raise CallError(errno.ESPIPE)
-            return int(self.file.seek(offset, whence))
-        except (ValueError, OSError, AttributeError) as error:
+            before = self.file.tell() if self.writable else 0
+            position = int(self.file.seek(offset, whence))
+            if self.writable and not self._has_descriptor() and position > self.file.seek(0, os.SEEK_END):
+                self.file.seek(before)  # or one byte, written far away, would take the host's memory up to there
+                raise CallError(errno.EINVAL)
+            return int(self.file.seek(position)) if self.writable else position
+        except (ValueError, OSError, OverflowError, AttributeError) as error:
             raise CallError(errno.EINVAL) from error
+
+    def _has_descriptor(self) -> bool:
+        """Whether a file of the host's system is behind it, where a hole costs nothing."""
+        try:
+            return int(self.file.fileno()) >= 0
+        except (ValueError, OSError, AttributeError):
+            return False
 
     def hold(self) -> int | None:
         with suppress(AttributeError, ValueError, OSError):

@@ -169,8 +169,9 @@ class Task:
         self.descriptors.close_all()
         self.engine.close()
         if self.parent is None:
-            # No cycle of references: then what the host lent is given back as soon as the last view of memory has gone.
-            self.family.processes.pop(self.pid, None)
+            # No cycle of references, through the children either: then what the host lent is given back as soon as the last
+            # view of memory has gone.
+            self.family.processes.clear()
             if self.when_closed is not None:
                 self.when_closed()
 
@@ -299,6 +300,7 @@ class Task:
         """Replace the program. Raises LimitExceeded and BadImage while the old one is still whole."""
         space = self.engine.space
         layout = _loader.plan(module, space.budget, limit=space.limit)
+        _loader.check_arguments(layout, arguments, environment)
         self.descriptors.close_for_exec()
         self.module, self.layout, self.heap_end = module, layout, layout.heap
         self.states = {}

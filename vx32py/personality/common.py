@@ -202,7 +202,9 @@ def execute(process: Process, path: int, argv: int, envp: int | None) -> int:
         status = file.status()
         if not stat.S_ISREG(status.mode):
             raise CallError(errno.EACCES)
-        if status.size > MAX_FILE:
+        if status.size > min(
+            MAX_FILE, process.engine.space.budget
+        ):  # it takes the host's memory on behalf of the guest
             raise CallError(errno.ENOMEM)
         image = bytearray(status.size)
         count = file.read_at(memoryview(image), 0) if image else 0
@@ -244,7 +246,8 @@ def wait_for_files(
         left = None if timeout is None else process.wait(timeout)
         if left is not None and left <= 0:
             return found
-        host = [(f.host_descriptor(), r, w) for f, r, w in wanted]
+        # One of which nothing is wanted cannot end the wait, but the host would report its errors again and again.
+        host = [(f.host_descriptor(), r, w) for f, r, w in wanted if r or w]
         slice_ = SLICE if left is None else min(left, SLICE)
         if process.has_others() or (timeout is None and not any(fd is not None for fd, _, _ in host)):
             on_host = any(fd is not None for fd, _, _ in host)

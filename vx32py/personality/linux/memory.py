@@ -68,6 +68,8 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
         file = process.descriptors.get(fd)
         if not isinstance(file, (HostFile, BytesFile)) or not stat.S_ISREG(file.status().mode):
             raise CallError(errno.ENODEV)
+        if not file.readable:
+            raise CallError(errno.EACCES)
         if flags & MAP_SHARED and protection & 2 and file.writable:
             raise CallError(errno.ENODEV)
     start = _place(process, address, size, flags)

@@ -42,12 +42,16 @@ def clone(process: Process, flags: int, stack: int, parent_tid_out: int, descrip
     if flags & CLONE_PARENT_SETTID:
         process.memory.check(parent_tid_out, 4, writable=True)
     child = process.fork_child()
-    if stack:
-        child.registers.esp = stack
-    if flags & CLONE_SETTLS:
-        set_thread_area(child, descriptor)
-    if flags & CLONE_CHILD_SETTID:
-        child.memory.write_u32(child_tid_out, child.pid)
+    try:
+        if stack:
+            child.registers.esp = stack
+        if flags & CLONE_SETTLS:
+            set_thread_area(child, descriptor)
+        if flags & CLONE_CHILD_SETTID:
+            child.memory.write_u32(child_tid_out, child.pid)
+    except BaseException:
+        child.reap()  # the parent is told that there is none
+        raise
     if flags & CLONE_PARENT_SETTID:
         process.memory.write_u32(parent_tid_out, child.pid)
     return child.pid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ RLIM_NLIMITS: Final = 16
 INFINITY: Final = (1 << 64) - 1
 PR_SET_PDEATHSIG, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 1, 3, 4, 15, 16
 PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS = 38, 39
+#: A thread's name, without the zero byte behind it (TASK_COMM_LEN).
+NAME_BYTES: Final = 15
 #: No call gives more at a time: the guest asks again.
 MOST_RANDOM: Final = 1 << 20
 
@@ -89,7 +92,7 @@ def prlimit64(process: Process, pid: int, resource: int, new_limit: int, old_lim
 def getrusage(process: Process, who: int, usage_out: int) -> None:
     """Processor time; everything else is 0."""
     microseconds = process.clock.cpu() // 1000
-    process.memory.write(usage_out, struct.pack("<ii64x", microseconds // 10**6, microseconds % 10**6))
+    process.memory.write(usage_out, struct.pack("<ii64x", microseconds // 10**6 & 0x7FFF_FFFF, microseconds % 10**6))
 
 
 @call(242, "sched_getaffinity")
@@ -151,9 +154,12 @@ def prctl(process: Process, option: int, argument: int) -> int:
     """The process's name and a few flags."""
     state = process.state(LinuxState)
     if option == PR_SET_NAME:
-        state.name = process.memory.read_string(argument, most=1 << 12)[:15]
+        try:
+            state.name = process.memory.read_string(argument, most=NAME_BYTES)
+        except ValueError:  # it is longer, and cut off
+            state.name = process.memory.read(argument, NAME_BYTES)
     elif option == PR_GET_NAME:
-        process.memory.write(argument, (state.name or process.module.name.encode()[:15]).ljust(16, b"\0"))
+        process.memory.write(argument, (state.name or os.fsencode(process.module.name)[:NAME_BYTES]).ljust(16, b"\0"))
     elif option in (PR_GET_DUMPABLE, PR_GET_NO_NEW_PRIVS):
         return 1
     elif option not in (PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS):
