@@ -49,7 +49,7 @@ DIFFERENCES: Final = [
     ),
     Difference(
         "65 2e 00 01",
-        r"refused: .* with two overrides, GS the first of them, is not admitted \| .*",
+        r"refused: .* with two overrides, [CFG]S the first of them, is not admitted \| .*",
         "the decoders need not agree",
     ),
     Difference(
@@ -86,7 +86,7 @@ DIFFERENCES: Final = [
     Difference("f2 0f 2b 00", r"refused: 0f 2b: no instruction .* \| movnts[sd] .*", "SSE4a of AMD processors"),
     Difference(
         "66 0f 01 d0",
-        r"refused: (0f|0f 38|0f 3a) .*: no instruction .* \| (xgetbv|ldmxcsr|stmxcsr|fx\w+|xsave\w?|xrstors?|sfence|sha\w+|movdiri).*",
+        r"refused: (0f|0f 38|0f 3a) .*: no instruction .* \| (xgetbv|ldmxcsr|stmxcsr|fx\w+|xsave\w?|xrstors?|sfence|sha\w+|movdiri|movnti).*",
         "NP in the manual: no 66, F2, F3 before it",
     ),
     Difference("66 0f 38 cf 00", r"refused: .*: no instruction .* \| v?gf2p8.*", "GFNI is no group of the table"),
@@ -110,6 +110,27 @@ DIFFERENCES: Final = [
         r"refused: vex 0f( 38| 3a)? .* W1 .*: no instruction .* \| (vcvt\w+|vmovd|vpinsrq|vpextrq|andn|bextr|bls\w+|bzhi|mulx|pdep|pext|rorx|s[ah][rl]x) .*",
         "W1 is for 64-bit mode only",
     ),
+    Difference(
+        "f0 f2 00 d8",
+        r"refused: .*: \w+ with LOCK is not admitted \| (?!lock )\w+.*",
+        "capstone takes LOCK beside F2 or F3 for a hint",
+    ),
+    Difference(
+        "66 c5 fa 16 c1",
+        r"refused: vex .*: a VEX prefix after 66, F2, F3 or LOCK \| .*",
+        "the processor refuses a VEX prefix after these, too",
+    ),
+    Difference(
+        "c4 c2 65 04 c1",
+        r"refused: vex .*: VEX with a register above 7 \| .*",
+        "means nothing in 32-bit mode, and nobody writes it",
+    ),
+    Difference(
+        "f2 66 0f 38 33 c1",
+        r"refused: 0f (38|3a) .*: no instruction is encoded as .*(f[23] .*66|66 .*f[23]) .* \| .*",
+        "capstone goes by the 66 where there is F2 or F3, too",
+    ),
+    Difference("8f 4a 40 12 00 00 00 12", r"refused: 8f: no instruction .* \| lwp(ins|val) .*", "XOP of AMD"),
     Difference("d9 d8", r"refused: d9: no instruction .* \| fstpnce .*", "undocumented"),
     Difference(
         "db e0", r"refused: db: no instruction .* \| f(eni8087_nop|disi8087_nop|setpm)", "of the 8087 and 80287 only"
@@ -132,6 +153,11 @@ DIFFERENCES: Final = [
         "0f b9 00",
         r"length: 0f (b9|ff): (ud[01]) .* \| \2",
         "UD0 and UD1 have a ModRM byte; they trap before anyone asks",
+    ),
+    Difference(
+        "f2 67 0f 38 f0 d9",
+        r"admitted: 0f 38 f[016]: (crc32|adox) .* \| no instruction",
+        "capstone wants F2 and F3 next to these opcodes",
     ),
     # -- operands
     Difference("8e e8", r"operands: (8e|8c): mov .*gs.* \| mov .*gs.*", "a selector has 16 bits; capstone shows 32"),

@@ -122,5 +122,7 @@ def _landing(eip: int) -> bytes:
 
 def _trap(offset: int, eip: int, reason: int) -> bytes:
     """The template at a code offset that tells the host ``reason`` with the guest at ``eip``."""
-    stores = _STORE_GS + struct.pack("<II", layout.TRAP_EIP, eip) + _STORE_GS + struct.pack("<II", layout.REASON, reason)
+    stores = (
+        _STORE_GS + struct.pack("<II", layout.TRAP_EIP, eip) + _STORE_GS + struct.pack("<II", layout.REASON, reason)
+    )
     return stores + b"\xe9" + struct.pack("<I", runtime.EXIT - (offset + len(stores) + 5) & 0xFFFF_FFFF)

@@ -193,7 +193,7 @@ def _of_map(map_name: str, context: bytes, modrm: Sequence[int]) -> Iterator[_Pr
 
 def _vex(name: str) -> Iterator[_Product]:
     if name == "c5":
-        yield _Product(b"\xc5", (range(0xC0, 0x100), ALL, ALL))
+        yield _Product(b"\xc5", (range(0xC0, 0x100), ALL, ALL), 2)
         return
     if name == "c4 other":  # maps that there are not, and a register above 7
         seconds = [byte for byte in range(0xC0, 0x100) if byte not in (0xE1, 0xE2, 0xE3)]
@@ -202,7 +202,7 @@ def _vex(name: str) -> Iterator[_Product]:
     _, number, last = name.split()
     low = int(last, 16)
     thirds = [(low & 8) << 4 | vvvv << 3 | low & 7 for vvvv in range(15, -1, -1)]
-    yield _Product(b"\xc4", ((0xE0 | int(number),), thirds, ALL, ALL))
+    yield _Product(b"\xc4", ((0xE0 | int(number),), thirds, ALL, ALL), 2)
 
 
 def _vex_prefixed(first: str, context: bytes) -> Iterator[_Product]:
@@ -218,7 +218,7 @@ def _vex_prefixed(first: str, context: bytes) -> Iterator[_Product]:
     for head, low in heads:
         for opcode in range(256):
             third = 0x60 if _takes(head + bytes([low | 0x60, opcode])) else 0x78
-            yield _Product(head, ((low | third,), (opcode,), SOME_MODRM))
+            yield _Product(head, ((low | third,), (opcode,), SOME_MODRM), 2)
 
 
 def _takes(stem: bytes) -> bool:

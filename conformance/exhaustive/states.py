@@ -23,6 +23,7 @@ from conformance.specials import STACK_USERS
 from conformance.states import draw
 from reference.isa.instruction import File, Instruction, Memory, Register
 from reference.isa.lookup import FORMS
+from reference.policy import Group
 from reference.registers import EAX, EBP, ECX, EDI, EDX, EFLAGS, EIP, ESI, ESP, MASK32, Segment
 
 #: The thread pointer of all encodings.
@@ -34,6 +35,7 @@ _POOL: Final = 16
 _TARGET: Final = DATA + 0x840
 _LOW_TARGET: Final = LOW + 0x840
 _WINDOW: Final = 0x400
+_LOADS_OF_MXCSR: Final = frozenset({"ldmxcsr", "vldmxcsr"})
 #: Where bad operands are.
 _BAD: Final = (DATA_END + 0x800, READ_ONLY + 0x200, DATA_END - 2, LIMIT + 0x1_0000, STACK_END - 3, DATA - 0x1000)
 _BAD_LOW: Final = (LOW - 0x800, LOW_END - 2)
@@ -142,10 +144,14 @@ def state(instruction: Instruction, digest: int, *, good: bool, seed: int = 1) -
             target = _BAD_LOW[digest >> 12 & 1]
         else:
             target = _BAD[(digest >> 12) % len(_BAD)]
+        if instruction.row.group is Group.SHA:
+            target &= -16  # AMD's processors let some of them stand anywhere, and look at alignment last
         if operand.index_file is not File.GENERAL:
             image = _gather(words, image, operand, target, good)
         else:
             _place(words, operand, target)
+        if instruction.mnemonic in _LOADS_OF_MXCSR and good:
+            memory = (*memory, (target, _mxcsr(digest)))
         if plan.near and good:
             memory = (*memory, (target, NOWHERE.to_bytes(4, "little")))
     elif plan.near:
@@ -161,6 +167,11 @@ def state(instruction: Instruction, digest: int, *, good: bool, seed: int = 1) -
     if instruction.mnemonic in ("div", "idiv") and good:
         _dividend(words, operand)
     return words, image, memory
+
+
+def _mxcsr(digest: int) -> bytes:
+    """Mostly without the reserved bits that make the load fault; never with bit 17, which AMD's processors have."""
+    return (digest & 0xFFBF | (0x5 << 16 if digest >> 28 == 0 else 0)).to_bytes(4, "little")
 
 
 def _place(words: list[int], operand: Memory, target: int) -> None:
