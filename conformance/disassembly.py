@@ -130,7 +130,11 @@ DIFFERENCES: Final = [
         r"refused: 0f (38|3a) .*: no instruction is encoded as .*(f[23] .*66|66 .*f[23]) .* \| .*",
         "capstone goes by the 66 where there is F2 or F3, too",
     ),
-    Difference("65 f0 f3 8f 4a 40 12 00 00 00 12 00 00 00 12", r"refused: 8f: no instruction .* \| lwp(ins|val) .*", "XOP of AMD"),
+    Difference(
+        "65 f0 f3 8f 4a 40 12 00 00 00 12 00 00 00 12",
+        r"refused: 8f: no instruction .* \| lwp(ins|val) .*",
+        "XOP of AMD",
+    ),
     Difference("d9 d8", r"refused: d9: no instruction .* \| fstpnce .*", "undocumented"),
     Difference(
         "db e0", r"refused: db: no instruction .* \| f(eni8087_nop|disi8087_nop|setpm)", "of the 8087 and 80287 only"

@@ -74,7 +74,8 @@ class Judge:
         return self._translator.admits(leaf.code, eip)
 
     def fragment(self, instruction: Instruction, eip: int) -> Verdict:
-        """Translate an instruction with an INT3 behind it, and look at every byte of what comes out."""
+        """Translate an instruction, wherever it was decoded, at ``eip`` with an INT3 behind it, and look at every byte of
+        what comes out."""
         item = classify(instruction, GS_BASE, POLICY_WITH_GS)
         kind = _KINDS.get(item.shape, "rewritten")
         code = instruction.raw + _INT3

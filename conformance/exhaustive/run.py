@@ -1,8 +1,8 @@
 """One unit, in the process that it may kill: judged, executed, compared, counted.
 
 Encodings stand in a page of code, 64 bytes apart, each followed by INT3, on the native engine and on the reference engine
-alike. When the page is full, all of it is run: first in good states, then, what has to do with memory, in bad ones (of
-VEX instructions those that name register 3 in VEX.vvvv, or none).
+alike. When the page is full, all of it is run: first in good states, then, what has to do with memory, in bad ones (one in
+:func:`~conformance.exhaustive.space.faults_one_in`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from conformance.case import CODE, CODE_END, INT3
 from conformance.cases import Batch
 from conformance.encodings import POLICY_WITH_GS
 from conformance.exhaustive.judge import Judge
-from conformance.exhaustive.space import Leaf, Unit, leaves
+from conformance.exhaustive.space import Leaf, Unit, faults_one_in, leaves
 from conformance.exhaustive.states import GS_BASE, packed, state, touches_memory
 from conformance.isa import alike
 from conformance.oracles.bench import Contents, State
@@ -86,8 +86,9 @@ def run_unit(
 ) -> UnitResult:
     """Run a unit without the encodings whose numbers are in ``skip``, and no further than number ``most`` unless it is
     zero; ``tick(number)`` is called before each."""
-    run = _Run(seed, tick)
-    for number, leaf in enumerate(leaves(Unit(part, name))):
+    unit = Unit(part, name)
+    run = _Run(seed, faults_one_in(unit), tick)
+    for number, leaf in enumerate(leaves(unit)):
         if most and number >= most:
             break
         if number in skip:
@@ -111,8 +112,9 @@ class _Placed:
 class _Run:
     """One unit at work."""
 
-    def __init__(self, seed: int, tick: Callable[[int], None]) -> None:
+    def __init__(self, seed: int, faults: int, tick: Callable[[int], None]) -> None:
         self.seed = seed
+        self.faults_one_in = faults
         self.tick = tick
         self.judge, self.native, self.reference = _equipment()
         self.result = UnitResult()
@@ -135,7 +137,7 @@ class _Run:
                 return
             self._ask_capstone(leaf)
         else:
-            verdict = self.judge.fragment(decode(leaf.code, eip, POLICY_WITH_GS), eip)
+            verdict = self.judge.fragment(instruction, eip)
             counts[f"{table}/{verdict.kind}"] += 1
             for problem in verdict.problems:
                 self.result.find(f"fragment of {instruction.mnemonic}", f"{leaf.code.hex(' ')}: {problem}")
@@ -179,7 +181,7 @@ class _Run:
             if instruction is None:
                 if good:
                     self._run_refused(each, CODE + _STRIDE * place)
-            elif good or (touches_memory(instruction) and _is_worth_a_fault(instruction)):
+            elif good or (self.faults_one_in and each.digest % self.faults_one_in == 0 and touches_memory(instruction)):
                 self._run_admitted(each, instruction, CODE + _STRIDE * place, good)
         self.placed.clear()
 
@@ -243,14 +245,6 @@ def _table(code: bytes) -> str:
             return "evex"
         return "vex c5" if first == 0xC5 else f"vex c4 {after & 31}" if after & 31 in (1, 2, 3) else "vex c4 other"
     return "x87" if first & 0xF8 == 0xD8 else "one byte"
-
-
-def _is_worth_a_fault(instruction: Instruction) -> bool:
-    """Whether VEX.vvvv, if there is one, names register 3 or none: the others change nothing about an address."""
-    if not instruction.vector_length:
-        return True
-    last = instruction.raw[instruction.opcode_offset + (2 if instruction.raw[instruction.opcode_offset] == 0xC4 else 1)]
-    return last >> 3 & 0xF in (0xF, 0xC)
 
 
 def _is_repeated_elsewhere(instruction: Instruction) -> bool:

@@ -19,7 +19,7 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from conformance.case import DATA, LOW
-from conformance.encodings import LOOPS, POLICY_WITH_GS
+from conformance.encodings import DOUBLE_SHIFTS, LOOPS, POLICY_WITH_GS
 from reference.isa.decode import decode
 from reference.isa.instruction import Instruction, InvalidOpcode, TruncatedCode
 from reference.isa.lookup import FORMS, ImmediateRule
@@ -54,6 +54,11 @@ MAPS: Final = {"one byte": b"", "0f": b"\x0f", "0f38": b"\x0f\x38", "0f3a": b"\x
 _NO_OPCODES: Final = {"one byte": PREFIXES + b"\x0f", "0f": b"\x38\x3a", "0f38": b"", "0f3a": b""}
 #: Opcodes whose register forms are the beginning of a longer prefix: EVEX and VEX. They have units of their own.
 _OPENINGS: Final = b"\x62\xc4\xc5"
+
+#: VEX.vvvv of registers 1, 2 and 4 to 7: 1111 is register 0, or none, and 1100 register 3.
+_OTHER_THIRDS: Final = (14, 13, 11, 10, 9, 8)
+#: Where prefixes that mean nothing, or only another address, make many encodings of one, so many have one bad state.
+_FAULTS_ONE_IN: Final = 4
 
 ALL: Final = tuple(range(256))
 #: Four memory and four register forms, and one of each, for orders of prefixes.
@@ -109,7 +114,8 @@ class _Product:
 #: What the parts have, for those who read the counts.
 PARTS: Final = {
     "legacy": "168 prefixes (segment or none, 67, LOCK, none 66 F2 F3 66F2 66F3) x 4 maps x 256 opcodes x 256 ModRM",
-    "vex": "C4 and C5 x all values of all fields x 256 opcodes x 256 ModRM",
+    "vex": "C4 and C5 x all values of all fields, but 6 of VEX.vvvv's 8 registers, x 256 opcodes x 256 ModRM",
+    "vex third": "the other 6 registers of VEX.vvvv, likewise",
     "vex prefixed": "17 prefixes before C4 and C5 x all values of W, L, pp and map x 256 opcodes x 56 ModRM",
     "sib": f"{len(SIB_OPCODES)} opcodes of all kinds x 24 ModRM x 256 SIB, with and without prefixes",
     "order": "all pairs of prefixes x 8 ModRM, all triples x 2 ModRM",
@@ -131,8 +137,9 @@ def units(parts: Sequence[str] = tuple(PARTS)) -> list[Unit]:
 def _names(part: str) -> list[str]:
     if part == "legacy":
         return [f"{map_name}: {context.hex() or 'none'}" for context in CONTEXTS for map_name in MAPS]
-    if part == "vex":
-        return ["c5", *(f"c4 {number} {last:x}" for number in (1, 2, 3) for last in range(16)), "c4 other"]
+    if part in ("vex", "vex third"):
+        names = ["c5", *(f"c4 {number} {last:x}" for number in (1, 2, 3) for last in range(16))]
+        return [*names, "c4 other"] if part == "vex" else names
     if part == "vex prefixed":
         return [f"{first} {context.hex()}" for context in VEX_CONTEXTS[1:] for first in ("c4", "c5")]
     if part == "sib":
@@ -142,6 +149,14 @@ def _names(part: str) -> list[str]:
     if part == "length":
         return list(MAPS)
     return ["evex", "xop", "3dnow"]
+
+
+def faults_one_in(unit: Unit) -> int:
+    """One in how many encodings of a unit is executed in a bad state, too; 0 for none."""
+    if unit.part == "vex third":
+        return 0
+    plain = {f"{map_name}: {context.hex() or 'none'}" for context in _MANDATORY for map_name in MAPS}
+    return 1 if unit.part == "vex" or unit.name in plain else _FAULTS_ONE_IN
 
 
 def leaves(unit: Unit) -> Iterator[Leaf]:
@@ -156,7 +171,9 @@ def _products(unit: Unit) -> Iterator[_Product]:
         map_name, _, context = name.partition(": ")
         yield from _of_map(map_name, bytes.fromhex("" if context == "none" else context), ALL)
     elif part == "vex":
-        yield from _vex(name)
+        yield from _vex(name, [vvvv for vvvv in range(15, -1, -1) if vvvv not in _OTHER_THIRDS])
+    elif part == "vex third":
+        yield from _vex(name, _OTHER_THIRDS)
     elif part == "vex prefixed":
         first, context = name.split()
         yield from _vex_prefixed(first, bytes.fromhex(context))
@@ -191,9 +208,12 @@ def _of_map(map_name: str, context: bytes, modrm: Sequence[int]) -> Iterator[_Pr
             yield _Product(head, ((opcode,), modrm))
 
 
-def _vex(name: str) -> Iterator[_Product]:
+def _vex(name: str, vvvv: Sequence[int]) -> Iterator[_Product]:
+    """One unit of C5 or C4 with these values of VEX.vvvv, of which those below 8 are refused (C5 is LDS with them)."""
     if name == "c5":
-        yield _Product(b"\xc5", (range(0xC0, 0x100), ALL, ALL), 2)
+        yield _Product(
+            b"\xc5", ([0x80 | each << 3 | low for each in vvvv if each > 7 for low in range(8)], ALL, ALL), 2
+        )
         return
     if name == "c4 other":  # maps that there are not, and a register above 7
         seconds = [byte for byte in range(0xC0, 0x100) if byte not in (0xE1, 0xE2, 0xE3)]
@@ -201,7 +221,7 @@ def _vex(name: str) -> Iterator[_Product]:
         return
     _, number, last = name.split()
     low = int(last, 16)
-    thirds = [(low & 8) << 4 | vvvv << 3 | low & 7 for vvvv in range(15, -1, -1)]
+    thirds = [(low & 8) << 4 | each << 3 | low & 7 for each in vvvv]
     yield _Product(b"\xc4", ((0xE0 | int(number),), thirds, ALL, ALL), 2)
 
 
@@ -335,6 +355,8 @@ def leaf(stem: bytes) -> Leaf:
     else:
         size = found.immediate_size
         rest = zlib.crc32(stem).to_bytes(4, "little")[:size]
+        if found.mnemonic in DOUBLE_SHIFTS and found.operand_size == 2:  # a count that the manual defines
+            rest = bytes([rest[0] % 17 | zlib.crc32(stem) >> 24 & 0xE0])
         if form.immediate is ImmediateRule.WORD_BYTE:  # ENTER: what fits the stack
             rest = bytes((rest[0] & 0x7C, 0, rest[2] & 3))
     code = found.raw[: found.length - len(rest)] + rest

@@ -15,7 +15,7 @@ from typing import Final
 
 from conformance.case import CODE_END, DATA, DATA_END, LIMIT, LOW, LOW_END, READ_ONLY, STACK, STACK_END
 from conformance.dice import Dice
-from conformance.encodings import LOOPS, MASKED_STORES
+from conformance.encodings import DOUBLE_SHIFTS, LOOPS, MASKED_STORES
 from conformance.lanes import KINDS
 from conformance.operands import lane_kind
 from conformance.oracles.bench import Contents, pack_words
@@ -134,6 +134,9 @@ def state(instruction: Instruction, digest: int, *, good: bool, seed: int = 1) -
     image = chosen.images[digest >> 4 & _POOL - 1]
     memory = chosen.memory[digest >> 8 & _POOL - 1]
     operand = _memory(instruction)
+    counted = instruction.mnemonic in DOUBLE_SHIFTS and instruction.operand_size == 2
+    if counted:
+        words[ECX] = words[ECX] & ~0xFF | (digest >> 20) % 17 | digest >> 4 & 0xE0
     if plan.string or plan.store:
         _string(words, instruction, digest, good)
     elif operand is not None:
@@ -144,8 +147,10 @@ def state(instruction: Instruction, digest: int, *, good: bool, seed: int = 1) -
             target = _BAD_LOW[digest >> 12 & 1]
         else:
             target = _BAD[(digest >> 12) % len(_BAD)]
+        if counted and ECX in (operand.base, operand.index):
+            target &= -32  # CL is then part of the address; what a count beyond 16 makes, the manual does not say
         if instruction.row.group is Group.SHA:
-            target &= -16  # AMD's processors let some of them stand anywhere, and look at alignment last
+            target &= -16  # AMD's processors let these operands stand anywhere
         if operand.index_file is not File.GENERAL:
             image = _gather(words, image, operand, target, good)
         else:
