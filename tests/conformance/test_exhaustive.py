@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from conformance.exhaustive import campaign, judge, run, space
 from conformance.exhaustive.campaign import Campaign, report, run_with_deaths
 from conformance.exhaustive.run import UnitResult, run_unit
 from conformance.exhaustive.space import CONTEXTS, MAPS, PREFIXES, Leaf, Unit, leaves, units
-from jit.compiled import BuildError, build
+from jit import compiled
 from reference.isa.decode import decode
 from reference.isa.instruction import InvalidOpcode
 from reference.isa.semantics.registry import SEMANTICS
@@ -52,7 +53,7 @@ def test_the_units_are_as_many_as_the_documentation_says() -> None:
 
 
 @pytest.mark.parametrize("map_name", MAPS)
-@pytest.mark.parametrize("context", ["none", "66", "f3", "f0", "65"])
+@pytest.mark.parametrize("context", ["none", "f3"])
 def test_every_opcode_with_every_modrm_is_there(map_name: str, context: str) -> None:
     head = (b"" if context == "none" else bytes.fromhex(context)) + MAPS[map_name]
     by_opcode: dict[int, list[Leaf]] = {}
@@ -70,21 +71,17 @@ def test_every_opcode_with_every_modrm_is_there(map_name: str, context: str) -> 
             assert covers(found, head + bytes([opcode]))
 
 
-@pytest.mark.parametrize("name", ["c4 1 1", "c4 2 d", "c4 3 9", "c5"])
-def test_every_value_of_every_vex_field_is_there(name: str) -> None:
-    size = 2 if name == "c5" else 3
-    heads: dict[bytes, list[Leaf]] = {}
-    found = [*leaves(Unit("vex", name)), *leaves(Unit("vex third", name))]
-    for leaf in found:
-        heads.setdefault(leaf.code[: size + (leaf.instruction is not None or leaf.stem > size)], []).append(leaf)
-    fields = Counter(head[:size] for head in heads)
-    assert len(fields) == (64 if name == "c5" else 16)
-    for head, opcodes in fields.items():
-        assert opcodes == (256 if any(len(each) > size for each in heads if each.startswith(head)) else 1)
-    for head, those in heads.items():
-        if len(those) > 1:
-            assert {leaf.code[len(head)] for leaf in those} == set(range(256))
-    assert sum(leaf.weight for leaf in found) >= len(fields) * 256 * 256 - 256
+def test_every_value_of_every_vex_field_is_there() -> None:
+    """Of C5 the second byte and of C4 the second and the third, up to where another prefix or LES and LDS begin."""
+    heads: Counter[bytes] = Counter()
+    for unit in units(["vex", "vex third"]):
+        for each in space._products(unit):
+            *fields, opcodes, modrm = each.levels
+            assert (tuple(opcodes), tuple(modrm)) == (tuple(range(256)), tuple(range(256)))
+            heads.update(each.head + bytes(field) for field in product(*fields))
+    expected = {bytes([0xC5, second]) for second in range(0xC0, 0x100)}
+    expected |= {bytes([0xC4, second, third]) for second in range(0xC0, 0x100) for third in range(256)}
+    assert heads == Counter(expected)
 
 
 def test_a_refused_stem_counts_for_all_that_it_stands_for() -> None:
@@ -98,15 +95,15 @@ def test_a_refused_stem_is_refused_whatever_follows() -> None:
     rng = random.Random(1)
     chosen = [unit for unit in units() if unit.part in ("legacy", "vex", "openings")]
     count = 0
-    for unit in rng.sample(chosen, 12):
+    for unit in rng.sample(chosen, 8):
         for number, leaf in enumerate(leaves(unit)):
-            if number > 4000:
+            if number > 3000:
                 break
             if leaf.instruction is None and (leaf.weight > 1 or number % 16 == 0):
                 with pytest.raises(InvalidOpcode):
                     decode((leaf.code[: leaf.stem] + rng.randbytes(15))[:15], 0x1000, POLICY_WITH_GS)
                 count += 1
-    assert count > 1000
+    assert count > 500
 
 
 def test_every_sib_byte_is_there_for_instructions_of_all_kinds() -> None:
@@ -128,19 +125,19 @@ def equipment() -> Iterator[None]:
     if reason is not None:
         pytest.skip(reason)
     try:
-        build()
-    except BuildError as error:
+        compiled.build()
+    except compiled.BuildError as error:
         pytest.skip(str(error))
     run._equipment.cache_clear()
     yield
     for bench in run._equipment()[1:]:
-        bench.close()  # type: ignore[attr-defined]
+        bench.close()
     run._equipment.cache_clear()
 
 
 def of_one_opcode(monkeypatch: pytest.MonkeyPatch, code: str, modrm: tuple[int, ...]) -> UnitResult:
-    product = space._Product(b"", ((int(code, 16),), modrm))
-    monkeypatch.setattr(space, "_products", lambda unit: iter([product]))
+    only = space._Product(b"", ((int(code, 16),), modrm))
+    monkeypatch.setattr(space, "_products", lambda unit: iter([only]))
     return run_unit("legacy", "any", 1, frozenset(), 0, quietly)
 
 
@@ -149,25 +146,25 @@ def test_a_sample_of_all_units_is_right() -> None:
     total = campaign.Total()
     chosen = units()
     for number in range(0, len(chosen), 40):
-        result = run_unit(*chosen[number], 1, frozenset(), 700, quietly)
+        result = run_unit(*chosen[number], 1, frozenset(), 300, quietly)
         total.add(result, [])
     assert total.clean, report(total)
-    assert total.executed > 2000
+    assert total.executed > 1000
     assert total.sum("agreed to the last bit") + total.sum("agreed where defined") == total.executed
-    assert total.sum("refused and executed") > 100
+    assert total.sum("refused and executed") > 50
 
 
 @pytest.mark.usefixtures("equipment")
 @pytest.mark.parametrize("name", ["one byte: none", "0f: 66", "0f38: none", "0f3a: 66"])
 def test_the_beginning_of_each_map_is_right(name: str) -> None:
     total = campaign.Total()
-    total.add(run_unit("legacy", name, 2, frozenset(), 3000, quietly), [])
+    total.add(run_unit("legacy", name, 2, frozenset(), 1000, quietly), [])
     assert total.clean, report(total)
 
 
 @pytest.mark.usefixtures("equipment")
 def test_most_encodings_succeed_in_a_good_state_and_operands_fault_in_a_bad_one() -> None:
-    counts = run_unit("legacy", "one byte: none", 1, frozenset(), 9000, quietly).counts
+    counts = run_unit("legacy", "one byte: none", 1, frozenset(), 1500, quietly).counts
     assert counts["all/good state: completed"] > 20 * counts["all/good state: trap 0xe"]
     assert counts["all/bad state: trap 0xe"] > counts["all/bad state: completed"]
 
@@ -219,7 +216,7 @@ def test_what_kills_the_process_is_named_and_the_rest_goes_on(monkeypatch: pytes
 def test_a_campaign_goes_on_where_it_was_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(campaign, "_RUN", "fake_exhaustive:run_unit")
     monkeypatch.setattr(campaign, "PRELOAD", ("fake_exhaustive",))
-    monkeypatch.setattr(campaign.compiled, "build", lambda: None)
+    monkeypatch.setattr(compiled, "build", lambda: None)
     store = tmp_path / "all.jsonl"
     chosen = [Unit("legacy", str(number)) for number in range(4)]
 
