@@ -14,7 +14,7 @@ import capstone
 
 from conformance import disassembly
 from conformance.encodings import POLICY_WITH_GS
-from conformance.exhaustive.space import Leaf
+from conformance.exhaustive.space import PREFIXES, Leaf
 from conformance.exhaustive.states import GS_BASE
 from jit import compiled
 from jit.passes.records import Status
@@ -105,16 +105,33 @@ class Judge:
         """How capstone differs about the length of an encoding, or whether it is one, and whether that is explained;
         None where it does not."""
         length = 0 if leaf.instruction is None else leaf.instruction.length
-        found = 0
-        for _, size, _, _ in self._disassembler.disasm_lite(leaf.code[:15], disassembly.EIP, 1):
-            found = size
+        found = self._length(leaf.code)
         if found == length:
             return None
         text = disassembly.difference(self._disassembler, leaf.code[:15])
         if text is None:
             return f"{length} or {found} bytes, and yet the same text", False
         known = disassembly.explanation(text)
-        return (text, False) if known is None else (known.why, True)
+        if known is not None:
+            return known.why, True
+        ordered = _ordered(leaf.code[:15])
+        again = disassembly.difference(self._disassembler, ordered)
+        if again is None or disassembly.explanation(again) is not None or self._length(ordered) == length:
+            return "capstone wants 66, F2 and F3 to be the last of several prefixes", True
+        return text, False
+
+    def _length(self, code: bytes) -> int:
+        """What capstone thinks it is; 0 for no instruction."""
+        for _, length, _, _ in self._disassembler.disasm_lite(code[:15], disassembly.EIP, 1):
+            return int(length)
+        return 0
+
+
+def _ordered(code: bytes) -> bytes:
+    """The encoding with 66, and then F2 and F3, behind its other prefixes, which means the same."""
+    rest = code.lstrip(PREFIXES)
+    prefixes = code[: len(code) - len(rest)]
+    return bytes(sorted(prefixes, key=lambda byte: 2 * (byte in (0xF2, 0xF3)) + (byte == 0x66))) + rest
 
 
 def _landing(eip: int) -> bytes:
