@@ -163,7 +163,7 @@ class Campaign:
 
 
 _COLUMNS: Final = (
-    "enumerated", "refused", "copied", "folded", "rewritten", "left to the host", "trapped", "same template",
+    "enumerated", "refused", "copied", "folded", "rewritten", "left to the host", "trapped", "verified", "same template",
     "executed, good state", "executed, bad state", "refused and executed", "differing",
 )  # fmt: skip
 

@@ -1,8 +1,9 @@
-"""What becomes of an encoding before it is executed: decoder, compiled translator, fragment, and capstone.
+"""What becomes of an encoding before it is executed: decoder, compiled translator, fragment, verifier, and capstone.
 
 Of an instruction that is copied, and of one that is left to the host, the judge knows itself which bytes the fragment must
 have, all of them: the landing, the copy or the template of a trap, and the trap of the INT3 behind. Of those that are
-rewritten, or get the thread pointer into their displacement, the specification's translator says.
+rewritten, or get the thread pointer into their displacement, the specification's translator says. The verifier of fragments
+is asked besides.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from reference.isa.instruction import Instruction
 from reference.translator import Shape, translate
 from reference.translator.scan import classify
 from reference.traps import Vector
+from vx32py.verify import problems
 
 #: Where fragments are put in the code segment, and the first EIP of the window of the entry table.
 OFFSET: Final = 0x1_0000
@@ -73,9 +75,9 @@ class Judge:
         """Whether the compiled translator makes something of bytes that the decoder refuses."""
         return self._translator.admits(leaf.code, eip)
 
-    def fragment(self, instruction: Instruction, eip: int) -> Verdict:
+    def fragment(self, instruction: Instruction, eip: int, *, verify: bool) -> Verdict:
         """Translate an instruction, wherever it was decoded, at ``eip`` with an INT3 behind it, and look at every byte of
-        what comes out."""
+        what comes out; ``verify`` shows it to the verifier, too."""
         item = classify(instruction, GS_BASE, POLICY_WITH_GS)
         kind = _KINDS.get(item.shape, "rewritten")
         code = instruction.raw + _INT3
@@ -87,6 +89,8 @@ class Judge:
             return Verdict(kind, (f"the translator raises {error!r}",))
         if not isinstance(made, PackedFragment):
             return Verdict(kind, ("the compiled translator refuses it",))
+        if verify and (wrong := problems(made, gs_base=GS_BASE, window=WINDOW, guest=code)):
+            return Verdict(kind, tuple(f"the verifier: {each}" for each in wrong))
         if item.shape is Shape.COPY:
             expected = _landing(eip) + instruction.copy
             expected += _trap(OFFSET + len(expected), eip + instruction.length + 1, Vector.BREAKPOINT)

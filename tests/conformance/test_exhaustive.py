@@ -138,7 +138,7 @@ def equipment() -> Iterator[None]:
 def of_one_opcode(monkeypatch: pytest.MonkeyPatch, code: str, modrm: tuple[int, ...]) -> UnitResult:
     only = space._Product(b"", ((int(code, 16),), modrm))
     monkeypatch.setattr(space, "_products", lambda unit: iter([only]))
-    return run_unit("legacy", "any", 1, frozenset(), 0, quietly)
+    return run_unit("legacy", "one byte: none", 1, frozenset(), 0, quietly)
 
 
 @pytest.mark.usefixtures("equipment")
@@ -190,6 +190,13 @@ def test_a_wrong_byte_in_a_fragment_is_found(monkeypatch: pytest.MonkeyPatch) ->
     for opcode in ("89", "cd", "e9"):  # copied, a trap, rewritten
         found = of_one_opcode(monkeypatch, opcode, (0xC3,)).findings
         assert [name for name in found if name.startswith("fragment of")], opcode
+
+
+@pytest.mark.usefixtures("equipment")
+def test_what_the_verifier_complains_of_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "problems", lambda fragment, **about: ["I do not like it"])
+    found = of_one_opcode(monkeypatch, "89", (0xC3,)).findings
+    assert found == {"fragment of mov": [1, "89 c3: the verifier: I do not like it"]}
 
 
 @pytest.mark.usefixtures("equipment")
