@@ -225,7 +225,7 @@ class _Run:
                 seconds_one += between - begin
                 seconds_other += end - between
                 judged += 1
-                if not _alike(a, b, images is not None):
+                if not alike(a, b, images is not None):
                     case = made.case(i, _origin(self.task, first + i))
                     self._judge(
                         case,
@@ -285,7 +285,7 @@ class _Run:
             self.divergences.append(Divergence(case, outcomes, found, number))
 
 
-def _alike(a: State, b: State, floating: bool) -> bool:
+def alike(a: State, b: State, floating: bool) -> bool:
     """Whether two states are equal, to the last bit of what is ever compared."""
     if a.words != b.words or a.failure != b.failure:
         return False
