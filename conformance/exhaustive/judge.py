@@ -60,7 +60,7 @@ class _Compiled(NumbaTranslator):
     def admits(self, code: bytes, eip: int) -> bool:
         """Whether it makes a fragment."""
         if self._policy is not POLICY_WITH_GS:
-            self._configure(POLICY_WITH_GS, GS_BASE, 0, WINDOW)
+            self._configure(POLICY_WITH_GS, GS_BASE, 0, WINDOW, metered=False)
         return bool(self._call(self._pointer, code, len(code), eip, OFFSET) == Status.DONE)
 
 

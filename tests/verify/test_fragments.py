@@ -27,17 +27,45 @@ EVERY_TEMPLATE = [
 
 
 @pytest.mark.parametrize("window", [0x1000, None], ids=["direct", "hashed"])
+@pytest.mark.parametrize("metered", [False, True], ids=["plain", "metered"])
 @pytest.mark.parametrize("digits", EVERY_TEMPLATE)
-def test_every_template_is_accepted(digits: str, window: int | None) -> None:
+def test_every_template_is_accepted(digits: str, window: int | None, metered: bool) -> None:
     guest_code = bytes.fromhex(digits)
     for gs_base in (None, 0x1234_5678):
         for origin in (0, 0xF000_0000):
             fragment = translate(
-                guest_code, 0x2000, POLICY, offset=0x1000, gs_base=gs_base, origin=origin, window=window
+                guest_code,
+                0x2000,
+                POLICY,
+                offset=0x1000,
+                gs_base=gs_base,
+                origin=origin,
+                window=window,
+                metered=metered,
             )
-            where = {"origin": origin, "gs_base": gs_base, "window": window}
+            where = {"origin": origin, "gs_base": gs_base, "window": window, "metered": metered}
             assert problems(fragment, guest=guest_code, **where) == []  # type: ignore[arg-type]
             assert problems(fragment, **where) == []  # type: ignore[arg-type]
+            assert problems(fragment, **where | {"metered": not metered})  # type: ignore[arg-type]
+
+
+def test_no_instruction_is_free_in_a_metered_fragment() -> None:
+    """A meter that counts too few, or too many; a branch past one."""
+    code = bytes.fromhex("90 40 43 75fc c3")
+    made = translate(code, 0x1000, POLICY, offset=0x1000, window=0, metered=True)
+    assert problems(made, window=0, guest=code, metered=True) == []
+    charges = [index for index in range(len(made.code)) if made.code[index : index + 2] == b"\x8d\x49"]
+    assert len(charges) == 3
+    for charge in charges:
+        for change in (1, 2, 0x7F, 0x80, 0xFF):
+            changed = bytearray(made.code)
+            changed[charge + 2] = changed[charge + 2] + change & 0xFF
+            assert problems(with_code(made, bytes(changed)), window=0, metered=True)
+    last = made.code.rindex(b"\x75")
+    for past in range(1, 43):
+        changed = bytearray(made.code)
+        changed[last + 1] = changed[last + 1] + past & 0xFF
+        assert problems(with_code(made, bytes(changed)), window=0, metered=True)
 
 
 def test_fragments_of_generated_code_are_accepted() -> None:

@@ -107,6 +107,8 @@ class _Reader:
             kind = self.read_template(index, span, end)
         if kind not in _ENDS:
             self.complain(fragment.tail, f"control goes on behind the last template, {kind or 'a copied instruction'}")
+        if self.paid:
+            self.complain(fragment.tail, f"{self.paid} instructions are paid for that there are not")
         if self.remaining:
             self.complain(min(self.remaining), "an exit, but no branch that leaves")
         if self.landings:
