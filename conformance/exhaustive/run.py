@@ -32,7 +32,7 @@ from reference.isa.decode import decode
 from reference.isa.instruction import Instruction, InvalidOpcode
 from reference.isa.lookup import FORMS
 from reference.isa.semantics.registry import SEMANTICS
-from reference.traps import Vector
+from reference.traps import SOFTWARE_INTERRUPT, Vector
 from vx32py._errors import UnsupportedHost
 
 __all__ = ["PRELOAD", "UnitResult", "run_unit"]
@@ -214,8 +214,7 @@ class _Run:
             return
         name = "good" if good else "bad"
         counts[f"{table}/executed, {name} state"] += 1
-        ended = "completed" if a.trap is None else f"trap {a.trap.number:#x}"
-        counts[f"all/{name} state: {ended}"] += 1
+        counts[f"all/{name} state: {_ending(a)}"] += 1
         if alike(b, a, True):
             counts[f"{table}/agreed to the last bit"] += 1
             return
@@ -235,6 +234,13 @@ class _Run:
 
 
 _NOP: Final = decode(b"\x90", CODE, POLICY_WITH_GS)
+
+
+def _ending(state: State) -> str:
+    if state.trap is None:
+        return "completed"
+    number = state.trap.number
+    return "INT n" if SOFTWARE_INTERRUPT <= number < Vector.SYSCALL else f"trap {number:#x}"
 
 
 def _table(code: bytes) -> str:
