@@ -212,13 +212,22 @@ class Loader:
     """The way from nothing to a loaded image. There is one for the process; tests make their own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._begin_anew()
         self._loaded: Compiled | None = None
         self._next_look = 0.0
         self._child = 0  # the process id of a build of ours
         self._spawned = False
         self._missed_since = 0.0
         self._milliseconds = 0.0
+
+    def _begin_anew(self) -> None:
+        # Reentrant: a signal handler may run guests, wherever it comes.
+        self._lock = threading.RLock()
+
+    def after_fork(self) -> None:
+        """In the child: another thread of the parent may have held the lock, and what that has started is not ours."""
+        self._begin_anew()
+        self._child = 0
 
     def ready(self, *, start: bool = True) -> Compiled | None:
         """The compiled translator, or None where there is none (yet). Never waits; ``start``: a build may be started."""
@@ -308,6 +317,8 @@ class Loader:
 
 
 _loader: Final = Loader()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_loader.after_fork)
 ready: Final = _loader.ready
 build: Final = _loader.build
 status: Final = _loader.status

@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Final
 
 from jit import answers, hostarea, lowmem, system
@@ -133,10 +133,10 @@ class Thunks:
     explained in ``gateway.s``.
     """
 
-    def __init__(self, gate: Gateway, control: int) -> None:
-        address = lowmem.anywhere(2 * system.PAGE)
+    def __init__(self, gate: Gateway, control: int, kept: list[int]) -> None:
+        """``kept`` has the address of the two pages as soon as there are any: see :meth:`release`."""
+        address = lowmem.anywhere(2 * system.PAGE, kept)
         self.answers = address + system.PAGE
-        self.release = partial(system.munmap, address, 2 * system.PAGE)
         start = gate.symbols["thunks"]
         code = bytearray(gate.thunks)
         for name, value in (
@@ -166,6 +166,11 @@ class Thunks:
         self.interrupt: NativeCall = _WITH_LOCK(address + gate.symbols["thunk_interrupt"] - start)
         self.verify: NativeCall = _WITH_LOCK(address + gate.symbols["thunk_verify"] - start)
 
+    @staticmethod
+    def release(kept: list[int]) -> None:
+        """Give the pages back, if there are any."""
+        system.munmap_from(kept, 2 * system.PAGE)
+
     def resume(self, held: object) -> NativeCall:
         """A function ``resume(foreign)``. Whoever has it has ``held``, too: what must stay while it is being called."""
         function: NativeCall = _make_function()(ctypes.addressof(self._definitions[1]), held, None)
@@ -192,18 +197,21 @@ def supported() -> str | None:
         return f"the jit engine needs an x86-64 processor, this is {os.uname().machine}"
     if struct.calcsize("P") != 8 or sys.implementation.name != "cpython":
         return "the jit engine needs a 64-bit CPython"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "the jit engine needs the interpreter lock, which this Python runs without"
     return None
 
 
 class _Process:
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Reentrant: a signal handler may run guests, wherever it comes.
+        self.lock = threading.RLock()
         self.gateway: Gateway | None = None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
-        self.lock = threading.Lock()  # another thread of the parent may have held it
+        self.lock = threading.RLock()  # another thread of the parent may have held it
 
 
 _process: Final = _Process()
@@ -218,7 +226,9 @@ def load() -> Gateway:
                 if reason is not None:
                     raise EngineUnavailable(reason)
                 try:
-                    _process.gateway = Gateway()
+                    made = Gateway()
+                    if _process.gateway is None:  # or a signal handler has been quicker
+                        _process.gateway = made
                 except ImportError as error:
                     raise EngineUnavailable(f"the jit engine needs llvmlite: {error}") from error
                 except OSError as error:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import weakref
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 
-from jit import system
+from jit import lending, system
 from reference.contents import Contents
 from reference.memory import PAGE, PAGE_SHIFT
 
@@ -36,8 +35,9 @@ class Image:
 
     def __init__(self, limit: int, pieces: Pieces) -> None:
         self.limit = limit
-        self.file = _create()
-        weakref.finalize(self, os.close, self.file).atexit = False
+        kept: list[int] = []
+        lending.lend(self, partial(lending.close_file, kept))
+        self.file = _create(kept)
         os.ftruncate(self.file, limit)
         spans = []
         for start, data in pieces:
@@ -88,11 +88,14 @@ def image_of(contents: Contents) -> Image | None:
     return contents.backing
 
 
-def _create() -> int:
+def _create(kept: list[int]) -> int:
+    """A file, whose descriptor ``kept`` has as soon as there is one."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
-        return os.memfd_create("vx32py guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | _NEVER_EXECUTABLE)
+        kept.extend(map(os.memfd_create, ("vx32py guest",), (flags | _NEVER_EXECUTABLE,)))
     except OSError:  # an older kernel does not know the last of them
-        return os.memfd_create("vx32py guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        kept.extend(map(os.memfd_create, ("vx32py guest",), (flags,)))
+    return kept[-1]
 
 
 def _write(file: int, start: int, data: memoryview) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 from jit import system
@@ -88,40 +90,46 @@ class Allocator:
         # Reentrant: the garbage collector may free entries at any time.
         self._lock = threading.RLock()
         self._free: list[int] = []
-        self._next = 0
-        self._foreign: set[int] | None = None
+        #: Those that nobody has had yet; None before somebody has looked which others have set.
+        self._unused: Iterator[int] | None = None
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()  # another thread of the parent may have held it
 
-    def allocate(self, descriptor: Descriptor) -> int:
-        """Set a free entry to ``descriptor``; its index. Raises LdtError."""
+    def allocate(self, descriptor: Descriptor, kept: list[int] | None = None) -> int:
+        """Set a free entry to ``descriptor``; its index, which ``kept`` has before it is set. Raises LdtError."""
+        kept = [] if kept is None else kept
         with self._lock:
-            if self._foreign is None:
-                self._foreign = {i for i, raw in enumerate(read_entries()) if any(raw)}
+            if self._unused is None:
+                foreign = {i for i, raw in enumerate(read_entries()) if any(raw)}
+                self._unused = itertools.filterfalse(foreign.__contains__, itertools.count())
+            # Each in one call, so that no signal handler's exception comes while an index is nobody's.
             if self._free:
-                index = self._free.pop()
+                kept.extend(map(self._free.pop, (-1,)))
             else:
-                while self._next in self._foreign:
-                    self._next += 1
-                if self._next >= LDT_ENTRIES:
-                    raise LdtError(errno.ENOSPC, f"all {LDT_ENTRIES} descriptors of the process are in use")
-                index = self._next
-                self._next += 1
+                kept.extend(map(next, (self._unused,)))
+            if kept[-1] >= LDT_ENTRIES:
+                self._unused = itertools.chain((kept.pop(),), self._unused)
+                raise LdtError(errno.ENOSPC, f"all {LDT_ENTRIES} descriptors of the process are in use")
             try:
-                write_entry(index, descriptor)
-            except BaseException:
-                self._free.append(index)
+                write_entry(kept[-1], descriptor)
+            except OSError:
+                self._free.extend(map(kept.pop, (-1,)))
                 raise
-            return index
+            return kept[-1]
 
     def free(self, index: int) -> None:
         """Clear an entry and take it back."""
+        self.free_all([index])
+
+    def free_all(self, kept: list[int]) -> None:
+        """Clear these entries and take them back. ``kept`` has those that are not free yet, if an exception comes out."""
         with self._lock:
-            write_entry(index, None)
-            self._free.append(index)
+            while kept:
+                write_entry(kept[-1], None)
+                self._free.extend(map(kept.pop, (-1,)))
             self._free.sort(reverse=True)
 
 

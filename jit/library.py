@@ -101,14 +101,15 @@ class _Process:
     """The libraries that guests of this process use, the last one last."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Reentrant: a signal handler may run guests, wherever it comes.
+        self.lock = threading.RLock()
         self.libraries: dict[str, Library] = {}
         self.used = True
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
 
     def _after_fork(self) -> None:
-        self.lock = threading.Lock()  # another thread of the parent may have held it
+        self.lock = threading.RLock()  # another thread of the parent may have held it
 
 
 _process: Final = _Process()

@@ -30,11 +30,11 @@ class LowMemoryError(MemoryError):
     """There is no room below 4 GiB, or the system refused; the message says which."""
 
 
-def _claim(address: int, size: int) -> None:
+def _claim(address: int, size: int, kept: list[int]) -> None:
     """Reserve exactly there. Raises OSError; EEXIST if something is there."""
-    found = system.mmap(address, size, NONE, system.MAP_NORESERVE | system.MAP_FIXED_NOREPLACE)
+    found = system.mmap_into(kept, address, size, NONE, system.MAP_NORESERVE | system.MAP_FIXED_NOREPLACE)
     if found != address:  # a kernel before 4.17 takes the unknown flag for a hint
-        system.munmap(found, size)
+        system.munmap_from(kept, size)
         raise OSError(errno.EEXIST, f"{size:#x} bytes at {address:#x}: the place is taken")
 
 
@@ -43,11 +43,12 @@ def renew(address: int, size: int, protection: int = NONE) -> None:
     system.mmap(address, size, protection, system.MAP_NORESERVE | system.MAP_FIXED)
 
 
-def anywhere(size: int) -> int:
-    """Readable and writable pages above 4 GiB. Raises OSError."""
-    address = system.mmap(0, size, system.READ | system.WRITE, 0)
+def anywhere(size: int, kept: list[int] | None = None) -> int:
+    """Readable and writable pages above 4 GiB; ``kept`` has their address at once. Raises OSError."""
+    kept = [] if kept is None else kept
+    address = system.mmap_into(kept, 0, size, system.READ | system.WRITE, 0)
     if address < END:
-        system.munmap(address, size)
+        system.munmap_from(kept, size)
         raise OSError(errno.ENOMEM, "the system has no memory above 4 GiB to give")
     return address
 
@@ -95,16 +96,18 @@ class _Process:
 _process: Final = _Process()
 
 
-def reserve(size: int) -> int:
-    """Reserve ``size`` bytes (rounded up to pages) below 4 GiB without access rights; their address.
+def reserve(size: int, kept: list[int] | None = None) -> int:
+    """Reserve ``size`` bytes (rounded up to pages) below 4 GiB without access rights; their address, which ``kept`` has as
+    soon as they are reserved.
 
     Raises LowMemoryError.
     """
     size = -(-size // PAGE) * PAGE
+    kept = [] if kept is None else kept
     with _process.lock:
         if _process.cursor - size >= _BASED_FLOOR:
             try:
-                _claim(_process.cursor - size, size)
+                _claim(_process.cursor - size, size, kept)
                 _process.cursor -= size
                 return _process.cursor
             except OSError as error:
@@ -114,7 +117,7 @@ def reserve(size: int) -> int:
         for start, stop in [*reversed(mappings()), (0, lowest())]:
             if end - stop >= size:
                 try:
-                    _claim(end - size, size)
+                    _claim(end - size, size, kept)
                 except OSError as error:
                     if error.errno != errno.EEXIST:
                         raise LowMemoryError(str(error)) from error
@@ -150,8 +153,40 @@ class Placement:
         return f"base {self.base:#x}, limit {self.limit:#x}: {self.reason}"
 
 
-def place(limit: int, *, needs_page_zero: bool = False, prefer_zero: bool = True) -> Placement:
-    """Reserve ``limit`` bytes for a guest, at linear address zero where that is possible. Raises LowMemoryError."""
+class Hold:
+    """Who has a placement. ``placement`` is None before there is one, and after; ``room`` is its address if that is not
+    zero."""
+
+    __slots__ = ("placement", "room", "size")
+
+    def __init__(self) -> None:
+        self.placement: Placement | None = None
+        self.room: list[int] = []
+        self.size = 0
+
+    def take(self, placement: Placement) -> None:
+        """Be the one who has it from now on."""
+        room = [placement.base] if placement.base else []
+        self.placement, self.room, self.size = placement, room, placement.limit
+
+    def end(self) -> None:
+        """Undo :func:`place`; the memory is wiped. May be interrupted by an exception, and called again."""
+        if self.room:
+            system.munmap_from(self.room, self.size)
+        elif self.placement is not None and self.placement.base == 0:
+            with _process.lock:
+                floor = lowest()
+                renew(floor, self.placement.limit - floor)
+                # Both or none: behind it the place may be another guest's.
+                self.placement, _process.zero_taken = None, False
+
+
+def place(
+    limit: int, *, needs_page_zero: bool = False, prefer_zero: bool = True, hold: Hold | None = None
+) -> Placement:
+    """Reserve ``limit`` bytes for a guest, at linear address zero where that is possible; ``hold`` is who has them.
+    Raises LowMemoryError."""
+    hold = Hold() if hold is None else hold
     if not prefer_zero:
         reason = "asked for"
     elif needs_page_zero:
@@ -160,20 +195,20 @@ def place(limit: int, *, needs_page_zero: bool = False, prefer_zero: bool = True
         with _process.lock:
             reason = "another guest has it" if _process.zero_taken else _extend_zero(limit)
             if not reason:
-                _process.zero_taken = True
-                return Placement(0, limit)
-    return Placement(reserve(limit), limit, reason)
+                placement = Placement(0, limit)
+                hold.placement, _process.zero_taken = placement, True
+                return placement
+    hold.size = limit
+    reserve(limit, hold.room)
+    hold.placement = Placement(hold.room[-1], limit, reason)
+    return hold.placement
 
 
 def give_back(placement: Placement) -> None:
     """Undo :func:`place`; the memory is wiped."""
-    if placement.base:
-        system.munmap(placement.base, placement.limit)
-        return
-    with _process.lock:
-        floor = lowest()
-        renew(floor, placement.limit - floor)
-        _process.zero_taken = False
+    hold = Hold()
+    hold.take(placement)
+    hold.end()
 
 
 def zero_may_be_free() -> bool:
@@ -201,7 +236,7 @@ def _extend_zero(limit: int) -> str:
     if taken is not None:
         return f"something else is at {taken[0]:#x} (an executable that is not position-independent, perhaps)"
     try:
-        _claim(start, limit - start)
+        _claim(start, limit - start, [])
     except OSError as error:
         return str(error)
     _process.zero_end = limit

@@ -3,33 +3,27 @@
 A :class:`NativeProcessor` owns four things: the code segment (executable on the host, execute-only for the guest), the
 control segment, the guest's memory, and the descriptors for the three. :meth:`NativeProcessor.enter` is the hot path.
 
-Code segment, control segment and descriptors are kept for the next guest when one is closed: they cost a few system calls
-and page faults, and most guests are short.
+The segments come from :mod:`jit.segments`, and go back there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
-import gc
 import itertools
-import os
 import struct
 import threading
-import weakref
 from typing import Any, Final
 
-from jit import gateway, hostarea, ldt, lowmem, resting, signals, system
+from jit import gateway, hostarea, ldt, lending, lowmem, resting, signals, system
 from jit.answers import Answers
 from jit.kept import KeptCode
-from jit.lowmem import Placement
-from jit.resting import Rest
+from jit.resting import Loan
+from jit.segments import Lease, Unit, pool
 from jit.space import HostSpace
 from reference import layout
 from reference.errors import EngineUnavailable
 from reference.policy import Policy
-from reference.segmentation import Descriptor
 from reference.stop import Stop, StopKind
 from reference.traps import Access
 
@@ -38,11 +32,8 @@ _PAGE_FAULT: Final = 14
 _ERROR_WRITE, _ERROR_FETCH = 2, 16  # SDM volume 3, figure 4-12
 #: What a guest may have at most: the rest is for code segments and the gateway.
 LARGEST_LIMIT: Final = (4 << 30) - (256 << 20)
-#: So many closed guests' segments wait for new guests.
-_MOST_IDLE: Final = 8
 
 _REASON: Final = layout.control_word(layout.REASON)
-_LEAVE_POINTER: Final = layout.CONTROL_BLOCK + layout.LEAVE_POINTER
 _KIND: Final = hostarea.KIND >> 2
 _RAW_EIP: Final = hostarea.RAW_EIP >> 2
 _PENDING: Final = hostarea.PENDING >> 2
@@ -50,170 +41,6 @@ _VECTOR: Final = hostarea.VECTOR >> 2
 _ERROR_CODE: Final = hostarea.ERROR_CODE >> 2
 _FAULT_ADDRESS: Final = hostarea.FAULT_ADDRESS >> 2
 _CLOSED: Final = hostarea.CLOSED >> 2
-
-
-class _Unit:
-    """A code and a control segment with three descriptors, which outlive guests. Raises EngineUnavailable, OSError,
-    MemoryError."""
-
-    def __init__(self, code_size: int, based_code: bool, segment: int) -> None:
-        self.kind = (code_size, based_code, segment)
-        self.code_size = code_size
-        #: The sizes of the control segment and of the control area.
-        self.segment = segment
-        self.area = layout.CONTROL_BLOCK + segment
-        #: What the segments hold from their last guest; None if they are as new.
-        self.kept: KeptCode | None = None
-        gate = self._gateway = gateway.load()
-        if gate.host_code_selector >= layout.NO_CODE:
-            raise EngineUnavailable(f"the selector of this host's code, {gate.host_code_selector:#x}, is too large")
-        with contextlib.ExitStack() as undo:
-            self.code = lowmem.reserve(code_size)
-            undo.callback(system.munmap, self.code, code_size)
-            self.control = lowmem.reserve(self.area)
-            undo.callback(system.munmap, self.control, self.area)
-            system.mprotect(self.control, self.area, system.READ | system.WRITE)
-            try:
-                system.mprotect(self.code, code_size, system.READ | system.WRITE | system.EXECUTE)
-            except OSError as error:
-                raise EngineUnavailable(f"the system refuses writable and executable memory: {error}") from error
-            self.origin = 0 if based_code else self.code
-            self._bound = segment
-            #: Base and limit of the data segment.
-            self._data = 0, 1
-            self._indices = []
-            for descriptor in (
-                # With base zero the limit bounds only upwards, and any but 4 GiB costs a third of the speed on Zen 4.
-                Descriptor.execute_only(self.code, code_size) if based_code else Descriptor.execute_only(0, 1 << 32),
-                Descriptor.data(self.control + layout.CONTROL_BLOCK, segment),
-                Descriptor.data(*self._data),
-            ):
-                self._indices.append(ldt.allocator.allocate(descriptor))
-                undo.callback(ldt.allocator.free, self._indices[-1])
-            self._block = self._constants()
-            self._leave_pointer = struct.pack("<IH", gate.address_of("leave"), gate.host_code_selector)
-            self.thunks = gateway.Thunks(gate, self.control)
-            undo.callback(self.thunks.release)
-            self._undo = undo.pop_all()
-
-    def wipe(self) -> None:
-        """Forget everything but the code that is kept: all that is not a table reads as zeros, and if no code is kept, so
-        does everything."""
-        if self.kept is None:
-            system.forget(self.control, self.area)
-            system.forget(self.code, self.code_size)
-        else:
-            ctypes.memset(self.control, 0, layout.CONTROL_BLOCK + layout.DIRECT_TABLE)
-
-    def bound_control(self, size: int) -> None:
-        """Give the control segment this size, from the next entry on."""
-        if size != self._bound:
-            ldt.write_entry(self._indices[1], Descriptor.data(self.control + layout.CONTROL_BLOCK, size))
-            self._bound = size
-
-    def prepare(self, base: int, limit: int) -> None:
-        """Fill in the control block, which is all zeros, for a guest with memory there; the page of answers is cleared."""
-        ctypes.memset(self.thunks.answers, 0, system.PAGE)
-        if (base, limit) != self._data:
-            ldt.write_entry(self._indices[-1], Descriptor.data(base, limit))
-            self._data = base, limit
-        self.bound_control(self.segment)
-        ctypes.memmove(self.control, self._block, len(self._block))
-        ctypes.memmove(self.control + _LEAVE_POINTER, self._leave_pointer, len(self._leave_pointer))
-
-    def _constants(self) -> bytes:
-        """The control block as a guest begins with it, up to its registers."""
-        gate = self._gateway
-        code_index, control_index, data_index = self._indices
-        block = bytearray(layout.FP_IMAGE)
-        struct.pack_into("<IH", block, layout.ENTER_POINTER, 0, ldt.selector(code_index))
-        struct.pack_into("<Q", block, hostarea.SELF, self.control)
-        for offset, value in (
-            (hostarea.XSAVE_MASK, gate.xsave_mask),
-            (hostarea.XRSTOR_MASK, gate.xrstor_mask),
-            (hostarea.FSGSBASE, gate.fsgsbase),
-            (hostarea.DATA_SELECTOR, ldt.selector(data_index)),
-            (hostarea.CONTROL_SELECTOR, ldt.selector(control_index)),
-            (hostarea.CODE_SELECTOR, ldt.selector(code_index)),
-            (hostarea.MAGIC, hostarea.MAGIC_VALUE),
-            (hostarea.STAYS_UNTIL_QUICK, hostarea.QUICK_STAYS),
-        ):
-            struct.pack_into("<I", block, offset, value)
-        return bytes(block)
-
-    def destroy(self) -> None:
-        """Give memory and descriptors back."""
-        self._undo.close()
-
-
-class _Pool:
-    """Segments that wait for a guest."""
-
-    def __init__(self) -> None:
-        # Reentrant: the garbage collector may give segments back at any time.
-        self._lock = threading.RLock()
-        self._idle: list[_Unit] = []
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
-
-    def _after_fork(self) -> None:
-        self._lock = threading.RLock()  # another thread of the parent may have held it
-
-    def take(
-        self, code_size: int, based_code: bool, segment: int, program: object, policy: Policy | None, metered: bool
-    ) -> _Unit:
-        """Segments whose code suits, or that hold none, or what has waited longest."""
-        with self._lock:
-            fitting = [unit for unit in self._idle if unit.kind == (code_size, based_code, segment)]
-            for unit in fitting:
-                if unit.kept is not None and policy is not None and unit.kept.suits(program, policy, metered):
-                    self._idle.remove(unit)
-                    return unit
-            if not fitting or (len(self._idle) < _MOST_IDLE and all(unit.kept is not None for unit in fitting)):
-                return _Unit(code_size, based_code, segment)
-            chosen = next((unit for unit in fitting if unit.kept is None), fitting[0])
-            self._idle.remove(chosen)
-        if chosen.kept is not None:
-            chosen.kept = None
-            chosen.wipe()
-        return chosen
-
-    def put_back(self, unit: _Unit) -> None:
-        unit.wipe()
-        with self._lock:
-            self._idle.append(unit)
-            if len(self._idle) <= _MOST_IDLE:
-                return
-            longest = self._idle.pop(0)
-        longest.destroy()
-
-    def empty(self) -> None:
-        gc.collect()  # guests that nobody closed, perhaps
-        with self._lock:
-            doomed, self._idle = self._idle, []
-        for unit in doomed:
-            unit.destroy()
-
-
-_pool: Final = _Pool()
-
-
-def _lease(
-    code_size: int,
-    based_code: bool,
-    program: object,
-    policy: Policy | None,
-    limit: int,
-    needs_page_zero: bool,
-    prefer_zero: bool,
-    metered: bool,
-) -> tuple[_Unit, Placement, Rest | None]:
-    unit = _pool.take(code_size, based_code, layout.segment_size(limit), program, policy, metered)
-    try:
-        return unit, *resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero)
-    except BaseException:
-        _pool.put_back(unit)
-        raise
 
 
 class NativeProcessor:
@@ -248,21 +75,29 @@ class NativeProcessor:
             )
         if based_code is None:
             based_code = based_code_is_free()
-        wanted = (code_size, based_code, program, policy, limit, needs_page_zero, prefer_zero, metered)
+        lending.collect()
+
+        def get() -> tuple[Lease, Unit, Loan]:
+            lease, loan = Lease(), Loan()
+            unit = pool.take(lease.terms, code_size, based_code, layout.segment_size(limit), program, policy, metered)
+            resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, loan=loan)
+            return lease, unit, loan
+
         try:
-            unit, placement, rest = _lease(*wanted)
+            lease, unit, loan = get()
         except lowmem.LowMemoryError:
-            _pool.empty()
+            lending.collect()
+            pool.empty()
             resting.empty()
             lowmem.start_over()  # or the segments of this very guest would lie where a large one before it ended
-            unit, placement, rest = _lease(*wanted)
+            lease, unit, loan = get()
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)
-        weakref.finalize(window, _pool.put_back, unit).atexit = False
-        self.space = HostSpace(placement, budget=budget, program=program, rest=rest)
-        unit.prepare(placement.base, limit)
+        window.lease = lease  # type: ignore[attr-defined]
+        self.space = HostSpace(loan, budget=budget, program=program)
+        unit.prepare(self.space.base, limit)
         self.kept, unit.kept = unit.kept, None
-        self._unit: _Unit | None = unit
+        self._unit: Unit | None = unit
         self.origin = unit.origin
         self.control = memoryview(window).cast("B")
         self.code = memoryview((ctypes.c_ubyte * code_size).from_address(unit.code)).cast("B")
@@ -283,8 +118,6 @@ class NativeProcessor:
         self._verify = unit.thunks.verify
         self._thread_id = 0
         self._entered = False
-        self._close_space = weakref.finalize(self, self.space.close)
-        self._close_space.atexit = False
 
     def enter(self, offset: int, single: bool = False) -> Stop:
         """Enter the guest at code offset ``offset`` with the state in the control block; return when it stops.
@@ -383,7 +216,8 @@ class NativeProcessor:
         # For a thread that is just about to use it.
         self.control = memoryview(bytearray(layout.CONTROL_BLOCK + layout.DIRECT_TABLE))
         self._words = self.control.cast("I")
-        self._close_space()
+        self.space.close()
+        lending.collect()
 
 
 def closed(*_: int) -> int:

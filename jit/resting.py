@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from jit import lowmem, mappings
+from jit import lending, lowmem, mappings
 from jit.image import Image
 from jit.lowmem import Placement
 from reference.records import dataclass
@@ -47,56 +47,123 @@ class _Resting:
     def _after_fork(self) -> None:
         self.lock = threading.RLock()  # another thread of the parent may have held it
 
-    def take(self, suits: Callable[[Rest], bool]) -> Rest | None:
+    def take(self, suits: Callable[[Rest], bool], terms: Terms) -> Rest | None:
+        """One that suits, if there is one; ``terms`` have it then."""
         with self.lock:
-            found = next((rest for rest in self.rests if suits(rest)), None)
-            if found is not None:
-                self.rests.remove(found)
-            return found
+            index = next((i for i, rest in enumerate(self.rests) if suits(rest)), None)
+            if index is None:
+                return None
+            terms.rests.extend(map(self.rests.pop, (index,)))  # in one call: see jit.lending
+            return terms.rests[-1]
 
 
 _resting: Final = _Resting()
 
 
+class Terms(lowmem.Hold):
+    """What a loan is about, which outlives it: a placement, with the number of mappings there and the descriptor through
+    which the host reaches all of it, if there is one; or memory that rests."""
+
+    __slots__ = ("file", "mappings", "rests")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[Rest] = []
+        self.mappings = 0
+        self.file: list[int] = []
+
+    def end(self) -> None:
+        """Let the memory rest, or give it back."""
+        lending.close_file(self.file)
+        if not self.rests:
+            count, self.mappings = self.mappings, 0
+            mappings.change(-count)
+            super().end()
+            return
+        resting = _resting
+        with resting.lock:
+            resting.rests.extend(map(self.rests.pop, (0,)))
+            crowded = len(resting.rests) > _MOST
+        if crowded:
+            _discard(lambda rest: True)
+
+
+class Loan:
+    """A guest's memory, for as long as somebody refers to this object."""
+
+    def __init__(self, placement: Placement | None = None) -> None:
+        self.terms = Terms()
+        lending.lend(self, self.terms.end)
+        if placement is not None:
+            self.terms.take(placement)
+
+    @property
+    def rest(self) -> Rest | None:
+        """What a guest of the same program has left there, until somebody takes it."""
+        return self.terms.rests[0] if self.terms.rests else None
+
+    @property
+    def placement(self) -> Placement:
+        """Where it is."""
+        placement = self.rest.placement if self.rest is not None else self.terms.placement
+        assert placement is not None
+        return placement
+
+    def take_rest(self) -> Rest | None:
+        """What was left there, which changes from now on."""
+        rest = self.rest
+        if rest is not None:
+            terms, placement = self.terms, rest.placement
+            rests: list[Rest] = []
+            room = [placement.base] if placement.base else []
+            terms.mappings = rest.mappings
+            terms.placement, terms.room, terms.size, terms.rests = placement, room, placement.limit, rests
+        return rest
+
+    def leave(self, rest: Rest) -> None:
+        """The memory will have this when it is given back."""
+        rests = [rest]
+        room: list[int] = []
+        self.terms.rests, self.terms.room, self.terms.placement, self.terms.mappings = rests, room, None, 0
+
+
 def place(
-    limit: int, program: object, *, needs_page_zero: bool = False, prefer_zero: bool = True
-) -> tuple[Placement, Rest | None]:
+    limit: int, program: object, *, needs_page_zero: bool = False, prefer_zero: bool = True, loan: Loan | None = None
+) -> Loan:
     """Memory for a guest as :func:`jit.lowmem.place` finds it, or where a guest of the same program has left its own.
     Raises LowMemoryError."""
+    lending.collect()
+    loan = Loan() if loan is None else loan
+    terms = loan.terms
     zero = prefer_zero and not needs_page_zero
+
+    def suits(rest: Rest) -> bool:
+        return rest.program is program and rest.placement.limit == limit
+
     if zero:
-        rest = _resting.take(lambda rest: rest.placement.base == 0)
-        if rest is not None:
-            if rest.program is program and rest.placement.limit == limit:
-                return rest.placement, rest
-            _discard(rest)
-    if not zero or not lowmem.zero_may_be_free():
-        rest = _resting.take(
-            lambda rest: rest.program is program and rest.placement.limit == limit and rest.placement.base != 0
-        )
-        if rest is not None:
-            return rest.placement, rest
-    return lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero), None
-
-
-def give_back(placement: Placement, rest: Rest | None) -> None:
-    """A guest needs its memory no more; ``rest`` says what it has left there, if anything."""
-    if rest is None:
-        lowmem.give_back(placement)
-        return
-    with _resting.lock:
-        _resting.rests.append(rest)
-        oldest = _resting.rests.pop(0) if len(_resting.rests) > _MOST else None
-    if oldest is not None:
-        _discard(oldest)
+        if _resting.take(lambda rest: suits(rest) and rest.placement.base == 0, terms):
+            return loan
+        _discard(lambda rest: rest.placement.base == 0)
+    if (not zero or not lowmem.zero_may_be_free()) and _resting.take(
+        lambda rest: suits(rest) and rest.placement.base != 0, terms
+    ):
+        return loan
+    lowmem.place(limit, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, hold=terms)
+    return loan
 
 
 def empty() -> None:
     """Give all up: the room is needed."""
-    while (rest := _resting.take(lambda rest: True)) is not None:
-        _discard(rest)
+    while _discard(lambda rest: True):
+        pass
 
 
-def _discard(rest: Rest) -> None:
-    mappings.change(-rest.mappings)
-    lowmem.give_back(rest.placement)
+def _discard(suits: Callable[[Rest], bool]) -> bool:
+    """Give up the memory that has rested longest of those that suit; whether there was any."""
+    loan = Loan()
+    if _resting.take(suits, loan.terms) is None:
+        return False
+    loan.take_rest()
+    del loan
+    lending.collect()
+    return True

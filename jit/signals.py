@@ -22,6 +22,7 @@ from typing import Final, Protocol
 
 from jit import gateway, hostarea, lowmem, system
 from jit.gateway import Gateway
+from reference.weak import WeakGroup
 
 _SA_SIGINFO: Final = 4
 _SA_RESTORER: Final = 0x0400_0000
@@ -150,7 +151,7 @@ class Thread:
         self.address = ctypes.addressof(self._record)
         gate.adopt_thread()
         self._finalizer: weakref.finalize[..., Thread] | None = None
-        self._users: weakref.WeakSet[User] = weakref.WeakSet()
+        self._users: WeakGroup[User] = WeakGroup()
         self.renew()
 
     def renew(self) -> None:
@@ -183,7 +184,7 @@ class Thread:
         return int.from_bytes(timer.raw, "little")
 
 
-def _retire_thread(users: weakref.WeakSet[User], stack: int, size: int, number: int, timer: int) -> None:
+def _retire_thread(users: WeakGroup[User], stack: int, size: int, number: int, timer: int) -> None:
     """Runs in the thread that ends, as its last Python code. Where it does not (in the interpreter's own shutdown, or in
     the child of a fork), the stack stays: unmapping it while a thread may still get signals would kill the process."""
     for user in users:

@@ -18,15 +18,13 @@ import errno
 import os
 import re
 import sys
-import weakref
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from jit import lowmem, mappings, system
+from jit import lending, lowmem, mappings, system
 from jit.image import Image, image_of
-from jit.lowmem import Placement
 from jit.pagemap import Scan
-from jit.resting import Rest, give_back
+from jit.resting import Loan, Rest
 from reference.contents import Contents
 from reference.errors import OutOfMemory
 from reference.memory import HELD_STATES, MAPPED, PAGE, PAGE_SHIFT, USED, WATCHED, AddressSpace, runs
@@ -86,43 +84,28 @@ def _boundaries(left: int, states: bytes | bytearray, right: int) -> int:
     return found + (before != _PROTECTIONS[right])
 
 
-class _Loan:
-    """The memory of a space until its last view has gone, and how it is left."""
-
-    def __init__(self, placement: Placement) -> None:
-        self.placement = placement
-        self.rest: Rest | None = None
-
-    def end(self) -> None:
-        give_back(self.placement, self.rest)
-
-
 class HostSpace(AddressSpace):
-    """An address space at linear address ``base``. ``placement`` says where that is and why; it is given back when the
-    space is closed and the last view of its memory has gone.
+    """An address space at linear address ``base``. ``placement`` says where that is and why. Its memory is the ``loan``'s,
+    and goes back some time after the space was closed and the last view of it has gone.
 
-    ``rest``, if given, is what a closed space has left at the same placement. ``program`` says for whom this one may leave
-    its memory with what it was begun with.
+    ``program`` says for whom this space may leave its memory with what it was begun with.
     """
 
-    def __init__(
-        self, placement: Placement, *, budget: int | None = None, program: object = None, rest: Rest | None = None
-    ) -> None:
-        self.placement = placement
+    def __init__(self, loan: Loan, *, budget: int | None = None, program: object = None) -> None:
+        self.placement = placement = loan.placement
         self.base = placement.base
         window = (ctypes.c_ubyte * placement.limit).from_address(placement.base)
         # Views that the application still holds after close() must not meet unmapped memory: every view keeps `window`
         # alive, and with it the memory.
-        self._loan = _Loan(placement)
-        weakref.finalize(window, self._loan.end).atexit = False
+        window.loan = loan  # type: ignore[attr-defined]
+        self._terms = loan.terms
         super().__init__(placement.limit, budget=budget, buffer=memoryview(window).cast("B"))
         self._lowest = placement.lowest
         self._program = program
+        rest = loan.take_rest()
         #: What there is on the host of an earlier guest, whose image is loaded but not this guest's yet.
         self._rest = rest
         self._host = rest.host if rest is not None else bytearray(len(self.permissions))
-        self._mappings = rest.mappings if rest is not None else 0
-        self._memory_file = -1
         self._memory_file_owner = 0
         # What restore() can go back to cheaply, and what it was begun with; pages whose mapping or rights have changed
         # since, as (first, last); pages that were written although they cannot be.
@@ -168,17 +151,14 @@ class HostSpace(AddressSpace):
         self._watchers.clear()
         rest = self._leave()
         super().close()
-        if self._memory_file >= 0 and self._memory_file_owner == os.getpid():
-            os.close(self._memory_file)
-        self._memory_file = -1
-        window = self.buffer.obj
+        lending.close_file(self._terms.file)
+        window: Any = self.buffer.obj
         self.buffer = memoryview(b"")
         if sys.getrefcount(window) == _NO_VIEWS:
-            self._loan.rest = rest
+            if rest is not None:
+                window.loan.leave(rest)
         else:
             # Somebody holds a view: leave pages that can be read and written, until the view goes.
-            if rest is not None:
-                mappings.change(-rest.mappings)
             lowmem.renew(self.base + self._lowest, self.limit - self._lowest, system.READ | system.WRITE)
 
     def origin(self, page: int) -> Image | None:
@@ -223,7 +203,8 @@ class HostSpace(AddressSpace):
                     self._discard_rest()
                 super().restore(contents)
                 return
-            if self._rest is not None and self._rest.image is image:
+            rest, self._rest = self._rest, None  # first: an exception may leave it half changed
+            if rest is not None and rest.image is image:
                 self.permissions[:] = contents.permissions
             else:
                 self._drop_changed_code(contents, _watched_pages(self.permissions))
@@ -232,7 +213,6 @@ class HostSpace(AddressSpace):
                 for page in watched:
                     self.permissions[page] |= WATCHED
                 self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), image)
-            self._rest = None
             if self._first_image is None:
                 self._first_image = image
             self._begin(contents, image)
@@ -320,7 +300,7 @@ class HostSpace(AddressSpace):
             raise OSError(errno.ENOMEM, f"guests may have {mappings.most()} mappings")
 
     def _count(self, more: int) -> None:
-        self._mappings += more
+        self._terms.mappings += more
         mappings.change(more)
 
     def _clear(self, first: int, last: int) -> None:
@@ -346,10 +326,12 @@ class HostSpace(AddressSpace):
     def _own_memory(self) -> int:
         """A descriptor for /proc/self/mem, through which page protection does not count. It names the memory of the
         process that opened it: after a fork a new one is needed."""
-        if self._memory_file < 0 or self._memory_file_owner != os.getpid():
-            self._memory_file = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
+        file = self._terms.file
+        if not file or self._memory_file_owner != os.getpid():
+            lending.close_file(file)
             self._memory_file_owner = os.getpid()
-        return self._memory_file
+            file.extend(map(os.open, ("/proc/self/mem",), (os.O_RDWR | os.O_CLOEXEC,)))
+        return file[0]
 
     # -- what contents the memory goes back to ---------------------------------------------------------------------
 
@@ -416,7 +398,6 @@ class HostSpace(AddressSpace):
 
     def _undo_stores(self, contents: Contents, image: Image) -> None:
         """Give pages that were written the content that they had; their mappings are what they were."""
-        self._forced.clear()
         if self._scan is None:
             self._scan = Scan()
         first, last = contents.pages
@@ -424,6 +405,7 @@ class HostSpace(AddressSpace):
         written = self._scan.own_pages(base + (first << PAGE_SHIFT), base + (last << PAGE_SHIFT), _MOST_COPIED)
         if written is None:
             self._forget_stores(contents, image)
+            self._forced.clear()
             return
         buffer, source, host = self.buffer, image.view, self._host
         for low, high in written:
@@ -434,6 +416,7 @@ class HostSpace(AddressSpace):
                     buffer[address : address + PAGE] = content
                 else:  # written by the host, or with derived code that is good
                     os.pwrite(self._own_memory(), content, base + address)
+        self._forced.clear()
 
     def _forget_stores(self, contents: Contents, image: Image) -> None:
         """The same by giving all written pages back to the system, of which the guest can see afterwards nothing at
@@ -478,9 +461,7 @@ class HostSpace(AddressSpace):
                 pass
             else:
                 self._count(-2 * len(image.runs))  # until the next guest begins
-                rest = Rest(self.placement, self._program, image, self._host, self._mappings)
-        if rest is None:
-            mappings.change(-self._mappings)
+                rest = Rest(self.placement, self._program, image, self._host, self._terms.mappings)
         return rest
 
     def _too_low(self, start: int) -> OutOfMemory:

@@ -81,6 +81,24 @@ def mmap(address: int, size: int, protection: int, flags: int) -> int:
     return found
 
 
+def mmap_into(kept: list[int], address: int, size: int, protection: int, flags: int) -> int:
+    """The same, and ``kept`` has the address as soon as there is a mapping: no signal handler comes in between."""
+    before = len(kept)
+    tried = map(_mmap, (address,), (size,), (protection,), (MAP_PRIVATE_ANONYMOUS | flags,), (-1,), (0,))
+    kept.extend(filter((-1).__ne__, tried))
+    if len(kept) == before:
+        raise _error(f"mmap of {size:#x} bytes at {address:#x}")
+    return kept[-1]
+
+
+def munmap_from(kept: list[int], size: int) -> None:
+    """Remove the mapping at the last address in ``kept``, which has it no more then, if there is one. Raises OSError."""
+    if not kept:
+        return
+    if any(map(_munmap, map(kept.pop, (-1,)), (size,))):  # in one call, as above
+        raise _error(f"munmap of {size:#x} bytes")
+
+
 def map_file(address: int, size: int, protection: int, file: int, offset: int) -> None:
     """Replace what is mapped there by a private mapping of a file. Raises OSError."""
     if _mmap(address, size, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, offset) == -1:

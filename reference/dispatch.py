@@ -18,6 +18,7 @@ import contextlib
 import time
 import weakref
 from collections.abc import Callable
+from types import MethodType
 from typing import ClassVar, Final, ParamSpec
 
 from reference import layout as at
@@ -62,12 +63,14 @@ _LARGEST_FRAGMENT: Final = 16 << 10
 def _weakly(method: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
     """A function that calls a method as long as its object is there for others: a space that is to be closed when nobody
     uses its engine any more must not be one that does."""
-    weak = weakref.WeakMethod(method)
+    assert isinstance(method, MethodType)
+    # Not a WeakMethod: that executes Python code when the object goes, where a Ctrl-C would be swallowed.
+    weak, function = weakref.ref(method.__self__), method.__func__
 
     def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
         there = weak()
         if there is not None:
-            there(*args, **kwargs)
+            function(there, *args, **kwargs)
 
     return call
 

@@ -8,16 +8,18 @@ what is in the tables of its sandbox: everything else is ``-ENOSYS``.
 from __future__ import annotations
 
 import errno
+import os
+import threading
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
-from weakref import WeakSet
 
 from reference.errors import MemoryFault, OutOfMemory
 from reference.records import dataclass
 from reference.registers import EAX, EBP, EBX, ECX, EDI, EDX, ESI, MASK32
 from reference.traps import SOFTWARE_INTERRUPT, Vector
+from reference.weak import WeakGroup
 from vx32py._errors import CallError
 
 if TYPE_CHECKING:
@@ -93,6 +95,20 @@ class TableUser(Protocol):
         """It is not what it was."""
 
 
+class _Process:
+    def __init__(self) -> None:
+        #: Held while a table is changed. Reentrant: to fill one imports a personality, which defines others.
+        self.changing = threading.RLock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self.changing = threading.RLock()  # another thread of the parent may have held it
+
+
+_process: Final = _Process()
+
+
 class SystemCalls:
     """A table of system calls: number → handler.
 
@@ -125,7 +141,7 @@ class SystemCalls:
         self._original = original
         self._entries: dict[int, Entry] = {}
         #: Told when the table changes: processes that use it.
-        self.users: WeakSet[TableUser] = WeakSet()
+        self.users: WeakGroup[TableUser] = WeakGroup()
         #: What native answers make of the table as it is now (:mod:`vx32py._native`).
         self.prepared: dict[object, Any] = {}
 
@@ -147,11 +163,14 @@ class SystemCalls:
 
     def _complete(self) -> bool:
         """Take over the entries of the original, if that has not been done. Whether there was one to take them from."""
-        original, self._original = self._original, None
-        if original is None:
+        if self._original is None:
             return False
-        self._entries = {entry.number: entry for entry in original()} | self._entries
-        return True
+        with _process.changing:
+            if self._original is None:  # another thread has
+                return True
+            entries = {entry.number: entry for entry in self._original()} | self._entries
+            self._entries, self._original = entries, None
+            return True
 
     def define(self, number: int, name: str | None = None, *, native: str = "") -> Callable[[AnyHandler], AnyHandler]:
         """A decorator that makes a function the handler of call ``number``, in place of what was there.
@@ -165,12 +184,14 @@ class SystemCalls:
                 raise TypeError(f"a handler takes the process and at most {len(self.registers)} arguments")
             names = parameters[1:]
             registers = self.registers[: len(names)]
-            self._complete()
             foreign = not str(getattr(handler, "__module__", "")).startswith(_OUR_HANDLERS)
-            self._entries[number] = Entry(
+            entry = Entry(
                 number, name or _name_of(handler), handler, names,
                 _fetcher(registers), _carrier(handler, registers), foreign, native,
             )  # fmt: skip
+            with _process.changing:
+                self._complete()
+                self._entries[number] = entry
             self._has_changed()
             return handler
 
@@ -236,7 +257,7 @@ class SystemCalls:
 
     def _dispatch_slowly(self, process: Task, words: memoryview, entry: Entry | None) -> bool:
         """The same for calls that nobody knows (yet), and before observers."""
-        if entry is None and self._complete():
+        if entry is None and (self._complete() or words[EAX] in self._entries):
             return self.dispatch(process, words)
         if entry is None:
             key, counts = (self.name, words[EAX]), process.unknown_calls

@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from typing import Final, Protocol
 
+from reference.weak import WeakGroup
+
 #: How long until somebody who has not stopped is told again, in seconds: a system call may have been at work.
 _AGAIN: Final = 0.005
 _NEVER: Final = float("inf")
@@ -23,6 +25,8 @@ class Watched(Protocol):
     the old one was up."""
 
     when: float
+    #: Whoever it is watched for: the number of a thread (threading.get_ident).
+    thread: int
 
     def time_is_up(self) -> None:
         """Called when it is, again and again until somebody is no longer on the list. Must not wait for anything."""
@@ -30,7 +34,8 @@ class Watched(Protocol):
 
 class _Watchdog:
     def __init__(self) -> None:
-        self._watched: set[Watched] = set()
+        # Weak, for an exception of a signal handler's may keep somebody from getting off the list.
+        self._watched: WeakGroup[Watched] = WeakGroup()
         self._begin_anew()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork)
@@ -44,8 +49,12 @@ class _Watchdog:
 
     def _after_fork(self) -> None:
         self._begin_anew()
-        if self._watched:  # a handler of a system call has forked, and its guest goes on in the child
-            self._start()
+        watched, self._watched = self._watched, WeakGroup()
+        for each in watched:
+            # A handler of a system call has forked, and its guest goes on here; those of other threads do not.
+            if each.thread == threading.get_ident():
+                self._watched.add(each)
+                self._start()
 
     def add(self, watched: Watched) -> None:
         """Tell ``watched`` when its time is up. Raises RuntimeError where there can be no more threads."""
@@ -71,12 +80,13 @@ class _Watchdog:
             while True:
                 self._wakes = _NEVER  # whoever comes now, perhaps too late for the look at the list, says so
                 now = time.monotonic()
-                for watched in tuple(self._watched):
+                for watched in self._watched:
                     if watched.when <= now:
                         with suppress(Exception):  # or nobody would watch the others any more
                             watched.time_is_up()
                         watched.when = max(watched.when, now + _AGAIN)
-                self._wakes = wakes = min((watched.when for watched in tuple(self._watched)), default=_NEVER)
+                    del watched  # or the last one would be kept alive until the next time
+                self._wakes = wakes = min((watched.when for watched in self._watched), default=_NEVER)
                 self._condition.wait(None if wakes == _NEVER else max(wakes - time.monotonic(), 0))
 
 

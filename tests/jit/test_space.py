@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
 import random
 import weakref
 from typing import Any
+from unittest import mock
 
 import pytest
 from bare import DATA, LIMIT, STACK, Bare
 from child import in_child
 
 from jit import lowmem, mappings, resting, system
+from jit.image import Image
+from jit.resting import Loan
 from jit.space import HostSpace
 from reference.contents import Contents
 from reference.errors import MemoryFault, OutOfMemory
@@ -40,13 +44,13 @@ class _Pair:
 
     def __init__(self, zero: bool, seed: int) -> None:
         self.rng = random.Random(seed)
-        placement = lowmem.place(_SMALL, prefer_zero=zero)
-        self.host, self.model = HostSpace(placement, budget=40 * PAGE), AddressSpace(_SMALL, budget=40 * PAGE)
+        loan = Loan(lowmem.place(_SMALL, prefer_zero=zero))
+        self.host, self.model = HostSpace(loan, budget=40 * PAGE), AddressSpace(_SMALL, budget=40 * PAGE)
         self.spaces: tuple[AddressSpace, AddressSpace] = (self.host, self.model)
         self.touched: tuple[list[tuple[int, int]], ...] = ([], [])
         self.host.add_watcher(lambda first, last: self.touched[0].append((first, last)))
         self.model.add_watcher(lambda first, last: self.touched[1].append((first, last)))
-        self.low = placement.lowest >> PAGE_SHIFT
+        self.low = loan.placement.lowest >> PAGE_SHIFT
         #: Contents of both, and what they are by a full copy.
         self.captured: list[tuple[tuple[Contents, Contents], bytes, dict[int, bytes]]] = []
 
@@ -215,9 +219,10 @@ def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
     for zero in (True, False):
         places, counts = set(), []
         for _ in range(40):
-            placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
-            places.add((placement.base, rest is not None))
-            space = HostSpace(placement, program=program, rest=rest)
+            loan = resting.place(LIMIT, program, prefer_zero=zero)
+            places.add((loan.placement.base, loan.rest is not None))
+            space = HostSpace(loan, program=program)
+            del loan
             assert not space.regions()
             space.restore(contents)
             assert space.load(DATA, 8 * PAGE) == contents.read(DATA, 8 * PAGE)
@@ -243,8 +248,7 @@ def test_memory_that_rests_has_nothing_of_its_last_guest() -> None:
         assert max(counts[20:]) <= max(counts[:20]), "what is counted is given back"
         assert {base for base, _ in places} == {0} or not zero
         assert {rested for _, rested in places} == {True, False}
-    other, rest = resting.place(LIMIT, object())
-    space = HostSpace(other, program=object(), rest=rest)
+    space = HostSpace(resting.place(LIMIT, object()), program=object())
     space.map(DATA, 8 * PAGE, Access.RW)
     assert space.load(DATA, 8 * PAGE) == bytes(8 * PAGE), "another program's guest finds zeros"
 
@@ -255,23 +259,47 @@ def test_memory_with_views_does_not_rest() -> None:
     program = object()
     contents = Contents(permissions_of(LIMIT, [(DATA, DATA + PAGE, Access.RW)]), PAGE, [(DATA, b"loaded")])
     for zero in (True, False):
-        placement, rest = resting.place(LIMIT, program, prefer_zero=zero)
-        space = HostSpace(placement, program=program, rest=rest)
+        space = HostSpace(resting.place(LIMIT, program, prefer_zero=zero), program=program)
         space.restore(contents)
         view = space.view(DATA, 16, Access.WRITE)
         space.close()
         assert bytes(view) == bytes(16)
         view[:] = b"x" * 16
-        other, rest = resting.place(LIMIT, program, prefer_zero=zero)
-        assert rest is None
-        assert other.base != placement.base
-        resting.give_back(other, None)
-        del view
-        again, rest = resting.place(LIMIT, program, prefer_zero=zero)
-        space = HostSpace(again, program=program, rest=rest)
+        other = resting.place(LIMIT, program, prefer_zero=zero)
+        assert other.rest is None
+        assert other.placement.base != space.base
+        del view, other
+        space = HostSpace(resting.place(LIMIT, program, prefer_zero=zero), program=program)
         space.restore(contents)
         assert space.load(DATA, PAGE) == contents.read(DATA, PAGE)
         space.close()
+
+
+@in_child
+def test_memory_rested_that_an_exception_had_left_half_mapped() -> None:
+    """Other contents were being mapped over what a guest had left, which was taken for untouched until that was done."""
+    program = object()
+    permissions = permissions_of(LIMIT, [(DATA, DATA + PAGE, Access.RW)])
+    contents, others = (Contents(permissions, PAGE, [(DATA, data)]) for data in (b"loaded", b"others"))
+    space = HostSpace(resting.place(LIMIT, program), program=program)
+    space.restore(contents)
+    space.close()
+    del space
+    mapped = Image.map
+
+    def interrupted(self: Image, *arguments: int) -> int:
+        mapped(self, *arguments)
+        raise KeyboardInterrupt
+
+    space = HostSpace(resting.place(LIMIT, program), program=program)
+    with mock.patch.object(Image, "map", interrupted), contextlib.suppress(KeyboardInterrupt):
+        space.restore(others)
+    space.close()
+    del space
+    space = HostSpace(resting.place(LIMIT, program), program=program)
+    space.restore(contents)
+    assert space.load(DATA, 6) == b"loaded"
+    space.close()
 
 
 @in_child
@@ -279,12 +307,14 @@ def test_memory_that_rests_and_is_not_wanted_is_as_new() -> None:
     program = object()
     contents = Contents(permissions_of(LIMIT, [(DATA, DATA + PAGE, Access.RW)]), PAGE, [(DATA, b"loaded")])
     for use in range(3):
-        placement, rest = resting.place(LIMIT, program)
-        space = HostSpace(placement, program=program, rest=rest)
+        loan = resting.place(LIMIT, program)
+        rested = loan.rest is not None
+        space = HostSpace(loan, program=program)
+        del loan
         if use < 2:
             space.restore(contents)
         else:
-            assert rest is not None
+            assert rested
             space.map(DATA, PAGE, Access.RW)
             assert space.load(DATA, PAGE) == bytes(PAGE)
             assert _host_permissions(space)[(DATA >> PAGE_SHIFT) + 1] == "---"

@@ -1,0 +1,42 @@
+"""A group of objects that it does not keep alive, for several threads.
+
+Unlike those of :mod:`weakref` it executes no Python code when one of them goes: an exception of a signal handler's would be
+swallowed there, and a Ctrl-C be lost. What has gone is swept out from time to time.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Final, Generic, TypeVar
+
+Member = TypeVar("Member")
+
+_LEAST: Final = 16
+
+
+class WeakGroup(Generic[Member]):
+    """Who is in it may be asked at any time, and sees those who were in it at that moment."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, weakref.ref[Member]] = {}
+        self._most = _LEAST
+
+    def add(self, member: Member) -> None:
+        """Take somebody in."""
+        if len(self._members) >= self._most:
+            for key, reference in tuple(self._members.items()):
+                if reference() is None:
+                    self._members.pop(key, None)
+            self._most = max(_LEAST, 2 * len(self._members))
+        self._members[id(member)] = weakref.ref(member)
+
+    def discard(self, member: Member) -> None:
+        """Forget somebody, who need not be in it."""
+        self._members.pop(id(member), None)
+
+    def __iter__(self) -> Iterator[Member]:
+        for reference in tuple(self._members.values()):
+            member = reference()
+            if member is not None:
+                yield member
