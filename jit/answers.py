@@ -114,14 +114,15 @@ class Answers:
         self._pinned: object = None
         #: The number of each record's call, from record 1 on.
         self._numbers: tuple[int, ...] = ()
-        self._counted = 0
+        #: Of each call, how many of them :meth:`counts` has told of; and all that was counted for earlier tables.
+        self._counted: list[int] = []
+        self._before = 0
 
     # -- which calls ---------------------------------------------------------------------------------------------
 
     def expect(self, trap: int, arguments: tuple[int, ...]) -> None:
         """Calls are made by this trap, with the first arguments in these registers; so far all calls are Python's."""
-        self._page[CALL_INDEX:RECORDS] = _NO_CALLS
-        self._numbers = ()
+        self._begin_to_count(())
         self._words[CALL_TRAP >> 2] = trap
         for word, register in zip((ARGUMENT_0, ARGUMENT_1, ARGUMENT_2), arguments, strict=False):
             self._words[word >> 2] = 4 * register
@@ -146,25 +147,30 @@ class Answers:
     def define(self, calls: Prepared) -> None:
         """Answer these calls, and no others. Whoever wants the counts asks before."""
         # In this order, so that a guest that is running meanwhile does not take one call's record for another's.
-        self._page[CALL_INDEX:RECORDS] = _NO_CALLS
+        self._begin_to_count(calls.numbers)
         self._page[RECORDS:DESCRIPTOR_TABLE] = calls.records
         self._page[CALL_INDEX:RECORDS] = calls.index
-        self._numbers = calls.numbers
+
+    def _begin_to_count(self, numbers: tuple[int, ...]) -> None:
+        self._page[CALL_INDEX:RECORDS] = _NO_CALLS
+        self._before = self.total()
+        self._numbers, self._counted = numbers, [0] * len(numbers)
 
     def counts(self) -> Iterator[tuple[int, int]]:
         """(number, how often) of what has been answered since the last time."""
+        # Nobody but the guest writes to its counters: it may be counting at this moment.
         for index, number in enumerate(self._numbers):
-            word = (RECORDS + (index + 1 << RECORD_BYTES_SHIFT) + RECORD_COUNT) >> 3
-            count = self._wide[word]
+            now = self._count(index)
+            count, self._counted[index] = now - self._counted[index], now
             if count:
-                self._wide[word] -= count
-                self._counted += count
                 yield number, count
 
     def total(self) -> int:
         """How many calls have been answered."""
-        first, step = (RECORDS + RECORD_COUNT >> 3), 1 << RECORD_BYTES_SHIFT - 3
-        return self._counted + sum(self._wide[first + step * (index + 1)] for index in range(len(self._numbers)))
+        return self._before + sum(map(self._count, range(len(self._numbers))))
+
+    def _count(self, index: int) -> int:
+        return self._wide[RECORDS + (index + 1 << RECORD_BYTES_SHIFT) + RECORD_COUNT >> 3]
 
     # -- what they are about -------------------------------------------------------------------------------------
 
