@@ -7,12 +7,16 @@ fuel of the sandbox are the family's. When the first process ends, so does the f
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+from weakref import ref
 
 from reference.traps import Trap, Vector
+from reference.weak import WeakGroup
 from vx32py._errors import LimitExceeded, Timeout
 from vx32py._wait import Interrupted
 from vx32py._watchdog import WATCHDOG
@@ -25,6 +29,19 @@ if TYPE_CHECKING:
 SLICE: Final = 0.02
 #: The first process's number; its children count on from there.
 FIRST_PID: Final = 100
+
+
+class _Runner:
+    """Is there while somebody runs the family."""
+
+    __slots__ = ("__weakref__",)
+
+
+def _nobody() -> None:
+    return None
+
+
+_families: Final[WeakGroup[Family]] = WeakGroup()
 
 
 class Family:
@@ -40,6 +57,9 @@ class Family:
         self.most = most
         self.processes: dict[int, Task] = {}
         self.current: Task | None = None
+        # Dead when nobody is in run() or step(), however that was left: an exception of a signal handler's may come before
+        # the last line of all.
+        self._runner: Callable[[], _Runner | None] = _nobody
         self.deadline: float | None = None
         self.seconds = 0.0
         #: Processor time of the threads in :meth:`run`; counted where it is limited.
@@ -52,15 +72,26 @@ class Family:
         self.next_pid = FIRST_PID
         #: For the watchdog: when to look whether a limit of time has been passed.
         self.when = 0.0
-        # Whoever runs the family; its thread, and what that thread's clock says when the processor time is used up.
-        self._runner: object = None
-        self._thread = 0
+        #: The thread of who runs the family, where there is a limit of time.
+        self.thread = 0
+        # What its clock says when the processor time is used up.
         self._cpu_deadline: float | None = None
+        self.make_locks()
+        _families.add(self)
+
+    def make_locks(self) -> None:
+        """Others than before."""
         # Held while an engine is interrupted, so that it is not closed at that moment by the thread that runs it.
         # Reentrant: a signal handler may interrupt while its own thread is in here.
         self._lock = threading.RLock()
         #: Held while processes are ended from outside of :meth:`run`.
         self.settling = threading.RLock()
+
+    @staticmethod
+    def after_fork() -> None:
+        """In the child: other threads of the parent may have held locks, and they are not here to give them back."""
+        for family in _families:
+            family.make_locks()
 
     def add(self, process: Task) -> int:
         """Take a process in; its number."""
@@ -108,7 +139,7 @@ class Family:
     @property
     def running(self) -> bool:
         """Whether a thread is in run() or step()."""
-        return self._runner is not None
+        return self._runner() is not None
 
     def checkpoint(self) -> None:
         """Raise whatever has to stop the family now: Timeout, LimitExceeded("cpu"), Interrupted for an interrupt or kill,
@@ -119,7 +150,7 @@ class Family:
         if self.deadline is not None and now >= self.deadline:
             assert self.timeout is not None
             raise Timeout(self.timeout)
-        if self._cpu_deadline is not None and threading.get_ident() == self._thread:
+        if self._cpu_deadline is not None and threading.get_ident() == self.thread:
             left = self._cpu_deadline - time.thread_time()
             if left <= 0:
                 raise self._no_processor_time()
@@ -160,21 +191,21 @@ class Family:
         return self._run_watched(wanted, single=True)
 
     def _run_watched(self, wanted: Task, *, single: bool) -> Trap:
-        runner, limited = object(), self.timeout is not None or self.cpu_time is not None
+        runner, limited = _Runner(), self.timeout is not None or self.cpu_time is not None
         started, cpu_started = time.monotonic(), 0.0
         # An exception of a signal handler's may come between any two lines.
         try:
             self._claim(runner)
             if limited:
-                self._thread, cpu_started = threading.get_ident(), time.thread_time()
+                self.thread, cpu_started = threading.get_ident(), time.thread_time()
                 self._set_limits(started, cpu_started)
             return self._run(wanted, single=single)
         except Exception as error:
-            if self.closed and self._runner is runner and not isinstance(error, LimitExceeded):
+            if self.closed and self._runner() is runner and not isinstance(error, LimitExceeded):
                 raise ValueError("the process was closed while it ran") from error
             raise
         finally:
-            if self._runner is runner:
+            if self._runner() is runner:
                 if limited:
                     WATCHDOG.remove(self)
                     if self._cpu_deadline is not None:
@@ -182,13 +213,13 @@ class Family:
                 self.deadline = self._cpu_deadline = None
                 self.set_current(None)
                 self.seconds += time.monotonic() - started
-                self._runner = None
+                self._runner = _nobody
 
-    def _claim(self, runner: object) -> None:
+    def _claim(self, runner: _Runner) -> None:
         with self._lock:
-            if self._runner is not None:
+            if self.running:
                 raise RuntimeError("the process is running already")
-            self._runner = runner
+            self._runner = ref(runner)
 
     def _set_limits(self, now: float, cpu_now: float) -> None:
         """Let the time that is left begin. Raises Timeout, LimitExceeded("cpu") where there is none."""
@@ -265,3 +296,7 @@ class Family:
         """Some instructions have been executed."""
         assert self.fuel is not None
         self.fuel -= instructions
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Family.after_fork)
