@@ -17,7 +17,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from reference.contents import PIECE, Contents
 from reference.errors import MemoryFault, OutOfMemory
@@ -102,6 +102,16 @@ def zeros(size: int) -> memoryview:
     if sys.platform == "win32":
         return memoryview(mmap.mmap(-1, size))
     return memoryview(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+
+
+class _Closed(bytearray):
+    """The permissions of a space that has been closed: none, and whoever looks is told. Another thread may be at work."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise ValueError("the guest's memory has been given back: its process is closed")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self[index]
 
 
 class AddressSpace:
@@ -383,8 +393,9 @@ class AddressSpace:
         self._watchers.append(watcher)
 
     def remove_watcher(self, watcher: Callable[[int, int], None]) -> None:
-        """Undo :meth:`add_watcher`."""
-        self._watchers.remove(watcher)
+        """Undo :meth:`add_watcher`, of which an exception may have left nothing to undo."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
 
     def is_watched(self, page: int) -> bool:
         """Whether the page is watched: then it does not change before the watchers are told."""
@@ -434,7 +445,7 @@ class AddressSpace:
 
     def close(self) -> None:
         """Give the memory back. The space must not be used afterwards."""
-        self.permissions = bytearray()
+        self.permissions = _Closed()
         self._watchers.clear()
 
     def _check_mapped(self, address: int, length: int, access: Access) -> None:

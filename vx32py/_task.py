@@ -168,6 +168,7 @@ class Task:
             self.native = None  # the page of answers is another guest's from now on
         self.descriptors.close_all()
         self.engine.close()
+        self.engine.space.close()  # which not every engine does
         if self.parent is None:
             # No cycle of references, through the children either: then what the host lent is given back as soon as the last
             # view of memory has gone.
