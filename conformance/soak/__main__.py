@@ -1,0 +1,149 @@
+"""``python -m conformance.soak``: the soak, and with ``signals`` the shots. Exit code 1 if anything went wrong."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from conformance.soak import lines, resources, run, shots
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or such as 20m."""
+
+    name = "duration"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        text = str(value)
+        try:
+            seconds = float(text.rstrip("smh")) * _UNITS.get(text[-1:], 1)
+        except ValueError:
+            self.fail(f"{value!r} is not a duration such as 90, 20m or 2h", param, ctx)
+        if not seconds > 0:
+            self.fail("a duration is more than 0", param, ctx)
+        return seconds
+
+
+_engine = click.option(
+    "--engine", default="jit", show_default=True, type=click.Choice(("jit", "translated", "reference")),
+    help="What runs the guests.",
+)  # fmt: skip
+_seed = click.option("--seed", type=int, default=None, help="For the same choices again; any if not given.")
+
+
+@click.group(invoke_without_command=True)
+@click.option("--duration", default="60s", show_default=True, type=Duration(), help="How long it goes on, such as 20m.")
+@click.option("--threads", default=4, show_default=True, type=click.IntRange(1, 64), help="How many run guests.")
+@click.option("--replay", type=int, default=None, help="Live the one story with this seed, again and again.")
+@_engine
+@_seed
+@click.pass_context
+def soak(
+    context: click.Context, duration: float, threads: int, replay: int | None, engine: str, seed: int | None
+) -> None:
+    """Guests in many threads, hostile and benign, for a long time; what they leave behind is measured."""
+    if context.invoked_subcommand is not None:
+        return
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("preparing")
+
+        def show(report: run.Report) -> None:
+            sample = report.samples[-1] if report.samples else {}
+            figures = ", ".join(f"{name} {value}" for name, value in sample.items())
+            progress.update(
+                task,
+                description=f"{report.seconds:.0f} of {duration:.0f} s: {sum(report.done.values())} stories; {figures}",
+            )
+
+        report = run.soak(
+            seconds=duration, threads=threads, engine=engine, seed=seed, replay=replay, progress=show
+        )  # fmt: skip
+    tell(report, Console())
+    sys.exit(0 if report.ok else 1)
+
+
+def tell(report: run.Report, console: Console) -> None:
+    """The report for people."""
+    stories = ", ".join(f"{name} {count}" for name, count in sorted(report.done.items()))
+    console.print(
+        f"{report.engine}, {report.threads} threads, seed {report.seed}: {sum(report.done.values())} stories in"
+        f" {report.seconds:.0f} s ({stories})",
+        highlight=False,
+    )
+    if report.trends:
+        table = Table("", "first quarter", "middle", "last quarter", "before", "after", "")
+        for trend in report.trends:
+            unit = resources.NAMES[trend.name]
+            figures = (trend.first, trend.middle, trend.last, trend.before, trend.after)
+            table.add_row(
+                f"{trend.name} {unit}".strip(), *(f"{value:,.0f}" for value in figures), "flat" if trend.is_flat else "GROWS"
+            )  # fmt: skip
+        console.print(table)
+    for complaint in report.complaints:
+        console.print(complaint, markup=False, highlight=False, soft_wrap=True)
+    console.print("all is well" if report.ok else f"{len(report.complaints)} complaints")
+
+
+@soak.command()
+@click.option("--count", default=2000, show_default=True, type=click.IntRange(1), help="How many shots.")
+@_engine
+@_seed
+def signals(count: int, engine: str, seed: int | None) -> None:
+    """Ctrl-C and other signals at random moments: at programs, at handlers that return, at the command line."""
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    click.echo(f"{engine}, seed {seed}")
+    # A shot at the command line is a process of its own.
+    at_command_line = max(1, count // 10)
+    kinds: list[tuple[str, Callable[[], Iterator[shots.Tally]]]] = [
+        ("interrupts", lambda: shots.at_programs("interrupts", engine, count - 3 * at_command_line, seed)),
+        ("handlers", lambda: shots.at_programs("handlers", engine, 2 * at_command_line, seed)),
+        ("command line", lambda: shots.at_command_line(engine, at_command_line, seed)),
+    ]
+    wrong = 0
+    for name, shoot in kinds:
+        tally = shots.Tally()
+        with Progress(transient=True, console=Console(stderr=True)) as progress:
+            task = progress.add_task(name, total=None)
+            for tally in shoot():
+                progress.update(task, completed=tally.shots)
+        click.echo(f"{name}: {tally.shots} shots, {tally.signals} signals, {len(tally.complaints)} complaints")
+        for complaint in tally.complaints:
+            click.echo(complaint)
+        wrong += len(tally.complaints)
+    sys.exit(1 if wrong else 0)
+
+
+@soak.command(name="lines")
+@click.option("--step", default=1, show_default=True, type=click.IntRange(1), help="Only every so many lines.")
+@_engine
+def every_line(step: int, engine: str) -> None:
+    """An exception at every line of the library that short lives of guests execute."""
+    wrong = 0
+    for name in lines.stories(engine):
+        count = 0
+        with Progress(transient=True, console=Console(stderr=True)) as progress:
+            task = progress.add_task(name, total=None)
+            for line in lines.sweep(engine, name, step=step):
+                count += 1
+                progress.update(task, completed=count)
+                if line.problem:
+                    wrong += 1
+                    click.echo(f"{name}, line {line.number}, {line.where}: {line.problem}")
+        click.echo(f"{name}: {count} lines")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    soak()
