@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
+import concurrent.futures
+import contextlib
 import functools
+import gc
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -15,17 +21,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import child
 import pytest
+from bare import Bare
+from child import in_child
+from images import DATA, PROGRAM, image
 
 import vx32py
 from conformance import busybox, guests
-from vx32py import _compile, _engines
+from conformance.soak import lines, resources, run, shots
+from jit import compiled, gateway, ldt, lending, library, lowmem, resting, segments, signals
+from reference.segmentation import Descriptor
+from reference.stop import StopKind
+from vx32py import Module, _calls, _compile, _engines, _watchdog
 
 pytestmark = pytest.mark.compiler
 
 SPIN_SECONDS = 60.0
+#: Where a bare processor has a page of data.
+BARE_DATA = 0x0020_0000
 #: How much an engine hashes while somebody waits.
 SIZES = {"jit": 24 << 20, "translated": 600, "reference": 600}
 
@@ -43,7 +59,7 @@ def sha256(engine: str, data: bytes, **limits: Any) -> str:
     return vx32py.Sandbox(engine=engine, **limits).run(example("sha256"), stdin=data).check().stdout.decode().strip()
 
 
-def in_thread(function: Callable[[], Any]) -> Callable[[], Any]:
+def in_thread(function: Callable[[], Any], *, daemon: bool = False) -> Callable[[], Any]:
     """Start a thread; the function returned waits for its result, or raises what it raised."""
     outcome: list[Any] = []
 
@@ -53,7 +69,7 @@ def in_thread(function: Callable[[], Any]) -> Callable[[], Any]:
         except BaseException as error:  # noqa: BLE001 - raised again where the thread is waited for
             outcome.append((None, error))
 
-    thread = threading.Thread(target=body)
+    thread = threading.Thread(target=body, daemon=daemon)
     thread.start()
 
     def join() -> Any:
@@ -280,3 +296,376 @@ def _fork_while_a_guest_exists(engine: str) -> None:
 
 def test_a_fork_of_the_host_runs_guests_and_its_copy_of_one(engine_name: str) -> None:
     assert output_of(start(_fork_while_a_guest_exists, engine=engine_name)).splitlines() == ["done"]
+
+
+# -- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("story", ["run", "limit", "mutate", "fork", "go back", "forget"])
+@in_child
+def test_an_exception_at_any_line_comes_out_and_leaves_the_next_guest_as_good_as_any(story: str) -> None:
+    """A sample of the lines; ``python -m conformance.soak lines`` takes all of them."""
+    found = list(lines.sweep("jit", story, step=352, first=132))
+    assert len(found) > 1
+    assert [line for line in found if line.problem] == []
+
+
+@in_child
+def test_ctrl_c_was_lost_while_segments_were_wiped() -> None:
+    """A finalizer wiped them, and exceptions do not come out of finalizers."""
+    box, module = vx32py.Sandbox(engine="jit"), Module.from_bytes(image(PROGRAM))
+    box.run(module)
+    wipe = segments.Unit.wipe
+    times = []
+
+    def interrupted(unit: Any) -> None:
+        times.append(unit)
+        if len(times) == 1:
+            raise KeyboardInterrupt
+        wipe(unit)
+
+    def run_some() -> None:
+        for _ in range(3):
+            box.run(module)
+
+    with mock.patch.object(segments.Unit, "wipe", interrupted):
+        with pytest.raises(KeyboardInterrupt):
+            run_some()
+        run_some()
+    assert len(times) > 2, "what was interrupted is begun again"
+
+
+@in_child
+def test_a_data_segment_was_taken_for_another_one_after_an_exception_behind_modify_ldt() -> None:
+    """The table said one thing and the note of what it says another: the next guest's memory was elsewhere."""
+    write = ldt.write_entry
+
+    def interrupted(index: int, descriptor: Descriptor | None) -> None:
+        write(index, descriptor)
+        raise KeyboardInterrupt
+
+    for zero in (True, False):
+        Bare(prefer_zero=zero).close()  # leaves segments that wait
+        gc.collect()
+        with mock.patch.object(ldt, "write_entry", interrupted), contextlib.suppress(KeyboardInterrupt):
+            Bare(prefer_zero=not zero)
+        gc.collect()
+        bare = Bare(prefer_zero=zero)
+        bare.space.write_u32(BARE_DATA, 5)
+        assert bare.run(f"mov eax, [{BARE_DATA}]").kind == StopKind.LEFT
+        assert bare.cpu.eax == 5
+        bare.close()
+        del bare
+        segments.pool.empty()
+
+
+@in_child
+def test_a_process_ran_for_ever_after_an_exception_at_the_end_of_run() -> None:
+    """An exception of a signal handler's on the way out left a note that somebody was in there."""
+    process = vx32py.Sandbox(engine="jit").spawn(image("1: int3\n jmp 1b"))
+    set_current = process.family.set_current
+
+    def interrupted(task: Any) -> None:
+        if task is None:
+            raise KeyboardInterrupt
+        set_current(task)
+
+    with mock.patch.object(process.family, "set_current", interrupted), pytest.raises(KeyboardInterrupt):
+        process.run()
+    assert process.run().number == vx32py.Vector.BREAKPOINT
+    process.restore(process.snapshot())
+
+
+@in_child
+def test_hundreds_of_interrupts_at_random_moments() -> None:
+    (interrupts,) = collections.deque(shots.at_programs("interrupts", "jit", 80, 1), maxlen=1)
+    assert (interrupts.shots, interrupts.complaints) == (80, [])
+    (handlers,) = collections.deque(shots.at_programs("handlers", "jit", 15, 1), maxlen=1)
+    assert (handlers.shots, handlers.complaints) == (15, [])
+    (command_line,) = collections.deque(shots.at_command_line("jit", 2, 1), maxlen=1)
+    assert (command_line.shots, command_line.complaints) == (2, [])
+
+
+# -- what threads share ----------------------------------------------------------------------------------------------
+
+
+def test_calls_were_unknown_while_another_thread_filled_the_table() -> None:
+    """A table takes over the calls of its personality when the first one is made, which may take a while."""
+    table = vx32py.SystemCalls.vx()
+    original = table._original
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> vx32py.SystemCalls:
+        entered.set()
+        assert go_on.wait(SPIN_SECONDS)
+        assert original is not None
+        return original()
+
+    table._original = slowly
+    box = vx32py.Sandbox(engine="reference", calls=table)
+    module = Module.from_bytes(image(PROGRAM))
+    first = in_thread(lambda: box.run(module))
+    assert entered.wait(SPIN_SECONDS)
+    second = in_thread(lambda: box.run(module))
+    time.sleep(0.05)
+    go_on.set()
+    assert [first().exit_code, second().exit_code] == [42, 42]
+
+
+def test_a_table_was_empty_after_an_exception_while_it_was_filled() -> None:
+    table = vx32py.SystemCalls.vx()
+    original = table._original
+    times = []
+
+    def interrupted() -> vx32py.SystemCalls:
+        times.append(1)
+        if len(times) == 1:
+            raise KeyboardInterrupt
+        assert original is not None
+        return original()
+
+    table._original = interrupted
+    box = vx32py.Sandbox(engine="reference", calls=table)
+    with pytest.raises(KeyboardInterrupt):
+        box.run(image(PROGRAM))
+    assert box.run(image(PROGRAM)).exit_code == 42
+
+
+def test_one_table_one_module_and_one_snapshot_serve_many_threads(engine_name: str) -> None:
+    table = vx32py.SystemCalls.vx()
+
+    def twice(process: vx32py.Process, number: int) -> int:
+        return 2 * number
+
+    table.define(100, "twice")(twice)
+    module = Module.from_bytes(image(f"mov eax, 100\n mov edx, [{DATA}]\n syscall\n mov [{DATA}], eax\n int3"))
+    box = vx32py.Sandbox(engine=engine_name, calls=table)
+    with box.spawn(module) as process:
+        process.memory.write_u32(DATA, 21)
+        snapshot = process.snapshot()
+
+    def work() -> int:
+        total = 0
+        for number in range(5):
+            table.define(200 + number, "more")(twice)
+            with box.spawn_from(snapshot) as process:
+                process.run()
+                total += process.memory.read_u32(DATA)
+        return total
+
+    assert [join() for join in [in_thread(work) for _ in range(4)]] == [5 * 42] * 4
+
+
+def test_closing_a_process_that_another_thread_runs_ends_that_with_a_value_error(engine_name: str) -> None:
+    """At whatever it is: while code is translated it was an IndexError."""
+    module = Module.from_bytes(image("1: " + "nop\n" * 500 + "jmp 1b"))
+    for pause in (0.0, 0.0005, 0.001, 0.003, 0.01, 0.05):
+        process = vx32py.Sandbox(engine=engine_name).spawn(module)
+        join = in_thread(process.run)
+        time.sleep(pause)
+        process.close()
+        with pytest.raises(ValueError, match="closed"):
+            join()
+
+
+def test_memory_of_a_closed_process_says_that_it_is_closed(engine_name: str) -> None:
+    """Reads raised IndexError, or gave what had been there."""
+    process = vx32py.Sandbox(engine=engine_name).spawn(image(PROGRAM))
+    process.close()
+    accesses: tuple[Callable[[], object], ...] = (
+        lambda: process.memory[DATA], lambda: process.memory[DATA : DATA + 4], lambda: process.memory.read_u32(DATA),
+        lambda: process.memory.write_u32(DATA, 1), lambda: process.memory.write(DATA, b"x"),
+        lambda: process.memory.view(DATA, 4), lambda: process.memory.check(DATA, 4),
+        lambda: process.memory.read_string(DATA),
+    )  # fmt: skip
+    for access in accesses:
+        with pytest.raises(ValueError, match="closed"):
+            access()
+
+
+def test_a_process_outlives_the_thread_that_ran_it(engine_name: str) -> None:
+    with vx32py.Sandbox(engine=engine_name).spawn(image("1: inc eax\n int3\n jmp 1b")) as process:
+        for turn in range(4):
+            assert in_thread(process.run)().number == vx32py.Vector.BREAKPOINT
+            assert process.registers.eax == turn + 1
+        process.run()
+        assert process.registers.eax == 5
+
+
+def test_a_running_process_cannot_be_run_stepped_restored_or_held_by_another_thread(engine_name: str) -> None:
+    with vx32py.Sandbox(engine=engine_name).spawn(image("mov dword ptr [esp - 4], 1\n1: jmp 1b")) as process:
+        snapshot = process.snapshot()
+        join = in_thread(process.run)
+        while not process.family.running:
+            time.sleep(0.001)
+        for method in (process.run, process.step, process.snapshot):
+            with pytest.raises(RuntimeError, match="running already"):
+                method()
+        with pytest.raises(ValueError, match="nor running"):
+            process.restore(snapshot)
+        process.interrupt()
+        assert join().number == vx32py.Vector.IRQ
+
+
+@in_child
+def test_processes_that_nobody_closes_are_collected() -> None:
+    """Their memory kept their engines alive, which kept the memory: a few dozen of them, and there was no room for more."""
+    box, module = vx32py.Sandbox(engine="jit"), Module.from_bytes(image("int3"))
+    for _ in range(100):
+        box.spawn(module).run()
+
+
+@in_child
+def test_counts_of_native_answers_are_exact_while_somebody_reads_them() -> None:
+    times = 300_000
+    text = f"mov ebp, {times}\n1: mov eax, 29\n syscall\n dec ebp\n jnz 1b\n mov eax, 1\n mov edx, 0\n syscall"
+    with vx32py.Sandbox(engine="jit").spawn(image(text)) as process:
+        join = in_thread(process.run)
+        before = 0
+        while process.exit_code is None:
+            now = process.calls["getpid"]
+            assert before <= now <= times
+            before = now
+        join()
+        assert process.calls["getpid"] == times
+
+
+# -- processes of the host -------------------------------------------------------------------------------------------
+
+
+def _hash_in_pool(data: bytes) -> str:
+    return sha256("jit", data)
+
+
+@pytest.mark.ldt
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_pools_of_processes_run_guests(method: str) -> None:
+    example("sha256")
+    data = [busybox.text(1000 + i) for i in range(4)]
+    assert sha256("jit", data[0])  # this process has run guests before
+    context = multiprocessing.get_context(method)
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+        assert list(pool.map(_hash_in_pool, data)) == [hashlib.sha256(each).hexdigest() for each in data]
+
+
+def test_pools_of_threads_and_event_loops_run_guests(engine_name: str) -> None:
+    data = [busybox.text(300 + i) for i in range(4)]
+    expected = [hashlib.sha256(each).hexdigest() for each in data]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(functools.partial(sha256, engine_name), data)) == expected
+
+    async def gathered() -> list[str]:
+        return await asyncio.gather(*(asyncio.to_thread(sha256, engine_name, each) for each in data))
+
+    assert asyncio.run(gathered()) == expected
+
+
+@in_child
+def test_forks_and_programs_while_other_threads_are_in_guests() -> None:
+    module, box = Module.from_bytes(image("1: inc dword ptr [esp - 8]\n jmp 1b")), vx32py.Sandbox(engine="jit")
+    program = Module.from_bytes(image(PROGRAM))
+    box.run(program)  # a fork in the middle of an import leaves a child that cannot do that import
+    spinning = [box.spawn(module) for _ in range(2)]
+    joins = [in_thread(process.run, daemon=True) for process in spinning]
+    for _ in range(10):
+        child_id = os.fork()
+        if child_id == 0:
+            code = 1
+            with contextlib.suppress(BaseException):
+                for process in spinning:  # the child has copies, which nobody runs
+                    process.interrupt()
+                    process.close()
+                code = 0 if all(box.run(program).exit_code == 42 for _ in range(3)) else 1
+            os._exit(code)
+        assert box.run(program).exit_code == 42
+        assert os.waitstatus_to_exitcode(os.waitpid(child_id, 0)[1]) == 0
+        assert subprocess.run(["/bin/echo", "1"], capture_output=True, check=True).stdout == b"1\n"
+    for process in spinning:
+        process.interrupt()
+    assert [join().number for join in joins] == [vx32py.Vector.IRQ] * 2
+
+
+@in_child
+def test_a_child_waited_for_locks_that_threads_of_its_parent_had() -> None:
+    box, program = vx32py.Sandbox(engine="jit", timeout=SPIN_SECONDS), Module.from_bytes(image(PROGRAM))
+    idle = box.spawn(program)
+    box.run(program)
+    locks: list[Any] = [
+        segments.pool._lock, resting._resting.lock, lowmem._process.lock, ldt.allocator._lock, gateway._process.lock,
+        signals._process.lock, library._process.lock, lending._process.lock, lending._process.busy,
+        compiled._loader._lock, _calls._process.changing, _watchdog.WATCHDOG._condition,
+        idle.family._lock, idle.family.settling,
+    ]  # fmt: skip
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            held.set()
+            done.wait(SPIN_SECONDS)
+
+    join = in_thread(hold)
+    assert held.wait(SPIN_SECONDS)
+    child_id = os.fork()
+    if child_id == 0:
+        signal.alarm(20)
+        idle.interrupt()
+        idle.close()
+        fresh = Module.from_bytes(image(PROGRAM))
+        os._exit(0 if all(box.run(each).exit_code == 42 for each in (program, fresh)) else 1)
+    done.set()
+    join()
+    assert child.describe(os.waitstatus_to_exitcode(os.waitpid(child_id, 0)[1])) == "exit code 0"
+
+
+@pytest.mark.parametrize("how", ["end", "exit", "exception"])
+def test_an_interpreter_ends_while_daemon_threads_are_in_guests(engine_name: str, how: str) -> None:
+    last = {"end": "pass", "exit": "sys.exit(0)", "exception": "raise SystemExit(0)"}[how]
+    script = (
+        "import sys, threading, time, vx32py\n"
+        f"data = bytes.fromhex({image('1: jmp 1b').hex()!r})\n"
+        f"for _ in range(2): threading.Thread(target=vx32py.run, args=(data,), kwargs={{'engine': {engine_name!r}}},"
+        " daemon=True).start()\n"
+        f"time.sleep(0.3)\nforgotten = vx32py.Sandbox(engine={engine_name!r}).spawn(data)\n{last}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=child.environment(), capture_output=True, text=True, timeout=SPIN_SECONDS,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, ""), child.describe(done.returncode)
+
+
+def test_the_jit_engine_refuses_to_run_without_the_interpreter_lock() -> None:
+    with mock.patch.object(sys, "_is_gil_enabled", return_value=False, create=True):
+        assert "interpreter lock" in str(gateway.supported())
+
+
+# -- the soak --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ldt
+def test_a_short_soak() -> None:
+    report = run.soak(seconds=3, threads=2, engine="jit", seed=1)
+    assert report.complaints == []
+    assert sum(report.done.values()) > 20
+
+
+def test_the_soak_tells_of_what_goes_wrong() -> None:
+    """A story that fails is told with its seed, a process that dies with its signal."""
+    failing = "import conformance.soak.crew as crew, conformance.soak.stories as s; s.choose = lambda rng: "
+    bad = (("(lambda actor: 1 / 0)", "ZeroDivisionError"), ("(lambda actor: __import__('os').abort())", "SIGABRT"))
+    for story, said in bad:
+        with mock.patch.object(run, "CREW", ("-c", f"{failing}{story}; import sys; sys.exit(crew.main(sys.argv[1]))")):
+            report = run.soak(seconds=1, threads=1, engine="reference", seed=1)
+        assert not report.ok
+        assert said in report.complaints[0]
+
+
+def test_what_grows_does_not_pass_for_flat() -> None:
+    steady = dict.fromkeys(resources.NAMES, 100)
+    growing = [steady | {"descriptors": 100 + 4 * i} for i in range(80)]
+    flat = {trend.name: trend.is_flat for trend in resources.trends(growing, steady, steady)}
+    assert flat == dict.fromkeys(resources.NAMES, True) | {"descriptors": False}
+    left = {trend.name: trend.is_flat for trend in resources.trends([steady] * 8, steady, steady | {"ldt": 140})}
+    assert left == dict.fromkeys(resources.NAMES, True) | {"ldt": False}
