@@ -283,8 +283,9 @@ class AddressSpace:
         """The range itself, without a copy, good until the guest runs on: then the pages may be gone, which on the native
         engine ends the process that touches them. With WRITE, derived code is dropped now, not at later stores."""
         self.check(address, length, access)
-        if access & Access.WRITE and length:
-            self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
+        if access & Access.WRITE:
+            if length:
+                self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
             return self.buffer[address : address + length]
         return self.buffer[address : address + length].toreadonly()
 
