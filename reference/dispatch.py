@@ -28,7 +28,7 @@ from reference.isa.instruction import Instruction, InvalidOpcode, Kind, Truncate
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
-from reference.registers import CPU, ECX, EIP, Segment
+from reference.registers import CPU, ECX, EIP, REGISTER_WORDS, Segment
 from reference.stop import Stop, StopKind
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
@@ -89,6 +89,12 @@ class TranslatingEngine:
         #: How often watched pages have changed.
         self._changes = 0
         self._held: Trap | None = None
+        #: A stop of which sense is being made, and the registers with which that began.
+        self._unfinished: tuple[Stop, memoryview] | None = None
+        #: Whether that must be begun again if it was not ended: not once the registers are those of the next instruction.
+        self._open = False
+        #: Whether code has changed while the cache did, too.
+        self._torn = False
         self._closed = False
         self._verifier: Verifier | None = None
         #: The guest's code that the next fragment is made from, as far as it is known.
@@ -229,6 +235,9 @@ class TranslatingEngine:
             held, self._held = self._held, None
             return held
         while True:
+            if self._torn or not self._cache.sound:
+                self._cache.flush()
+                self._torn = False
             if self._interrupted:
                 self._interrupted = False
                 return Trap(Vector.IRQ, cpu.eip)
@@ -238,25 +247,51 @@ class TranslatingEngine:
                 if isinstance(found, Trap):
                     return found
                 body = found
-            stop: Stop | None = None
-            try:
-                stop = self._enter(body, False)
-                self._note_x87_pointer()
-            except BaseException:
-                # A signal handler of the host raised. Nothing is lost: what the guest did is kept for the next run.
-                self._note_x87_pointer()
-                self._held = self._make_sense(stop or self._last_stop())
-                raise
-            trap = self._make_sense(stop)
+            trap = self._sort(body)
             if trap is not None:
                 return trap
 
-    def _go(self, offset: int, single: bool = False) -> Stop:
-        """Run translated code from a code offset until it stops."""
+    def _sort(self, body: int | None) -> Trap | None:
+        """Run translated code from a code offset, and make sense of how it stops (:meth:`_make_sense`); without an offset, of
+        how it has stopped.
+
+        If a signal handler of the host raises meanwhile, nothing is lost: what the guest did is sorted, and kept for the next
+        run, before the exception goes on.
+        """
+        stop: Stop | None = None
+        self._unfinished, self._open = None, True
         try:
-            return self._enter(offset, single)
-        finally:
+            stop = self._last_stop() if body is None else self._enter(body, False)
             self._note_x87_pointer()
+            self._begin(stop)
+            trap = self._make_sense(stop)
+        except BaseException:
+            if self._open:
+                self._note_x87_pointer()
+                if self._unfinished is None:
+                    self._begin(stop or self._last_stop())
+                stop, self._words[:REGISTER_WORDS] = self._unfinished
+                self._held = self._make_sense(stop)
+            raise
+        self._unfinished = None
+        return trap
+
+    def _begin(self, stop: Stop) -> None:
+        """From here on sense can be made of the stop any number of times, as long as it is open."""
+        self._unfinished = stop, memoryview(bytes(self._words[:REGISTER_WORDS])).cast("I")
+
+    def _go_one(self, offset: int) -> Stop:
+        """Execute one instruction of translated code at a code offset. If a signal handler of the host raises, the stop is the
+        one that is unfinished."""
+        stop: Stop | None = None
+        try:
+            stop = self._enter(offset, True)
+            self._note_x87_pointer()
+        except BaseException:
+            self._note_x87_pointer()
+            self._begin(stop or self._last_stop())
+            raise
+        return stop
 
     def _note_x87_pointer(self) -> None:
         """If translated code has executed x87 instructions: let the image say where the guest has the last one."""
@@ -314,6 +349,7 @@ class TranslatingEngine:
 
     def _look_up(self) -> Trap | None:
         """An indirect branch went to ``cpu.eip``, which the tables do not know."""
+        self._open = False
         eip = self.cpu.eip
         if eip not in self._cache.bodies:
             found = self._make_fragment(eip, indirect=True)
@@ -350,6 +386,7 @@ class TranslatingEngine:
         self.cpu.eip = eip
         if stop.vector == Vector.PAGE_FAULT:
             if self._is_code_store(stop):
+                self._open = False
                 self._release(stop.address)
                 return self._single()
             return page_fault(eip, stop.address, stop.access)
@@ -393,7 +430,8 @@ class TranslatingEngine:
             if span is not None and span.offset == stop.offset:
                 self.cpu.eip = span.eip
                 return Stop(StopKind.INTERRUPTED, stop.offset)
-            stop = self._go(stop.offset, True)
+            stop = self._go_one(stop.offset)
+            self._begin(stop)
         raise AssertionError(f"no instruction boundary near code offset {stop.offset:#x}")
 
     # -- one instruction -----------------------------------------------------------------------------------------
@@ -403,6 +441,7 @@ class TranslatingEngine:
         from reference.isa.decode import decode  # not before it is needed: it reads the whole instruction table
         from reference.translator.scan import kind_under
 
+        self._open = False
         eip = self.cpu.eip
         try:
             instruction = decode(self.space.fetch(eip, 15), eip, self.policy)
@@ -428,12 +467,15 @@ class TranslatingEngine:
             self._scratch = instruction
             while True:
                 self._words[_REASON] = Reason.LOOKUP
+                entered: Stop | None = None
                 try:
-                    stop = self._go(at.SCRATCH_CODE)
+                    entered = stop = self._enter(at.SCRATCH_CODE, False)
+                    self._note_x87_pointer()
                 except BaseException:
                     # A signal handler of the host raised. If the guest has left, EIP is what some earlier trap reported.
+                    self._note_x87_pointer()
                     done = self._words[_REASON] == Reason.STEPPED
-                    stop = self._last_stop()
+                    stop = entered or self._last_stop()
                     done = done or (stop.kind == StopKind.INTERRUPTED and stop.offset != at.SCRATCH_CODE)
                     self.cpu.eip = instruction.next_eip if done else eip
                     raise
@@ -455,6 +497,7 @@ class TranslatingEngine:
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        self._open = False
         if assist(self.cpu, self.space, self.policy):
             return None
         from reference.engines import execute_one
@@ -506,8 +549,9 @@ class TranslatingEngine:
             return
         segment = 4 * len(self._words) - at.CONTROL_BLOCK
         window = choose_window(self.space, segment)
-        self._begin_anew(window)
+        # Bounded first: landings of the hashed table rely on it.
         self._bound_control(segment if window is not None else at.HASHED_SIZE)
+        self._begin_anew(window)
 
     def _begin_anew(self, window: int | None) -> None:
         """Drop all fragments, because those to come depend on another window."""
@@ -523,7 +567,9 @@ class TranslatingEngine:
     def _code_changes(self, first: int, last: int) -> None:
         """The address space is about to change pages that fragments were made from."""
         self._changes += 1
-        if self._cache.drop_pages(first, last):
+        if not self._cache.sound:  # a signal handler has come in between, and raised, or changes memory
+            self._torn = True
+        elif self._cache.drop_pages(first, last):
             self.stats.invalidations += 1
 
     def _describe(self, eip: int) -> str:
