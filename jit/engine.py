@@ -203,7 +203,7 @@ class JitEngine(TranslatingEngine):
         self._words[_RESUMED] = hostarea.RESUMED_NOT
         self.processor.called()
         self._note_x87_pointer()
-        self._held = self._make_sense(self.processor.last_stop())
+        self._held = self._sort(None)
         if self._interrupted and self._held is not None:  # the call comes first, and no note is left of the interrupt
             self._kick()
         self._busy = False

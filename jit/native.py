@@ -157,7 +157,12 @@ class NativeProcessor:
         if not self._entered:
             words[_REASON] = layout.Reason.LOOKUP
             return _LEFT
-        self._entered = False
+        stop = self._read_stop()
+        self._entered = False  # not before: a signal handler may raise meanwhile
+        return stop
+
+    def _read_stop(self) -> Stop:
+        words = self._words
         kind = words[_KIND]
         if kind == hostarea.KIND_LEFT:
             return _LEFT

@@ -31,7 +31,7 @@ from reference.isa.instruction import Instruction, InvalidOpcode, Kind, Truncate
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
-from reference.registers import CPU, ECX, EIP, MASK32, Segment
+from reference.registers import CPU, ECX, EIP, MASK32, REGISTER_WORDS, Segment
 from reference.stop import Stop, StopKind
 from reference.translator import FETCH_BYTES, Fragment, Span, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
@@ -116,6 +116,12 @@ class TranslatingEngine:
         #: How often watched pages have changed.
         self._changes = 0
         self._held: Trap | None = None
+        #: A stop of which sense is being made, and the registers and the fuel with which that began.
+        self._unfinished: tuple[Stop, memoryview, int, int] | None = None
+        #: Whether that must be begun again if it was not ended: not once the registers are those of the next instruction.
+        self._open = False
+        #: Whether code has changed while the cache did, too.
+        self._torn = False
         self._closed = False
         self._verifier: Verifier | None = None
         #: The guest's code that the next fragment is made from, as far as it is known.
@@ -291,6 +297,9 @@ class TranslatingEngine:
             held, self._held = self._held, None
             return held
         while True:
+            if self._torn or not self._cache.sound:
+                self._cache.flush()
+                self._torn = False
             if self._is_out_of_fuel():
                 return None
             if self._interrupted:
@@ -302,25 +311,56 @@ class TranslatingEngine:
                 if isinstance(found, Trap):
                     return found
                 body = found
-            stop: Stop | None = None
-            try:
-                stop = self._enter(body, False)
-                self._note_x87_pointer()
-            except BaseException:
-                # A signal handler of the host raised. Nothing is lost: what the guest did is kept for the next run.
-                self._note_x87_pointer()
-                self._held = self._make_sense(stop or self._last_stop())
-                raise
-            trap = self._make_sense(stop)
+            trap = self._sort(body)
             if trap is not None:
                 return trap
 
-    def _go(self, offset: int, single: bool = False) -> Stop:
-        """Run translated code from a code offset until it stops."""
+    def _sort(self, body: int | None) -> Trap | None:
+        """Run translated code from a code offset, and make sense of how it stops (:meth:`_make_sense`); without an offset, of
+        how it has stopped.
+
+        If a signal handler of the host raises meanwhile, nothing is lost: what the guest did is sorted, and kept for the next
+        run, before the exception goes on.
+        """
+        stop: Stop | None = None
+        self._unfinished, self._open = None, True
         try:
-            return self._enter(offset, single)
-        finally:
+            stop = self._last_stop() if body is None else self._enter(body, False)
             self._note_x87_pointer()
+            self._begin(stop)
+            trap = self._make_sense(stop)
+        except BaseException:
+            if self._open:
+                self._note_x87_pointer()
+                if self._unfinished is None:
+                    self._begin(stop or self._last_stop())
+                self._held = self._make_sense(self._begin_again())
+            raise
+        self._unfinished = None
+        return trap
+
+    def _begin(self, stop: Stop) -> None:
+        """From here on sense can be made of the stop any number of times, as long as it is open."""
+        registers = memoryview(bytes(self._words[:REGISTER_WORDS])).cast("I")
+        self._unfinished = stop, registers, self._words[_FUEL], self._reserve
+
+    def _begin_again(self) -> Stop:
+        assert self._unfinished is not None
+        stop, self._words[:REGISTER_WORDS], self._words[_FUEL], self._reserve = self._unfinished
+        return stop
+
+    def _go_one(self, offset: int) -> Stop:
+        """Execute one instruction of translated code at a code offset. If a signal handler of the host raises, the stop is the
+        one that is unfinished."""
+        stop: Stop | None = None
+        try:
+            stop = self._enter(offset, True)
+            self._note_x87_pointer()
+        except BaseException:
+            self._note_x87_pointer()
+            self._begin(stop or self._last_stop())
+            raise
+        return stop
 
     def _note_x87_pointer(self) -> None:
         """If translated code has executed x87 instructions: let the image say where the guest has the last one."""
@@ -378,6 +418,7 @@ class TranslatingEngine:
 
     def _look_up(self) -> Trap | None:
         """An indirect branch went to ``cpu.eip``, which the tables do not know."""
+        self._open = False
         eip = self.cpu.eip
         if eip not in self._cache.bodies:
             if self._is_out_of_fuel():
@@ -420,8 +461,9 @@ class TranslatingEngine:
                 return self._run_dry(needed)
         if stop.vector == Vector.PAGE_FAULT:
             if self._is_code_store(stop):
-                self._release(stop.address)
                 self._charge(-1)  # it is to be executed, and paid for, now
+                self._open = False
+                self._release(stop.address)
                 return self._single()
             return page_fault(eip, stop.address, stop.access)
         if stop.vector == Vector.INVALID_OPCODE and self._is_lacking(eip):
@@ -486,7 +528,8 @@ class TranslatingEngine:
                         self._charge(0 if is_meter else -paid)
                     return Stop(StopKind.INTERRUPTED, stop.offset)
                 moved = True
-            stop = self._go(stop.offset, True)
+            stop = self._go_one(stop.offset)
+            self._begin(stop)
         raise AssertionError(f"no instruction boundary near code offset {stop.offset:#x}")
 
     # -- fuel ----------------------------------------------------------------------------------------------------
@@ -546,6 +589,7 @@ class TranslatingEngine:
         from reference.isa.decode import decode  # not before it is needed: it reads the whole instruction table
         from reference.translator.scan import kind_under
 
+        self._open = False
         eip = self.cpu.eip
         self._charge(1)
         try:
@@ -573,12 +617,15 @@ class TranslatingEngine:
             self._scratch = instruction
             while True:
                 self._words[_REASON] = Reason.LOOKUP
+                entered: Stop | None = None
                 try:
-                    stop = self._go(at.SCRATCH_CODE)
+                    entered = stop = self._enter(at.SCRATCH_CODE, False)
+                    self._note_x87_pointer()
                 except BaseException:
                     # A signal handler of the host raised. If the guest has left, EIP is what some earlier trap reported.
+                    self._note_x87_pointer()
                     done = self._words[_REASON] == Reason.STEPPED
-                    stop = self._last_stop()
+                    stop = entered or self._last_stop()
                     done = done or (stop.kind == StopKind.INTERRUPTED and stop.offset != at.SCRATCH_CODE)
                     self.cpu.eip = instruction.next_eip if done else eip
                     self._charge(0 if done else -1)
@@ -602,6 +649,7 @@ class TranslatingEngine:
 
     def _assist(self) -> Trap | None:
         """Execute the instruction at ``cpu.eip`` on the guest's behalf; its trap, or None."""
+        self._open = False
         if assist(self.cpu, self.space, self.policy):
             return None
         from reference.engines import execute_one
@@ -659,8 +707,9 @@ class TranslatingEngine:
             return
         segment = 4 * len(self._words) - at.CONTROL_BLOCK
         window = choose_window(self.space, segment)
-        self._begin_anew(window)
+        # Bounded first: landings of the hashed table rely on it.
         self._bound_control(segment if window is not None else at.HASHED_SIZE)
+        self._begin_anew(window)
 
     def _begin_anew(self, window: int | None) -> None:
         """Drop all fragments, because those to come depend on another window."""
@@ -676,7 +725,9 @@ class TranslatingEngine:
     def _code_changes(self, first: int, last: int) -> None:
         """The address space is about to change pages that fragments were made from."""
         self._changes += 1
-        if self._cache.drop_pages(first, last):
+        if not self._cache.sound:  # a signal handler has come in between, and raised, or changes memory
+            self._torn = True
+        elif self._cache.drop_pages(first, last):
             self.stats.invalidations += 1
 
     def _describe(self, eip: int) -> str:

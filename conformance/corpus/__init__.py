@@ -1,6 +1,7 @@
 """The corpus: one case for every divergence that there has been, named after its cause.
 
     python -m conformance.corpus FILE NAME      add a case (a reduced one: vx32py fuzz reduce)
+    python -m conformance.corpus FILE escape/CLASS/NAME     add a trick, with the outcome that FILE says it must have
     python -m conformance.corpus                judge all of them again, on every oracle
 
 Each ``*.case`` (:mod:`conformance.case_file`) holds what the processor made of it, never what the specification did:
@@ -11,6 +12,11 @@ Files called ``original-…`` are defects of the original vx32, by the paper's n
 where it was easy to be wrong. Of the original's, five are not about what code does and are no cases: system calls that
 trust pointers (6), signal stacks (9), code that changes between two looks (10), vector registers that guests found in use
 (13), and speed (14).
+
+``escape`` has a folder for each class of trick that a hostile guest can try, and in it a case for each. What must become of
+most of them is not the processor's to say, which would do as it is told, but a rule: refused at its own EIP with all before
+it done, a trap for the host, a fault. Their origin says so. Two of the oracles know no such rules, and are not asked about
+those (:data:`RULED`).
 """
 
 from __future__ import annotations
@@ -24,15 +30,20 @@ from conformance import case_file
 from conformance.campaign.replay import Replayer
 from conformance.case import Case
 from conformance.outcome import FP_FIELDS, Outcome
+from vx32py import _engines
 
 FOLDER: Final = Path(__file__).parent
 SUFFIX: Final = ".case"
 #: Who may say what a case leads to: the first of them that can.
 JUDGES: Final = ("processor", "jit")
+#: Where the tricks are, and the end of the origin of those whose outcome is a rule's.
+ESCAPE: Final = FOLDER / "escape"
+RULED: Final = "the outcome is the rule's"
 
 #: Who rightly makes something else of a case, and why.
 EXCEPTIONS: Final = {
     ("original-11-alignment-check-flag", "unicorn"): "a bare processor lets POPF set AC and TF; a guest's does not",
+    ("escape/prefix/f2-and-f3-on-scas", "unicorn"): "of two repeat prefixes the last one counts, not F2",
 }
 
 
@@ -40,9 +51,19 @@ class CannotJudge(Exception):
     """No judge can run the case here; the message says why."""
 
 
-def files() -> Iterator[Path]:
-    """The files of the corpus, by name."""
-    return iter(sorted(FOLDER.glob(f"*{SUFFIX}")))
+def files(folder: Path = FOLDER) -> Iterator[Path]:
+    """The files of the corpus, or of a folder of it, by name."""
+    return iter(sorted(folder.rglob(f"*{SUFFIX}")))
+
+
+def name_of(path: Path) -> str:
+    """What a file of the corpus is called: escape/far/iret."""
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+def asked(case: Case, oracle: str) -> bool:
+    """Whether an oracle has anything to do with a case: a rule's outcome concerns only who knows the rules."""
+    return not case.origin.endswith(RULED) or oracle in _engines.NAMES
 
 
 def load(path: Path) -> tuple[Case, Outcome]:
@@ -83,6 +104,17 @@ def _compared(case: Case, outcome: Outcome) -> Outcome:
 
 def add(case: Case, name: str, folder: Path = FOLDER) -> Path:
     """Keep a case under a name, with what the judge makes of it. Raises CannotJudge."""
+    return _write(name, *judged(case), folder)
+
+
+def add_ruled(case: Case, expected: Outcome, name: str, folder: Path = FOLDER) -> Path:
+    """Keep a case under a name, with an outcome that is a rule."""
+    told = case.origin if case.origin.endswith(RULED) else f"{case.origin}; {RULED}".removeprefix("; ")
+    return _write(name, replace(case, origin=told), expected, folder)
+
+
+def _write(name: str, case: Case, expected: Outcome, folder: Path) -> Path:
     path = folder / f"{name}{SUFFIX}"
-    path.write_text(case_file.dumps(*judged(case)), encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(case_file.dumps(case, expected), encoding="utf-8")
     return path

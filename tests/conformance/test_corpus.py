@@ -1,4 +1,7 @@
-"""The corpus: every case on every oracle, against what the processor made of it."""
+"""The corpus: every case on every oracle, against what the processor made of it.
+
+The tricks under escape have tests of their own, in tests/escape.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from conformance.oracles import NAMES, available
 from conformance.outcome import Outcome
 from vx32py import _engines
 
-CASES = {path.stem: corpus.load(path) for path in corpus.files()}
+CASES = {corpus.name_of(path): corpus.load(path) for path in corpus.files() if corpus.ESCAPE not in path.parents}
 
 
 @pytest.fixture(scope="module")
