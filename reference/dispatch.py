@@ -27,11 +27,12 @@ from reference.cache import CacheFull, CodeCache, Translated, choose_window
 from reference.encode import jmp_gs_indexed8
 from reference.engine import Stats
 from reference.errors import NotModelled, VerificationError
+from reference.fuel import UNLIMITED, Tank
 from reference.isa.instruction import Instruction, InvalidOpcode, Kind, TruncatedCode
 from reference.layout import Reason
 from reference.memory import PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy
-from reference.registers import CPU, ECX, EIP, MASK32, REGISTER_WORDS, Segment
+from reference.registers import CPU, ECX, EIP, REGISTER_WORDS, Segment
 from reference.stop import Stop, StopKind
 from reference.translator import FETCH_BYTES, Fragment, Span, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
@@ -47,9 +48,6 @@ _REASON: Final = at.control_word(at.REASON)
 _SITE: Final = at.control_word(at.SITE)
 _SPILL_ECX: Final = at.control_word(at.SPILL_ECX)
 _SPILL_EDX: Final = at.control_word(at.SPILL_EDX)
-_FUEL: Final = at.control_word(at.FUEL)
-#: More fuel than any guest uses up.
-_UNLIMITED: Final = 1 << 62
 #: How the jump through the direct table begins; guest code is never copied with these bytes.
 _DISPATCH: Final = jmp_gs_indexed8(0, ECX)[:4]
 #: Where the image has the opcode of the last x87 instruction, its EIP, and these with the operand's address.
@@ -111,13 +109,12 @@ class TranslatingEngine:
         self._scratch: Instruction | None = None
         self._interrupted = False
         self._metered = metered
-        #: Fuel that the guest has not been lent yet; the rest is in the control segment.
-        self._reserve = 0
+        self._fuel = Tank(self._words)
         #: How often watched pages have changed.
         self._changes = 0
         self._held: Trap | None = None
         #: A stop of which sense is being made, and the registers and the fuel with which that began.
-        self._unfinished: tuple[Stop, memoryview, int, int] | None = None
+        self._unfinished: tuple[Stop, memoryview, tuple[int, int]] | None = None
         #: Whether that must be begun again if it was not ended: not once the registers are those of the next instruction.
         self._open = False
         #: Whether code has changed while the cache did, too.
@@ -134,7 +131,7 @@ class TranslatingEngine:
 
     def run(self) -> Trap:
         """Run from ``cpu.eip`` until a trap."""
-        trap = self._go_on(_UNLIMITED if self._metered else None)
+        trap = self._go_on(UNLIMITED if self._metered else None)
         assert trap is not None
         return trap
 
@@ -342,11 +339,11 @@ class TranslatingEngine:
     def _begin(self, stop: Stop) -> None:
         """From here on sense can be made of the stop any number of times, as long as it is open."""
         registers = memoryview(bytes(self._words[:REGISTER_WORDS])).cast("I")
-        self._unfinished = stop, registers, self._words[_FUEL], self._reserve
+        self._unfinished = stop, registers, self._fuel.state
 
     def _begin_again(self) -> Stop:
         assert self._unfinished is not None
-        stop, self._words[:REGISTER_WORDS], self._words[_FUEL], self._reserve = self._unfinished
+        stop, self._words[:REGISTER_WORDS], self._fuel.state = self._unfinished
         return stop
 
     def _go_one(self, offset: int) -> Stop:
@@ -461,7 +458,7 @@ class TranslatingEngine:
                 return self._run_dry(needed)
         if stop.vector == Vector.PAGE_FAULT:
             if self._is_code_store(stop):
-                self._charge(-1)  # it is to be executed, and paid for, now
+                self._fuel.charge(-1)  # it is to be executed, and paid for, now
                 self._open = False
                 self._release(stop.address)
                 return self._single()
@@ -500,7 +497,7 @@ class TranslatingEngine:
             self.cpu.ecx = self._words[_SPILL_ECX]
         if self._metered:
             is_meter, paid = self._stretch_at(offset)
-            self._charge(0 if paid == 0 else -paid if is_meter else 1 - paid)
+            self._fuel.charge(0 if paid == 0 else -paid if is_meter else 1 - paid)
         return span.eip
 
     def _span_at(self, offset: int) -> Span:
@@ -525,7 +522,7 @@ class TranslatingEngine:
                     self.cpu.eip = span.eip
                     if self._metered:
                         is_meter, paid = self._stretch_at(stop.offset)
-                        self._charge(0 if is_meter else -paid)
+                        self._fuel.charge(0 if is_meter else -paid)
                     return Stop(StopKind.INTERRUPTED, stop.offset)
                 moved = True
             stop = self._go_one(stop.offset)
@@ -538,9 +535,7 @@ class TranslatingEngine:
         """Give the guest fuel. From the first time on, all its fragments have meters."""
         if not self._metered:
             self._begin_metering()
-        self._words[_FUEL] = 0
-        self._reserve = instructions
-        self._lend()
+        self._fuel.fill(instructions)
 
     def _begin_metering(self) -> None:
         self._cache.flush()
@@ -548,24 +543,10 @@ class TranslatingEngine:
 
     def _account(self, granted: int) -> None:
         """Count what has been used of the fuel."""
-        fuel = self._words[_FUEL]
-        # If an exception has come out of the middle of something, a meter may have found that there is not enough.
-        left = self._reserve + fuel - (fuel >> 31 << 32)
-        self.stats.instructions += granted - left
-
-    def _lend(self) -> int:
-        """Lend the guest as much of its fuel as it may have at a time; how much it has then."""
-        left = self._words[_FUEL] + self._reserve
-        lent = self._words[_FUEL] = min(left, at.MOST_FUEL)
-        self._reserve = left - lent
-        return lent
-
-    def _charge(self, instructions: int) -> None:
-        """Take the fuel of some instructions, or give it back. (Without meters nobody asks what is there.)"""
-        self._words[_FUEL] = self._words[_FUEL] - instructions & MASK32
+        self.stats.instructions += granted - self._fuel.left
 
     def _is_out_of_fuel(self) -> bool:
-        return self._metered and not self._words[_FUEL] and not self._lend()
+        return self._metered and self._fuel.is_empty
 
     def _stretch_at(self, offset: int) -> tuple[bool, int]:
         fragment = self._cache.fragment_at(offset)
@@ -574,9 +555,9 @@ class TranslatingEngine:
     def _run_dry(self, needed: int) -> Trap | None:
         """A meter has found less fuel than its stretch needs; ``cpu`` is as before the stretch, and nothing is paid. If there
         really is no more, execute what there is fuel for; the trap, or None."""
-        if self._lend() >= needed:
+        if self._fuel.lend() >= needed:
             return None
-        while self._words[_FUEL]:
+        while not self._fuel.is_empty:
             trap = self._single()
             if trap is not None:
                 return trap
@@ -591,7 +572,7 @@ class TranslatingEngine:
 
         self._open = False
         eip = self.cpu.eip
-        self._charge(1)
+        self._fuel.charge(1)
         try:
             instruction = decode(self.space.fetch(eip, 15), eip, self.policy)
         except TruncatedCode as error:
@@ -628,7 +609,7 @@ class TranslatingEngine:
                     stop = entered or self._last_stop()
                     done = done or (stop.kind == StopKind.INTERRUPTED and stop.offset != at.SCRATCH_CODE)
                     self.cpu.eip = instruction.next_eip if done else eip
-                    self._charge(0 if done else -1)
+                    self._fuel.charge(0 if done else -1)
                     raise
                 if stop.kind == StopKind.FAULT:
                     if stop.vector != Vector.PAGE_FAULT or not self._is_code_store(stop):
@@ -639,7 +620,7 @@ class TranslatingEngine:
                     if self._interrupted:
                         self._interrupted = False
                         self.cpu.eip = eip
-                        self._charge(-1)
+                        self._fuel.charge(-1)
                         return Trap(Vector.IRQ, eip)
                 else:
                     self.cpu.eip = instruction.next_eip
@@ -657,7 +638,7 @@ class TranslatingEngine:
         try:
             return execute_one(self.cpu, self.space, self.policy)
         except NotModelled:
-            self._charge(-1)
+            self._fuel.charge(-1)
             raise
 
     # -- fragments -----------------------------------------------------------------------------------------------
@@ -683,10 +664,10 @@ class TranslatingEngine:
                 if self.space.fetch(eip, fragment.length) == code[: fragment.length]:
                     break
         except TruncatedCode as error:
-            self._charge(1)
+            self._fuel.charge(1)
             return page_fault(eip, error.missing, Access.EXECUTE)
         except InvalidOpcode as error:
-            self._charge(1)
+            self._fuel.charge(1)
             return processor_trap(Vector.INVALID_OPCODE, eip, error.reason)
         self._source = code
         self._cache.install(fragment)
