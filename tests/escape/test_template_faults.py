@@ -135,7 +135,7 @@ def test_faults_with_the_hashed_table_are_as_precise(engine_name: str) -> None:
         ("ret 8", {"esp": bad - 2}),
     ):
         started = {"ecx": 0x1234, "edx": 0x5678, "ebx": 0x9ABC, "eflags": 0xED7, **registers}
-        with guest(engine_name, text, limit=far + PAGE, **started) as engine:
+        with guest(engine_name, text, limit=far + PAGE, **started) as engine:  # type: ignore[arg-type]
             engine.space.map(far, PAGE, Access.RX)
             trap = engine.run()
             assert (trap.number, trap.eip, trap.address & -PAGE) == (Vector.PAGE_FAULT, CODE, bad)
