@@ -14,9 +14,9 @@ from bare import DATA, Bare, Routine
 from child import in_child
 from images import DATA as IMAGE_DATA
 from images import image
-from tracer import CS, RIP, RSP, Ended, Tracee
+from tracer import CS, RAX, RIP, RSP, Ended, Tracee
 
-from jit import gateway, library, signals
+from jit import gateway, hostarea, library, signals
 from vx32py import Sandbox
 
 
@@ -156,7 +156,9 @@ def trace(subject: Subject, number: int, *, every: int = 1, entry: int = 0, whol
                 position += every
                 continue
             pending = 0
-            if not others:
+            if not others and (
+                not whole or registers[RAX] == hostarea.KIND_LEFT
+            ):  # not what an earlier signal has left
                 tracee.run_to(marker)  # once more, undisturbed: what was wrong the last time would have ended it
                 return position
     except Ended as error:
