@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-_TRACEME, _PEEK, _POKE, _CONT, _STEP, _GETREGS, _SETREGS = 0, 1, 4, 7, 9, 12, 13
+_TRACEME, _PEEK, _POKE, _POKEUSER, _CONT, _STEP, _GETREGS = 0, 1, 4, 6, 7, 9, 12
 _REGISTERS = 27
 #: Where user_regs_struct has what.
 RAX, RIP, CS, FLAGS, RSP = 10, 16, 17, 18, 19
@@ -68,9 +68,7 @@ class Tracee:
 
     def set_register(self, number: int, value: int) -> None:
         """Change one."""
-        registers = self.registers()
-        registers[number] = value
-        _call(_SETREGS, self.pid, 0, ctypes.addressof(registers))
+        _call(_POKEUSER, self.pid, 8 * number, value)
 
     def peek(self, address: int) -> int:
         """Eight bytes of its memory."""
@@ -99,13 +97,12 @@ class Tracee:
         self.poke(address, before)
         self.set_register(RIP, address)
 
-    def step(self, number: int = 0) -> int:
-        """Execute one instruction, or begin with the handler of a signal; the signal that it stops with, SIGTRAP if it is only
-        the step."""
+    def step(self) -> int:
+        """Execute one instruction; the signal that it stops with, SIGTRAP if it is only the step."""
         rip = self.registers()[RIP]
         pushes_flags = self.registers()[CS] & 4 == 0 and self.peek(rip) & 0xFF == 0x9C
         self._stepped = True
-        _call(_STEP, self.pid, 0, number)
+        _call(_STEP, self.pid)
         number = self._wait()
         if pushes_flags:  # with TF, which is ours
             rsp = self.registers()[RSP]
