@@ -22,7 +22,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_time_limit_ends_it(engine_name: str, name: str) -> None:
-    box = Sandbox(engine=engine_name, timeout=0.15, memory="64M")
+    box = Sandbox(engine=engine_name, timeout=0.05, memory="64M")
     with box.spawn(image(f"1: {TEXTS[name]}; jmp 1b", memory=SIZE)) as process:
         with pytest.raises(Timeout):
             process.run()

@@ -258,7 +258,7 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int
 
 @pytest.mark.parametrize(("table", "entry"), ENTRIES, ids=[f"{table.name}-{entry.name}" for table, entry in ENTRIES])
 def test_hostile_arguments_reach_nothing(table: SystemCalls, entry: Entry, streams: tuple[int, int]) -> None:
-    todo = records(table, entry, 9 if entry.name in ALONE else 1)
+    todo = records(table, entry, 15 if entry.name in ALONE else 2)
     made = make(table, entry, todo, streams, "reference", native=True, watched=True)
     assert not made.wrong, made.wrong[:3]
     assert len(made.results) == len(todo)
@@ -268,7 +268,7 @@ def test_hostile_arguments_reach_nothing(table: SystemCalls, entry: Entry, strea
 def test_hostile_arguments_have_the_same_answers_everywhere(
     table: SystemCalls, entry: Entry, streams: tuple[int, int]
 ) -> None:
-    todo = records(table, entry, 41 if entry.name in ALONE else 7)
+    todo = records(table, entry, 71 if entry.name in ALONE else 15)
     expected: Made | None = None
     for engine, native in CONFIGURATIONS:
         if unavailable(engine) is not None:
