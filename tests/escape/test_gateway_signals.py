@@ -1,5 +1,8 @@
 """A signal at every instruction on the way into a guest, in it, out of it, and through a native answer: the guest computes
-the same, each call is made once, and the host is as it was."""
+the same, each call is made once, and the host is as it was.
+
+All instructions get the signal of ours on the plain way; the other ways and signals are sampled (``every``).
+"""
 
 from __future__ import annotations
 

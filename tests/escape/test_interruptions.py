@@ -176,6 +176,7 @@ def translating_name(request: pytest.FixtureRequest) -> str:
 def test_an_interruption_at_any_native_instruction_is_between_two_of_the_guests(
     translating_name: str, hashed: bool
 ) -> None:
+    """All of them natively with the direct table; every second one with the hashed table, and a sample on the model."""
     points, last = trace(hashed)
     seen: set[int] = set()
     steps = 1
