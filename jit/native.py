@@ -8,6 +8,7 @@ The segments come from :mod:`jit.segments`, and go back there.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -83,14 +84,16 @@ class NativeProcessor:
             resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, loan=loan)
             return lease, unit, loan
 
-        try:
-            lease, unit, loan = get()
-        except lowmem.LowMemoryError:
+        got: tuple[Lease, Unit, Loan] | None = None
+        with contextlib.suppress(lowmem.LowMemoryError):
+            got = get()
+        if got is None:  # and not earlier: the error holds on to the segments that were got
             lending.collect()
             pool.empty()
             resting.empty()
             lowmem.start_over()  # or the segments of this very guest would lie where a large one before it ended
-            lease, unit, loan = get()
+            got = get()
+        lease, unit, loan = got
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)
         window.lease = lease  # type: ignore[attr-defined]

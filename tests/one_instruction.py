@@ -94,6 +94,8 @@ class Bench:
         space.map(DATA, DATA_END - DATA, Access.RW)
         space.map(STACK_TOP - PAGE, PAGE, Access.RW)
         self._alone = alone
+        if alone:  # the processor is asked, also about what is never copied
+            self.engine.verify_with(None)  # type: ignore[attr-defined]
         self._code = b""
 
     def __enter__(self) -> Self:
