@@ -22,6 +22,8 @@ from reference.records import dataclass
 
 END: Final = 1 << 32
 
+#: So much stays reserved at linear address zero, whoever needs room elsewhere.
+_KEPT_AT_ZERO: Final = 256 << 20
 #: Nothing is placed below this unless it must be: there are the guests at linear address zero.
 _BASED_FLOOR: Final = 0x1000_0000
 
@@ -82,8 +84,10 @@ class _Process:
         self.lock = threading.RLock()
         #: Where the next based reservation is tried first: right below the last one.
         self.cursor = END
-        #: Whether a guest is at linear address zero, and how far the reservation there reaches: it is never given up.
+        #: Whether a guest is at linear address zero, the limit of the last one, and how far the reservation there reaches,
+        #: which is given up only where somebody needs the room (:func:`trim_zero`).
         self.zero_taken = False
+        self.zero_limit = 0
         self.zero_end = 0
         self.zero_refused = False
         if hasattr(os, "register_at_fork"):
@@ -132,6 +136,17 @@ def start_over() -> None:
     """Look for room from the top again: what was there may have been given back since."""
     with _process.lock:
         _process.cursor = END
+
+
+def trim_zero() -> None:
+    """Give up what a large guest, which has gone, has left reserved at linear address zero: others need the room."""
+    with _process.lock:
+        keep = max(_KEPT_AT_ZERO, _process.zero_limit if _process.zero_taken else 0)
+        end = _process.zero_end
+        if end > keep:
+            # In this order: what is not reserved must never be taken for what is.
+            _process.zero_end = keep
+            system.munmap(keep, end - keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +211,7 @@ def place(
             reason = "another guest has it" if _process.zero_taken else _extend_zero(limit)
             if not reason:
                 placement = Placement(0, limit)
+                _process.zero_limit = limit
                 hold.placement, _process.zero_taken = placement, True
                 return placement
     hold.size = limit

@@ -91,6 +91,7 @@ class NativeProcessor:
             lending.collect()
             pool.empty()
             resting.empty()
+            lowmem.trim_zero()
             lowmem.start_over()  # or the segments of this very guest would lie where a large one before it ended
             got = get()
         lease, unit, loan = got

@@ -303,6 +303,17 @@ def test_a_large_guest_has_room_again_when_others_have_gone() -> None:
         assert process.alive
 
 
+@in_child
+def test_many_guests_have_room_when_a_large_one_has_gone() -> None:
+    """What it had was kept, for the next large one, at linear address zero; here with another guest there already."""
+    program = image(b"\xcd\x80\xcc", linux=True)
+    for size in ("3000M", "2000M"):
+        Sandbox(engine="jit", memory=size).spawn(program).close()
+        guests = [Sandbox(engine="jit").spawn(program) for _ in range(10)]
+        while guests:
+            guests.pop().close()
+
+
 @pytest.mark.parametrize("verify", [False, True], ids=["plain", "verified"])
 @in_child
 def test_children_hold_nothing_after_their_family_has_ended(verify: bool) -> None:
