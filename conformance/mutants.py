@@ -106,15 +106,7 @@ def mutants(
         position = rng.randrange(len(fragment.code))
         code = bytearray(fragment.code)
         code[position] ^= rng.randrange(1, 256)
-        yield Mutant(fragment, with_code(fragment, bytes(code)), position, context, guest)
-
-
-def with_code(fragment: Fragment, code: bytes) -> Fragment:
-    """A fragment with other code, and the same tables."""
-    return Fragment(
-        fragment.eip, fragment.length, fragment.offset, code, tuple(fragment.spans), fragment.tail,
-        tuple(fragment.exits), tuple(fragment.landings),
-    )  # fmt: skip
+        yield Mutant(fragment, fragment.with_code(bytes(code)), position, context, guest)
 
 
 # -- the judge -------------------------------------------------------------------------------------------------------

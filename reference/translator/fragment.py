@@ -69,6 +69,12 @@ class Fragment:
         """The exits, likewise."""
         return self.exits
 
+    def with_code(self, code: bytes) -> Fragment:
+        """The same tables, with other code."""
+        return Fragment(
+            self.eip, self.length, self.offset, code, self.spans, self.tail, self.exits, self.landings
+        )  # fmt: skip
+
     @property
     def end(self) -> int:
         """The code offset behind the last byte."""

@@ -28,7 +28,7 @@ def test_the_judge_sees_what_changes_control_flow_and_segments() -> None:
     def relevant(position: int, value: int) -> bool:
         changed = bytearray(made.code)
         changed[position] = value
-        return mutants.effects(mutants.with_code(made, bytes(changed))) != before
+        return mutants.effects(made.with_code(bytes(changed))) != before
 
     assert not relevant(start + 1, 0x99)  # a constant
     assert not relevant(start, 0xB9)  # a register

@@ -8,7 +8,6 @@ import pytest
 from machine import CODE, guest
 
 from conformance import mutants
-from conformance.mutants import with_code
 from reference.dispatch import TranslatingEngine
 from reference.errors import VerificationError
 from reference.policy import Policy
@@ -60,12 +59,12 @@ def test_no_instruction_is_free_in_a_metered_fragment() -> None:
         for change in (1, 2, 0x7F, 0x80, 0xFF):
             changed = bytearray(made.code)
             changed[charge + 2] = changed[charge + 2] + change & 0xFF
-            assert problems(with_code(made, bytes(changed)), window=0, metered=True)
+            assert problems(made.with_code(bytes(changed)), window=0, metered=True)
     last = made.code.rindex(b"\x75")
     for past in range(1, 43):
         changed = bytearray(made.code)
         changed[last + 1] = changed[last + 1] + past & 0xFF
-        assert problems(with_code(made, bytes(changed)), window=0, metered=True)
+        assert problems(made.with_code(bytes(changed)), window=0, metered=True)
 
 
 def test_fragments_of_generated_code_are_accepted() -> None:
@@ -94,7 +93,7 @@ def tampered() -> list[tuple[str, Fragment]]:
     spans, exits, landings = made.spans, made.exits, made.landings
 
     def changed(**fields: object) -> Fragment:
-        fragment = with_code(made, made.code)
+        fragment = made.with_code(made.code)
         for name, value in fields.items():
             setattr(fragment, name, value)
         return fragment
@@ -116,9 +115,9 @@ def tampered() -> list[tuple[str, Fragment]]:
         ("a landing too many", changed(landings=(*landings, Landing(0x1002, made.tail, made.tail)))),
         ("a crooked landing", changed(landings=(landings[0], landings[1]._replace(offset=landings[1].offset + 1)))),
         ("a crooked entry", changed(landings=(landings[0]._replace(body=landings[0].body + 1), *landings[1:]))),
-        ("a byte too few", with_code(made, made.code[:-1])),
-        ("a byte too many", with_code(made, made.code + b"\x90")),
-        ("no code", with_code(made, b"")),
+        ("a byte too few", made.with_code(made.code[:-1])),
+        ("a byte too many", made.with_code(made.code + b"\x90")),
+        ("no code", made.with_code(b"")),
     ]
 
 
@@ -134,7 +133,7 @@ def test_a_direct_branch_may_lead_to_the_fragment_that_is_said_to_be_there_and_t
     for destination, accepted in ((0x2000, True), (0x2001, False), (made.offset, False), (0xE6, False)):
         linked = bytearray(made.code)
         linked[field : field + 4] = (destination - (made.exits[0].field + 4) & 0xFFFF_FFFF).to_bytes(4, "little")
-        fragment = with_code(made, bytes(linked))
+        fragment = made.with_code(bytes(linked))
         bodies = {made.exits[0].target: 0x2000}
         assert bool(problems(fragment, window=0, bodies=bodies)) is not accepted
         assert problems(fragment, window=0)
@@ -192,6 +191,10 @@ def test_a_guests_code_is_accepted_as_it_stands_and_no_change_to_it(translating_
                 missed += not verify.audit(translated)
                 translated.code[offset] = before
         assert missed <= sum(len(fragment.spans) for fragment in translated.fragments)  # constants of MOV, AND
+        bodies = dict(translated.bodies)
+        (one, there), (_, elsewhere) = list(bodies.items())[:2]
+        assert there != elsewhere
+        assert verify.audit(translated._replace(bodies=bodies | {one: elsewhere})), "the code of another EIP"
         for index, entry in enumerate(translated.control[0x2000 >> 2 :], 0x2000 >> 2):
             if (entry and index % 977 in (0, 1, 2)) or (entry and translated.window is not None):
                 translated.control[index] = entry + 1

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.mutants import with_code
 from reference.isa.instruction import DecodeError
 from reference.policy import Policy
 from reference.translator import translate
@@ -110,7 +109,7 @@ def planted(code: bytes) -> list[str]:
     fragment = translate(guest, 0x1000, POLICY, offset=0x1000, window=WINDOW)
     start, extra = fragment.spans[0].offset - fragment.offset, len(code) - 1
     # As if the first instruction had been copied with these bytes: all that follows moves.
-    moved = with_code(fragment, fragment.code[:start] + code + fragment.code[start + 1 :])
+    moved = fragment.with_code(fragment.code[:start] + code + fragment.code[start + 1 :])
     spans = fragment.spans
     moved.spans = (spans[0], *(span._replace(offset=span.offset + extra) for span in spans[1:]))
     moved.tail = fragment.tail + extra

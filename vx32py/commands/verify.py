@@ -81,19 +81,32 @@ def verify(policy_text: str, translator: str, program: str) -> None:
 
 def _translators(program: str, choice: str) -> dict[str, Translate]:
     from reference.translator import translate
+    from vx32py._errors import UnsupportedHost
 
     found: dict[str, Translate] = {} if choice == "compiled" else {"reference": translate}
     if choice == "reference":
         return found
     try:
+        found["compiled"] = _compiled()
+    except UnsupportedHost as error:
+        if choice == "compiled":
+            fail(program, error)
+    return found
+
+
+def _compiled() -> Translate:
+    """The compiled translator. Raises UnsupportedHost."""
+    from vx32py._errors import UnsupportedHost
+
+    try:
         from jit import compiled
         from jit.translate import NumbaTranslator
-
-        found["compiled"] = NumbaTranslator(compiled.build()).translate
-    except (ImportError, compiled.BuildError) as error:
-        if choice == "compiled":
-            fail(program, f"no compiled translator: {error}")
-    return found
+    except ImportError as error:
+        raise UnsupportedHost(f"no compiled translator: {error}") from error
+    try:
+        return NumbaTranslator(compiled.build()).translate
+    except compiled.BuildError as error:
+        raise UnsupportedHost(f"no compiled translator: {error}") from error
 
 
 def _judge(

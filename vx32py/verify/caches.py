@@ -21,37 +21,33 @@ _CHUNK: Final = 1 << 14
 
 def audit(translated: Translated) -> list[str]:
     """What is wrong with it, one line each."""
-    from reference.translator import Fragment
-
     code = translated.code
-    found = stub = at.stub_problems(bytes(code[: at.SCRATCH]))
-    if stub:
+    found = at.stub_problems(bytes(code[: at.SCRATCH]))
+    if found:
         return found
     fragments = translated.fragments
     for fragment, following in pairwise(fragments):
         if fragment.end > following.offset:
             found.append(f"fragment of {fragment.eip:#010x}: runs into that of {following.eip:#010x}")
+    #: The EIP of each landing, by its own, and where the code of each EIP is.
     landings: dict[int, int] = {}
+    places: set[tuple[int, int]] = set()
     for made in fragments:
-        as_it_stands = Fragment(
-            made.eip, made.length, made.offset, bytes(code[made.offset : made.end]), made.spans, made.tail, made.exits,
-            made.landings,
-        )  # fmt: skip
         found += problems(
-            as_it_stands,
+            made.with_code(bytes(code[made.offset : made.end])),
             origin=translated.origin,
             gs_base=translated.gs_base,
             window=translated.window,
             bodies=translated.bodies,
             metered=translated.metered,
         )
-        landings |= {translated.origin + landing.offset & 0xFFFF_FFFF: landing.eip for landing in made.landings}
-    bodies = {landing.eip: landing.body for made in fragments for landing in made.landings}
-    known = {landing.body for made in fragments for landing in made.landings}
+        for eip, offset, body in made.landings:
+            landings[translated.origin + offset & 0xFFFF_FFFF] = eip
+            places.add((eip, body))
     found += [
         f"the code for {eip:#010x} is said to be at code offset {body:#x}"
         for eip, body in translated.bodies.items()
-        if body not in known or eip not in bodies
+        if (eip, body) not in places
     ]
     return found + (_hashed_problems if translated.window is None else _direct_problems)(translated, landings)
 

@@ -32,6 +32,11 @@ class Bytes(NamedTuple):
     prefixes: bytes
     rest: bytes
 
+    @property
+    def whole(self) -> bytes:
+        """All of it."""
+        return self.prefixes + self.rest
+
 
 @cache
 def _capstone() -> Cs:

@@ -45,9 +45,9 @@ def problems(
 ) -> list[str]:
     """What is wrong with a fragment, one line each; nothing if it is accepted.
 
-    ``origin``, ``gs_base``, ``window`` and ``metered`` are what it was translated for. With the ``guest``'s code, from its EIP on, it must
-    be a translation of that code; without, it must be safe. ``bodies`` has the code offset of each EIP that other fragments
-    have code for: then direct branches may have been linked to them already.
+    ``origin``, ``gs_base``, ``window`` and ``metered`` are what it was translated for. With the ``guest``'s code, from its
+    EIP on, it must be a translation of that code; without, it must be safe. ``bodies`` has the code offset of each EIP that
+    other fragments have code for: then direct branches may have been linked to them already.
     """
     reader = _Reader(fragment, origin, gs_base, window, guest, bodies, metered=metered)
     try:
@@ -144,17 +144,17 @@ class _Reader:
             problem = copy_problem(code)
             if problem is not None:
                 self.complain(start, f"{problem}: {code[:24].hex(' ')}")
-            elif own is not None and not is_copy(code, own.prefixes + own.rest, self.gs_base):
-                self.complain(start, f"{code.hex(' ')} for the guest's {(own.prefixes + own.rest).hex(' ')}")
+            elif own is not None and not is_copy(code, own.whole, self.gs_base):
+                self.complain(start, f"{code.hex(' ')} for the guest's {own.whole.hex(' ')}")
             return ""
         self.read_parts(kind, match, index, start, end)
         if own is not None and not self.translates(kind, match, own, index, end):
-            self.complain(start, f"{kind} {code.hex(' ')} for the guest's {(own.prefixes + own.rest).hex(' ')}")
+            self.complain(start, f"{kind} {code.hex(' ')} for the guest's {own.whole.hex(' ')}")
         return kind
 
     def read_charge(self, index: int, meter: Match[bytes]) -> None:
         """A meter must count exactly the instructions up to the next one."""
-        charged = -int.from_bytes(meter["charge"], "little", signed=True)
+        charged = -_signed(meter["charge"])
         start = self.spans[index].offset
         if self.paid is None:
             self.complain(start, "a meter in a fragment that is to have none")
@@ -218,10 +218,8 @@ class _Reader:
 
     def read_branch(self, match: Match[bytes], start: int) -> None:
         """A direct branch must lead to a template, or out of the fragment by an exit that is in its table."""
-        name = "short" if match["short"] is not None else "wide"
-        end = start + match.end(name)
-        destination = end + _signed(match[name])
-        leaving = self.remaining.pop(end - 4, None) if name == "wide" else None
+        field, destination = _branch(match, start)
+        leaving = self.remaining.pop(field, None)
         if leaving is None:
             if destination not in self.starts:
                 self.complain(start, f"a branch to code offset {destination:#x}, where no template begins")
@@ -268,18 +266,17 @@ class _Reader:
         """Whether a direct branch leads to the EIP that the guest's leads to."""
         size = 1 if own.rest[0] not in (0xE8, 0xE9, 0x0F) else 4
         target = self.behind[index] + _signed(own.rest[-size:]) & _MASK
-        name = "short" if match["short"] is not None else "wide"
-        field_end = end - len(match[0]) + match.end(name)
-        leaving = self.exits.get(field_end - 4) if name == "wide" else None
+        field, destination = _branch(match, end - len(match[0]))
+        leaving = self.exits.get(field)
         if leaving is not None:
             return leaving.target == target
-        inside = self.starts.get(field_end + _signed(match[name]))
+        inside = self.starts.get(destination)
         return inside is not None and inside.eip == target
 
     def loads(self, match: Match[bytes], own: Bytes) -> bool:
         """Whether an indirect branch has the guest's operand."""
         expected = load_of(own, self.gs_base)
-        return expected is not None and is_copy(match["load"], expected.prefixes + expected.rest, None)
+        return expected is not None and is_copy(match["load"], expected.whole, None)
 
 
 def _recognise(patterns: Patterns, code: bytes) -> tuple[str, Match[bytes] | None]:
@@ -292,6 +289,14 @@ def _recognise(patterns: Patterns, code: bytes) -> tuple[str, Match[bytes] | Non
     return "", None
 
 
+def _branch(match: Match[bytes], start: int) -> tuple[int, int]:
+    """Of a direct branch in a template at ``start``: the code offset of its 32-bit displacement, -1 if it has 8 bits, and the
+    one that it leads to."""
+    name = "short" if match["short"] is not None else "wide"
+    destination = start + match.end(name) + _signed(match[name])
+    return (start + match.start(name) if name == "wide" else -1), destination
+
+
 def _value(field: bytes) -> int:
     return int.from_bytes(field, "little")
 
@@ -301,9 +306,8 @@ def _signed(field: bytes) -> int:
 
 
 def _condition(rest: bytes) -> int:
-    return (
-        rest[1] & 0xF if rest[0] == 0x0F and rest[1] & 0xF0 == 0x80 else rest[0] & 0xF if rest[0] & 0xF0 == 0x70 else -1
-    )
+    opcode = rest[1] if rest[0] == 0x0F else rest[0]
+    return opcode & 0xF if opcode & 0xF0 == (0x80 if rest[0] == 0x0F else 0x70) else -1
 
 
 def _condition_of(match: Match[bytes]) -> int:
