@@ -6,7 +6,7 @@ what else the translators are given: ECX the code offset of the fragment, EDX th
 the window, ESI 1 for a metered fragment.
 
 What is translated: instructions of every row, programs of them, programs with bytes changed, and noise; cut off now and
-then, as where a page ends. Where there is a verifier (:mod:`vx32py.verify`), it judges every fragment too.
+then, as where a page ends. The verifier (:mod:`vx32py.verify`) judges every fragment too.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from conformance import guest_code
 from conformance.case import Case
@@ -32,6 +31,7 @@ from reference.registers import EBX, ECX, EDX, EIP, ESI, MASK32
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Vector, page_fault, processor_trap
 from vx32py._errors import UnsupportedHost
+from vx32py.verify import problems
 
 __all__ = ["Divergence", "ShardResult", "Task", "available", "case_of", "made_by", "run_task"]
 
@@ -137,16 +137,6 @@ def _translator(name: str) -> Translator:
     return translate if name == "reference" else _compiled()
 
 
-@cache
-def _verifier() -> Callable[..., list[str]] | None:
-    """``vx32py.verify.problems(fragment, origin=..., gs_base=..., window=..., metered=..., guest=...)``, which
-    says what is wrong with a fragment; None where there is none."""
-    if find_spec("vx32py.verify") is None:
-        return None
-    found: Any = getattr(import_module("vx32py.verify"), "problems", None)
-    return found  # type: ignore[no-any-return]
-
-
 def run_task(task: Task, tick: Callable[[int], None]) -> ShardResult:
     """Run a task; ``tick(number)`` is called before each case. Raises ValueError for an oracle that is no translator,
     UnsupportedHost where there is no compiled one."""
@@ -184,10 +174,9 @@ def _run(case: Case, number: int, translators: dict[str, Translator], result: Sh
     found: list[str] = []
     for other in others:
         found += fragment_differences(made[first], made[other])
-    verify = _verifier()
     fragment = made[first]
-    if verify is not None and isinstance(fragment, Fragment):
-        problems = verify(
+    if isinstance(fragment, Fragment):
+        complaints = problems(
             fragment,
             origin=case.words[EDX],
             gs_base=case.gs_base,
@@ -195,7 +184,7 @@ def _run(case: Case, number: int, translators: dict[str, Translator], result: Sh
             metered=bool(case.words[ESI]),
             guest=case.code,
         )
-        found += [f"verifier: {problem}" for problem in problems]
+        found += [f"verifier: {problem}" for problem in complaints]
     if found:
         outcomes = {name: outcome_of(case, each) for name, each in made.items()}
         result.divergences.append(Divergence(case, outcomes, found, number))

@@ -72,7 +72,7 @@ class EngineBench(Bench):
 
 def bench_of(name: str, policy: Policy, *, stepping: bool = False, low_memory: bool = True) -> EngineBench:
     """A bench with an engine of :mod:`vx32py._engines`."""
-    engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=policy)
+    engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=policy, verify=True)
     return EngineBench(
         lambda space, policy: engine, policy, lambda limit: engine.space, stepping=stepping, low_memory=low_memory
     )

@@ -94,14 +94,14 @@ def test_a_translator_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) ->
     assert loads(text) == (divergence.case, divergence.outcomes["reference"])
 
 
-def test_a_verifier_is_asked_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verifier_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Fragment] = []
 
     def problems(fragment: Fragment, **where: object) -> list[str]:
         asked.append(fragment)
         return ["it looks odd"]
 
-    monkeypatch.setattr(tasks, "_verifier", lambda: problems)
+    monkeypatch.setattr(tasks, "problems", problems)
     result = run_task(dataclasses.replace(TASK, count=20, oracles=("reference",)), quietly)
     assert asked
     assert {tuple(each.found) for each in result.divergences} == {("verifier: it looks odd",)}
