@@ -2,8 +2,8 @@
 
 Translation takes longer than everything else that short guests do, and most guests run a program that has run before. So a
 guest's code and control segment wait for the next guest of the same program with their code cache as it was. A fragment
-depends on the guest's bytes, on the policy, on the thread pointer, on having meters or not, and on where the code segment is; all of these must be
-equal. The bytes are compared, page by page, when the new guest first runs: it does not matter who has changed them, or
+depends on the guest's bytes, on the policy, on the thread pointer, on having meters or not, and on where the code segment
+is; all of these must be equal. The bytes are compared, page by page, when the new guest first runs: it does not matter who has changed them, or
 whether its program is loaded as the last one's was. What differs is dropped, and the rest is watched from then on. Where
 both have a page from the same image, and nobody has written to it, there is nothing to compare.
 

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-import weakref
 from collections.abc import Callable
-from types import MethodType
-from typing import ClassVar, Final, ParamSpec
+from typing import ClassVar, Final
 
 from reference import layout as at
 from reference.assist import assist
@@ -37,8 +35,8 @@ from reference.stop import Stop, StopKind
 from reference.translator import FETCH_BYTES, Fragment, Span, translate
 from reference.traps import Access, Trap, Vector, page_fault, processor_trap, protection_fault
 from reference.verifier import Verifier
+from reference.weak import weakly
 
-_Arguments = ParamSpec("_Arguments")
 _MEMORY_VECTORS: Final = frozenset({Vector.GENERAL_PROTECTION, Vector.STACK_FAULT})
 _VECTORS: Final = frozenset(int(vector) for vector in Vector)
 #: No template and no stub is longer than this many instructions.
@@ -56,21 +54,6 @@ _LAST_EIP: Final = slice(8, 12)
 _POINTERS: Final = slice(6, 24)
 #: Room that a fragment may need in the code segment, whatever it contains.
 _LARGEST_FRAGMENT: Final = 16 << 10
-
-
-def _weakly(method: Callable[_Arguments, None]) -> Callable[_Arguments, None]:
-    """A function that calls a method as long as its object is there for others: a space that is to be closed when nobody
-    uses its engine any more must not be one that does."""
-    assert isinstance(method, MethodType)
-    # Not a WeakMethod: that executes Python code when the object goes, where a Ctrl-C would be swallowed.
-    weak, function = weakref.ref(method.__self__), method.__func__
-
-    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> None:
-        there = weak()
-        if there is not None:
-            function(there, *args, **kwargs)
-
-    return call
 
 
 class TranslatingEngine:
@@ -124,7 +107,7 @@ class TranslatingEngine:
         #: The guest's code that the next fragment is made from, as far as it is known.
         self._source: bytes | None = None
         self.verify_with(self.verifier)
-        self._watcher = _weakly(self._code_changes)
+        self._watcher = weakly(self._code_changes)
         space.add_watcher(self._watcher)
 
     # -- the Engine protocol -------------------------------------------------------------------------------------
@@ -208,7 +191,7 @@ class TranslatingEngine:
         """Let a verifier judge all code before it can be reached; None for nobody. Then :meth:`run` and :meth:`step` raise
         VerificationError for code that is refused, of which nothing has run."""
         self._verifier = verifier
-        self._cache.check = None if verifier is None else _weakly(self._check)
+        self._cache.check = None if verifier is None else weakly(self._check)
         if verifier is not None and (found := verifier.stub_problems(bytes(self._cache.code[: at.SCRATCH_CODE]))):
             raise VerificationError(found)
 

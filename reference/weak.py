@@ -1,16 +1,18 @@
-"""A group of objects that it does not keep alive, for several threads.
+"""Weak references: to a method, and a group of objects that it does not keep alive, for several threads.
 
-Unlike those of :mod:`weakref` it executes no Python code when one of them goes: an exception of a signal handler's would be
+Unlike those of :mod:`weakref` they execute no Python code when one of them goes: an exception of a signal handler's would be
 swallowed there, and a Ctrl-C be lost. What has gone is swept out from time to time.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Iterator
+from types import MethodType
+from typing import Final, Generic, ParamSpec, TypeVar
 
 Member = TypeVar("Member")
+Arguments = ParamSpec("Arguments")
 
 _LEAST: Final = 16
 
@@ -40,3 +42,18 @@ class WeakGroup(Generic[Member]):
             member = reference()
             if member is not None:
                 yield member
+
+
+def weakly(method: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A function that calls a method as long as its object is there for others: a space that is to be closed when nobody
+    uses its engine any more must not be one that does."""
+    assert isinstance(method, MethodType)
+    # Not a WeakMethod: that executes Python code when the object goes, where a Ctrl-C would be swallowed.
+    weak, function = weakref.ref(method.__self__), method.__func__
+
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        there = weak()
+        if there is not None:
+            function(there, *args, **kwargs)
+
+    return call
