@@ -10,7 +10,7 @@ Not here: threads, signal handlers (they are recorded and never run), sockets, s
 
 from __future__ import annotations
 
-from vx32py.personality.linux import files, memory, paths, polling, processes, signals, system, threads, times
+from vx32py.personality.linux import files, memory, paths, polling, processes, signals, system, terminals, threads, times
 from vx32py.personality.linux.table import TABLE
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "processes",
     "signals",
     "system",
+    "terminals",
     "threads",
     "times",
 ]
