@@ -10,7 +10,18 @@ Not here: threads, signal handlers (they are recorded and never run), sockets, s
 
 from __future__ import annotations
 
-from vx32py.personality.linux import files, memory, paths, polling, processes, signals, system, terminals, threads, times
+from vx32py.personality.linux import (
+    files,
+    memory,
+    paths,
+    polling,
+    processes,
+    signals,
+    system,
+    terminals,
+    threads,
+    times,
+)
 from vx32py.personality.linux.table import TABLE
 
 __all__ = [
