@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vx32py._errors import UnsupportedHost as UnsupportedHost
     from vx32py._errors import Vx32Error as Vx32Error
     from vx32py._files import Grant as Grant
+    from vx32py._jail import Jail as Jail
     from vx32py._memory import GuestMemory as GuestMemory
     from vx32py._module import Module as Module
     from vx32py._process import Process as Process
@@ -63,6 +64,7 @@ _HOMES = {
         "UnsupportedHost", "Vx32Error",
     ),
     "vx32py._files": ("Grant",),
+    "vx32py._jail": ("Jail",),
     "vx32py._memory": ("GuestMemory",),
     "vx32py._module": ("Module",),
     "vx32py._process": ("Process",),

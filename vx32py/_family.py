@@ -23,6 +23,7 @@ from vx32py._watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from vx32py._clock import Clock
+    from vx32py._module import Module
     from vx32py._task import Task
 
 #: How long a wait for the host goes on before the family looks whether it has to stop, in seconds.
@@ -70,6 +71,8 @@ class Family:
         #: Whether system calls may run code of the application's: a file object that a standard stream leads to.
         self.foreign_streams = False
         self.next_pid = FIRST_PID
+        #: What the family was started with: a sandbox may refuse to let it run anything else.
+        self.program: Module | None = None
         #: For the watchdog: when to look whether a limit of time has been passed.
         self.when = 0.0
         #: The thread of who runs the family, where there is a limit of time.

@@ -89,6 +89,7 @@ class Sandbox:
       write on a descriptor of the host's. Guests see no difference; it is for comparison.
     * ``verify``: whether the verifier (:mod:`vx32py.verify`) must accept every fragment before it can be reached. What it
       refuses raises VerificationError. Translation takes several times as long, the guest itself as long as ever.
+    * ``allow_exec``: whether a guest may run other programs than the one it was started with, from the files it has.
 
     A guest that passes a limit is stopped with LimitExceeded (Timeout for ``timeout``), which names it and says the
     figure; more memory, files and processes than there may be are simply refused. Guests whose output is limited are
@@ -116,6 +117,7 @@ class Sandbox:
         guests: int | None = None,
         native_answers: bool = True,
         verify: bool = False,
+        allow_exec: bool = True,
     ) -> None:
         _engines.check(engine)
         self.engine = engine
@@ -147,6 +149,7 @@ class Sandbox:
         self.processes = processes
         self.native_answers = native_answers
         self.verify = verify
+        self.allow_exec = allow_exec
 
     def spawn(
         self,
@@ -158,12 +161,13 @@ class Sandbox:
         stderr: Output = None,
         env: Mapping[str, str] | None = None,
         name: Text | None = None,
+        files: Files | None = None,
     ) -> Process:
         """Load a program; nothing of it runs yet.
 
         ``args`` follow argv[0], which is ``name`` or the module's name. ``stdin`` is bytes, a binary file or a
-        descriptor; ``stdout`` and ``stderr`` are None (captured), a binary file or a descriptor. ``env`` replaces the
-        sandbox's. Raises BadImage, LimitExceeded("memory"), UnsupportedHost, and OSError for a path that cannot be read.
+        descriptor; ``stdout`` and ``stderr`` are None (captured), a binary file or a descriptor. ``env`` and ``files`` replace
+        the sandbox's. Raises BadImage, LimitExceeded("memory"), UnsupportedHost, and OSError for a path that cannot be read.
         """
         module = load_program(program)
         layout = _loader.plan(module, self.memory)
@@ -177,7 +181,7 @@ class Sandbox:
             process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
             process.start(arguments, environment)
 
-        return self._make(module, layout, begin)
+        return self._make(module, layout, begin, files)
 
     def spawn_from(
         self, snapshot: Snapshot, *, stdin: Input = None, stdout: Output = None, stderr: Output = None
@@ -239,6 +243,7 @@ class Sandbox:
         family = Family(
             clock, timeout=self.timeout, fuel=self.fuel, most=self.processes, cpu_time=self.cpu_time
         )  # fmt: skip
+        family.program = module
         files = files.clone()
         if self.write_limit is not None:
             files.meter = Meter(
@@ -276,6 +281,10 @@ class Sandbox:
         Raises what :meth:`spawn` raises, NotModelled, and whatever a handler of the host raises.
         """
         process = self.spawn(program, args, stdin=stdin, stdout=stdout, stderr=stderr, env=env, name=name)
+        return self.finish(process, observers=observers)
+
+    def finish(self, process: Process, *, observers: Iterable[Observer] = ()) -> Result:
+        """Run a process that :meth:`spawn` made to its end, and close it. Raises what :meth:`run` raises."""
         with process:
             process.observers.extend(observers)
             trap: Trap | None = None

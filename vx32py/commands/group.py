@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: Name of a command → the module that has it, under a name without dashes, and what ``--help`` says of it.
 _COMMANDS: Final = {
     "run": ("vx32py.commands.run", "Run a guest program; its exit code passes through."),
+    "jail": ("vx32py.commands.jail", "Run a Linux i386 program with the files, calls and limits that it is granted."),
     "cc": ("vx32py.commands.cc", "Compile C to a guest program."),
     "trace": ("vx32py.commands.trace", "Run a guest and show its system calls, or every instruction."),
     "explain": ("vx32py.commands.explain", "Show guest code and the fragments it is translated to, side by side."),

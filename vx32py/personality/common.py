@@ -210,6 +210,10 @@ def execute(process: Process, path: int, argv: int, envp: int | None) -> int:
         count = file.read_at(memoryview(image), 0) if image else 0
     finally:
         file.close()
+    first = process.family.program
+    # By content: a program of many names, such as busybox, may run itself by any of them.
+    if not process.sandbox.allow_exec and (first is None or image[:count] != first.data):
+        raise CallError(errno.EACCES)
     try:
         module = Module.from_bytes(image[:count], name.rsplit("/", 1)[-1])
         process.execute(module, arguments, environment)
