@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from vx32py._errors import Timeout as Timeout
     from vx32py._errors import UnsupportedHost as UnsupportedHost
     from vx32py._errors import Vx32Error as Vx32Error
-    from vx32py._files import Grant as Grant
     from vx32py._jail import Jail as Jail
     from vx32py._memory import GuestMemory as GuestMemory
     from vx32py._module import Module as Module
@@ -47,6 +46,11 @@ if TYPE_CHECKING:
     from vx32py._sandbox import Sandbox as Sandbox
     from vx32py._snapshot import Snapshot as Snapshot
     from vx32py._streams import DEVNULL as DEVNULL
+    from vx32py.vfs.mounts import Dev as Dev
+    from vx32py.vfs.mounts import Grant as Grant
+    from vx32py.vfs.mounts import Overlay as Overlay
+    from vx32py.vfs.mounts import Proc as Proc
+    from vx32py.vfs.mounts import Tmpfs as Tmpfs
 
 __version__ = "0.1.0"
 
@@ -63,7 +67,6 @@ _HOMES = {
         "BadImage", "CallError", "GuestFailed", "GuestTrapped", "LimitExceeded", "MemoryFault", "NotModelled", "Timeout",
         "UnsupportedHost", "Vx32Error",
     ),
-    "vx32py._files": ("Grant",),
     "vx32py._jail": ("Jail",),
     "vx32py._memory": ("GuestMemory",),
     "vx32py._module": ("Module",),
@@ -72,6 +75,7 @@ _HOMES = {
     "vx32py._sandbox": ("Sandbox",),
     "vx32py._snapshot": ("Snapshot",),
     "vx32py._streams": ("DEVNULL",),
+    "vx32py.vfs.mounts": ("Dev", "Grant", "Overlay", "Proc", "Tmpfs"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from reference.records import dataclass
-from vx32py._descriptors import BytesFile, Meter, OpenFile, Status
+from vx32py._descriptors import GUEST_ID, BytesFile, Meter, OpenFile, Status
 from vx32py._errors import CallError, UnsupportedHost
 from vx32py._hostfile import HostFile
+from vx32py.vfs.mounts import Dev, Grant, Granted, Overlay, Proc, Tmpfs
 
 #: Symbolic links on one path before the walk gives up (path_resolution(7)).
 MAX_LINKS: Final = 40
@@ -28,18 +29,6 @@ MAX_PATH: Final = 4096
 _PATH: Final = getattr(os, "O_PATH", 0) | os.O_CLOEXEC
 #: What a guest's open may pass on to the host.
 _OPEN_FLAGS: Final = os.O_ACCMODE | os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_APPEND | os.O_SYNC
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A host directory or file, and whether the guest may change it."""
-
-    path: str | os.PathLike[str]
-    writable: bool = False
-
-
-#: A host path (read-only), a :class:`Grant`, or the content of a read-only file.
-Granted = str | os.PathLike[str] | Grant | bytes
 
 
 class DirectoryFile(OpenFile):
@@ -105,7 +94,9 @@ class _Place:
 class Files:
     """What a guest sees as its file system. Paths are bytes-as-str (surrogateescape), absolute or relative to ``cwd``."""
 
-    def __init__(self, grants: Mapping[str, Granted] | None = None) -> None:
+    def __init__(
+        self, grants: Mapping[str, Granted] | None = None, *, uid: int = GUEST_ID, gid: int = GUEST_ID
+    ) -> None:
         """``grants``: absolute guest path → what it stands for. Raises ValueError, OSError for a missing host
         path, UnsupportedHost where there is no way to keep a guest inside a directory."""
         self.cwd = "/"
@@ -119,6 +110,8 @@ class Files:
             parts = [part for part in guest_path.split("/") if part not in ("", ".")]
             if ".." in parts:
                 raise ValueError(f"a guest path must not contain .., as {guest_path!r} does")
+            if isinstance(granted, (Tmpfs, Overlay, Proc, Dev)):
+                raise TypeError(f"{type(granted).__name__} cannot be mounted yet")
             if isinstance(granted, (bytes, bytearray, memoryview)):
                 mount: Grant | bytes = bytes(granted)
             else:

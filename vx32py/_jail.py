@@ -17,12 +17,13 @@ from typing import Final
 from reference.policy import Policy
 from vx32py._calls import Observer, SystemCalls
 from vx32py._errors import BadImage, CallError
-from vx32py._files import Files, Grant, Granted
+from vx32py._files import Files
 from vx32py._module import MAX_FILE, Module
 from vx32py._process import Process
 from vx32py._result import Result
 from vx32py._sandbox import Sandbox, Text
 from vx32py._streams import Input, Output
+from vx32py.vfs.mounts import Grant, Granted
 
 #: What a guest's environment is unless somebody says otherwise: nothing of the host's.
 DEFAULT_ENVIRONMENT: Final = {

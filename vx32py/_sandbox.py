@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reference.memory import page_ceil
 from reference.policy import Group, Policy
@@ -17,12 +17,13 @@ from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import Descriptors, Meter
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
-from vx32py._files import Files, Granted
+from vx32py._files import Files
 from vx32py._module import Module
 from vx32py._process import Process
 from vx32py._result import Result
 from vx32py._snapshot import Snapshot
 from vx32py._streams import Input, Output
+from vx32py.vfs.mounts import Granted, parse_size
 
 if TYPE_CHECKING:
     from reference.traps import Trap
@@ -30,25 +31,6 @@ if TYPE_CHECKING:
 #: What runs: a module, the bytes of one, or the path of one.
 Program = Module | bytes | bytearray | memoryview | str | os.PathLike[str]
 Text = str | bytes | os.PathLike[str]
-
-_UNITS: Final = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
-
-def parse_size(size: int | str) -> int:
-    """Bytes from a number, or from text such as "64M", "512K", "1G", "1 GiB". Raises ValueError.
-
-    >>> parse_size("64M")
-    67108864
-    """
-    if isinstance(size, int):
-        return size
-    text = size.strip().upper()
-    digits = text.rstrip("BIKMG ")
-    unit = text[len(digits) :].strip().removesuffix("IB") if text.endswith("IB") else text[len(digits) :].strip()
-    unit = unit.removesuffix("B") if len(unit) == 2 else unit
-    if not digits.isascii() or not digits.isdigit() or unit not in _UNITS:
-        raise ValueError(f"not a size: {size!r} (a number of bytes, or such as 64M)")
-    return int(digits) * _UNITS[unit]
 
 
 def _limit_of_bytes(name: str, size: int | str | None) -> int | None:
@@ -76,7 +58,8 @@ class Sandbox:
     * ``policy``: which instructions there are. A policy without the TIME group, such as ``Policy.deterministic()``, also
       gives the guest a made-up clock and made-up random numbers.
     * ``calls``: the tables of system calls. By default both ``SystemCalls.vx()`` and ``SystemCalls.linux()``.
-    * ``files``: guest path → host path (read-only), :class:`Grant`, or bytes. Nothing by default.
+    * ``files``: guest path → host path (read-only), :class:`Grant`, bytes, or another of :data:`vx32py.vfs.mounts.Granted`.
+      Nothing by default.
     * ``env``: the environment. Empty by default: the host's is not passed on.
     * ``output_limit``: bytes that may be written to stdout, and as many to stderr, wherever they lead. None for no limit,
       but for 64 MiB of what is captured.
@@ -107,7 +90,7 @@ class Sandbox:
         fuel: int | None = None,
         policy: Policy | None = None,
         calls: SystemCalls | Iterable[SystemCalls] | None = None,
-        files: Mapping[str, Granted] | None = None,
+        files: Mapping[str, Granted] | Files | None = None,
         env: Mapping[str, str] | None = None,
         output_limit: int | str | None = None,
         open_files: int = 64,
@@ -139,7 +122,7 @@ class Sandbox:
         self.policy = policy if policy is not None else Policy.default()
         tables = [SystemCalls.vx(), SystemCalls.linux()] if calls is None else calls
         self.tables = {t.trap: t for t in ([tables] if isinstance(tables, SystemCalls) else tables)}
-        self.files = Files(files)
+        self.files = files if isinstance(files, Files) else Files(files)
         self.env = dict(env or {})
         self.output_limit = _limit_of_bytes("output_limit", output_limit)
         self.write_limit = _limit_of_bytes("write_limit", write_limit)

@@ -16,10 +16,10 @@ from vx32py.cli import EXIT_CANNOT_RUN, EXIT_LIMIT, EXIT_SIGNAL, fail, open_prog
 
 if TYPE_CHECKING:
     from vx32py._calls import Observer
-    from vx32py._files import Grant
     from vx32py._module import Module
     from vx32py._result import Result
     from vx32py._sandbox import Sandbox
+    from vx32py.vfs.mounts import Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def make_sandbox(options: dict[str, Any]) -> Sandbox:
 
 
 def _mount(text: str) -> tuple[str, Grant]:
-    from vx32py._files import Grant
+    from vx32py.vfs.mounts import Grant
 
     writable = text.endswith(":rw")
     host, colon, guest = text.removesuffix(":rw").removesuffix(":ro").rpartition(":")
