@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vx32py._jail import Jail as Jail
     from vx32py._memory import GuestMemory as GuestMemory
     from vx32py._module import Module as Module
+    from vx32py._network import Network as Network
     from vx32py._process import Process as Process
     from vx32py._result import Result as Result
     from vx32py._result import RunStats as RunStats
@@ -70,6 +71,7 @@ _HOMES = {
     "vx32py._jail": ("Jail",),
     "vx32py._memory": ("GuestMemory",),
     "vx32py._module": ("Module",),
+    "vx32py._network": ("Network",),
     "vx32py._process": ("Process",),
     "vx32py._result": ("Result", "RunStats"),
     "vx32py._sandbox": ("Sandbox",),

@@ -14,7 +14,7 @@ from reference.records import replace
 from vx32py import _engines, _loader
 from vx32py._calls import LINUX_TRAP, Observer, SystemCalls
 from vx32py._clock import HostClock, VirtualClock
-from vx32py._descriptors import Descriptors, Meter
+from vx32py._descriptors import GUEST_ID, Descriptors, Meter
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
 from vx32py._files import Files
@@ -27,10 +27,16 @@ from vx32py.vfs.mounts import Granted, parse_size
 
 if TYPE_CHECKING:
     from reference.traps import Trap
+    from vx32py._network import Network
 
 #: What runs: a module, the bytes of one, or the path of one.
 Program = Module | bytes | bytearray | memoryview | str | os.PathLike[str]
 Text = str | bytes | os.PathLike[str]
+
+#: The user number that means "no user" to Linux (include/linux/uidgid.h).
+NO_ID: Final = 0xFFFF_FFFF
+#: Of a name in struct new_utsname, without the zero byte.
+MOST_HOSTNAME: Final = 64
 
 
 def _limit_of_bytes(name: str, size: int | str | None) -> int | None:
@@ -73,6 +79,12 @@ class Sandbox:
     * ``verify``: whether the verifier (:mod:`vx32py.verify`) must accept every fragment before it can be reached. What it
       refuses raises VerificationError. Translation takes several times as long, the guest itself as long as ever.
     * ``allow_exec``: whether a guest may run other programs than the one it was started with, from the files it has.
+    * ``uid``: the user that a guest takes itself for, with the group of the same number; 0 for root's view. The host's
+      rights are the same all the while.
+    * ``hostname``: what uname calls the machine.
+    * ``network``: which addresses it may reach and listen on: a :class:`Network`; None for none.
+    * ``terminal``: whether it may read and change the settings of a terminal that its standard streams lead to.
+    * ``threads``: how many threads all of its processes together may have, the first ones of each not counted.
 
     A guest that passes a limit is stopped with LimitExceeded (Timeout for ``timeout``), which names it and says the
     figure; more memory, files and processes than there may be are simply refused. Guests whose output is limited are
@@ -101,6 +113,11 @@ class Sandbox:
         native_answers: bool = True,
         verify: bool = False,
         allow_exec: bool = True,
+        uid: int = GUEST_ID,
+        hostname: str = "guest",
+        network: Network | None = None,
+        terminal: bool = False,
+        threads: int = 64,
     ) -> None:
         _engines.check(engine)
         self.engine = engine
@@ -133,6 +150,26 @@ class Sandbox:
         self.native_answers = native_answers
         self.verify = verify
         self.allow_exec = allow_exec
+        if threads < 0:
+            raise ValueError(f"threads must be 0 or more, not {threads!r}")
+        if not 0 <= uid < NO_ID:
+            raise ValueError(f"uid must be 0 to {NO_ID - 1}, not {uid!r}")
+        if len(os.fsencode(hostname)) > MOST_HOSTNAME or not hostname.isprintable():
+            raise ValueError(f"hostname must be at most {MOST_HOSTNAME} printable bytes, not {hostname!r}")
+        self.uid = uid
+        self.hostname = hostname
+        self._network = network
+        self.terminal = terminal
+        self.threads = threads
+
+    @property
+    def network(self) -> Network:
+        """Which addresses guests may reach."""
+        if self._network is None:
+            from vx32py._network import Network  # takes a while to import, and most guests have no network
+
+            self._network = Network.none()
+        return self._network
 
     def spawn(
         self,
