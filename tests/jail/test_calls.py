@@ -1,0 +1,181 @@
+"""Calls do in the jail what they do natively: each case of calls/*.c runs both ways, and says the same.
+
+The host's kernel is the oracle. A case says on stdout what its calls returned and what came of them; see
+calls/harness.h. What is known to differ is listed in calls/expected_failures.txt, and fails if it no longer does.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import vx32py
+
+HERE = Path(__file__).resolve().parent / "calls"
+#: Natively, a case is a user without privileges, as it is in the jail.
+NOBODY = 65534
+#: Seconds; for what hangs.
+PATIENCE = 10
+#: Cases that are run on the engines that are there to be read, too: short ones, of every part.
+EVERYWHERE = frozenset(
+    {
+        "files:read_and_write_keep_one_position",
+        "directories:mkdir_and_rmdir",
+        "links:symbolic_links_are_followed",
+        "stat:stat_in_all_forms",
+        "descriptors:dup_takes_the_lowest",
+        "memory:fixed_mappings_replace",
+    }
+)
+
+
+def cases() -> list[str]:
+    """The names of all cases, from the sources: nothing need be compiled to collect the tests."""
+    return [
+        f"{source.stem}:{name}"
+        for source in sorted(HERE.glob("*.c"))
+        for name in re.findall(r"^CASE\((\w+)\)", source.read_text(), re.MULTILINE)
+    ]
+
+
+def expected_failures() -> dict[str, str]:
+    """Case → how it differs."""
+    lines = (HERE / "expected_failures.txt").read_text().splitlines()
+    pairs = (line.partition(" ") for line in lines if line and not line.startswith("#"))
+    return {case: why for case, _, why in pairs}
+
+
+class Outcome(NamedTuple):
+    """What a case said, and its exit code; 128 + n if signal n ended it."""
+
+    said: list[str]
+    exit_code: int | str | None
+
+
+def compile_cases(folder: Path) -> Path:
+    """All cases as one static program of 32 bits. Raises CalledProcessError."""
+    options = ["-m32", "-O1", "-Wall", "-Wno-stringop-overflow", "-Wno-stringop-overread", "-Werror"]
+    sources = sorted(HERE.glob("*.c"))
+    objects = [folder / f"{source.stem}.o" for source in sources]
+
+    def compile_one(source: Path, made: Path) -> None:
+        subprocess.run(["gcc", *options, "-c", str(source), "-o", str(made)], check=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(compile_one, sources, objects))
+    program = folder / "prog"
+    subprocess.run(["gcc", "-m32", "-static", "-pthread", *map(str, objects), "-o", str(program)], check=True)
+    return program
+
+
+@contextmanager
+def directory(program: Path) -> Iterator[Path]:
+    """A new directory where anybody may go, with a link to the program."""
+    folder = Path(tempfile.mkdtemp(prefix="vx32py-calls-"))
+    try:
+        os.link(program, folder / "prog")
+        if os.geteuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def natively(program: Path, case: str) -> Outcome:
+    """Run a case as a process of the host's."""
+    somebody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    with directory(program) as folder:
+        done = subprocess.run(
+            ["./prog", str(folder), case],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/bin:/usr/bin"},
+            timeout=PATIENCE,
+            check=False,
+            **somebody,  # type: ignore[call-overload]
+        )
+    code = done.returncode
+    return Outcome(done.stdout.decode(errors="replace").splitlines(), code if code >= 0 else 128 - code)
+
+
+def in_the_jail(program: Path, case: str, engine: str) -> Outcome:
+    """Run a case as a guest."""
+    with directory(program) as folder:
+        files = {"/tmp": vx32py.Grant(folder, writable=True)}  # noqa: S108 -- the guest's
+        box = vx32py.Sandbox(engine=engine, timeout=PATIENCE, files=files, env={"PATH": "/bin:/usr/bin"})
+        result = box.run(folder / "prog", args=["/tmp", case], name="./prog")  # noqa: S108
+    said = result.stdout.decode(errors="replace").splitlines()
+    return Outcome(said, str(result.trap) if result.trap is not None else result.exit_code)
+
+
+@functools.cache
+def _native(program: Path, case: str) -> Outcome:
+    return natively(program, case)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The compiled cases; the tests are skipped where there is no compiler for them."""
+    if shutil.which("gcc") is None:
+        pytest.skip("needs gcc")
+    probe = tmp_path_factory.mktemp("probe") / "probe"
+    source = "int main(void) { return 0; }"
+    if subprocess.run(
+        ["gcc", "-m32", "-static", "-xc", "-", "-o", str(probe)], input=source, text=True, check=False
+    ).returncode:
+        pytest.skip("gcc -m32 -static does not work: gcc-multilib is missing")
+    folder = Path(tempfile.mkdtemp(prefix="vx32py-calls-"))
+    try:
+        folder.chmod(0o755)
+        made = compile_cases(folder)
+        if os.geteuid() == 0:
+            os.chown(made, NOBODY, NOBODY)
+        yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def parameters(names: list[str]) -> list[object]:
+    """The cases, those that are known to differ marked."""
+    known = expected_failures()
+    return [
+        pytest.param(name, marks=pytest.mark.xfail(reason=known[name], strict=True)) if name in known else name
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("case", parameters(cases()))
+def test_a_case_is_the_same_natively_and_in_the_jail(program: Path, case: str) -> None:
+    assert in_the_jail(program, case, "jit") == _native(program, case)
+
+
+@pytest.mark.parametrize("engine", ["translated", "reference"])
+@pytest.mark.parametrize("case", parameters(sorted(EVERYWHERE)))
+def test_a_case_is_the_same_on_every_engine(program: Path, case: str, engine: str) -> None:
+    assert in_the_jail(program, case, engine) == _native(program, case)
+
+
+def test_the_program_has_the_cases_that_are_collected(program: Path) -> None:
+    listed = subprocess.run([str(program), "--list"], capture_output=True, text=True, check=True).stdout.split()
+    assert sorted(listed) == sorted(cases())
+    assert set(cases()) >= EVERYWHERE | set(expected_failures())
+
+
+@pytest.mark.parametrize("case", cases())
+def test_a_case_says_the_same_twice_natively(program: Path, case: str) -> None:
+    """Else it would say nothing of the jail."""
+    assert natively(program, case) == _native(program, case)
