@@ -75,7 +75,7 @@ class Call:
     @property
     def name(self) -> str:
         """What the table calls it."""
-        return self.entry.name if self.entry is not None else f"call_{self.number}"
+        return self.entry.name if self.entry is not None else self.table.name_of(self.number)
 
 
 class Observer(Protocol):
@@ -86,6 +86,32 @@ class Observer(Protocol):
 
     def returned(self, call: Call, result: int | None) -> None:
         """After it, with the result as the guest gets it (signed), or None where the call does not return."""
+
+
+class Numbering(Protocol):
+    """What is known of calls by their number alone."""
+
+    def name_of(self, number: int) -> str:
+        """Its name; ``call_NUMBER`` where there is none."""
+
+    def error_of(self, number: int) -> int:
+        """The errno that it answers where there is no handler."""
+
+
+class LinuxNumbering:
+    """Linux on i386: :mod:`vx32py.personality.linux.calls`, which is imported when somebody asks."""
+
+    def name_of(self, number: int) -> str:
+        """The name that the kernel has for it."""
+        from vx32py.personality.linux.calls import name_of
+
+        return name_of(number)
+
+    def error_of(self, number: int) -> int:
+        """ENOSYS, or the error that it is refused with."""
+        from vx32py.personality.linux.refusals import error_of
+
+        return error_of(number)
 
 
 class TableUser(Protocol):
@@ -129,8 +155,10 @@ class SystemCalls:
         registers: tuple[int, ...],
         *,
         original: Callable[[], SystemCalls] | None = None,
+        numbering: Numbering | None = None,
     ) -> None:
-        """An empty table. ``registers`` are the numbers of the registers that hold the arguments, in order.
+        """An empty table. ``registers`` are the numbers of the registers that hold the arguments, in order. ``numbering``
+        tells of numbers that have no handler.
 
         With ``original`` it is a copy of the table which that returns: made when it is first needed, because many programs
         use one table of several, and to import a personality takes longer than they do.
@@ -139,6 +167,7 @@ class SystemCalls:
         self.trap = trap
         self.registers = registers
         self._original = original
+        self._numbering = numbering
         self._entries: dict[int, Entry] = {}
         #: Told when the table changes: processes that use it.
         self.users: WeakGroup[TableUser] = WeakGroup()
@@ -153,11 +182,11 @@ class SystemCalls:
     @classmethod
     def linux(cls) -> SystemCalls:
         """A fresh table with the Linux i386 calls that a program needs to compute on its standard streams."""
-        return cls("linux", LINUX_TRAP, LINUX_REGISTERS, original=_original_linux)
+        return cls("linux", LINUX_TRAP, LINUX_REGISTERS, original=_original_linux, numbering=LinuxNumbering())
 
     def copy(self) -> SystemCalls:
         """A table with the same calls, that can be changed by itself."""
-        other = SystemCalls(self.name, self.trap, self.registers, original=self._original)
+        other = SystemCalls(self.name, self.trap, self.registers, original=self._original, numbering=self._numbering)
         other._entries.update(self._entries)
         return other
 
@@ -212,6 +241,17 @@ class SystemCalls:
         self.prepared.clear()
         for user in self.users:
             user.table_changed()
+
+    def name_of(self, number: int) -> str:
+        """What a call is called, be it in the table or not; ``call_NUMBER`` where that is not known."""
+        entry = self.get(number)
+        if entry is not None:
+            return entry.name
+        return self._numbering.name_of(number) if self._numbering is not None else f"call_{number}"
+
+    def refusal(self, number: int) -> int:
+        """The errno that a call answers which is not in the table."""
+        return self._numbering.error_of(number) if self._numbering is not None else errno.ENOSYS
 
     def get(self, number: int) -> Entry | None:
         """The entry of a call, or None."""
@@ -279,16 +319,14 @@ class SystemCalls:
             observer.entered(call)
         result: int | None = None
         try:
-            result = _answer(process, entry)
+            result = _answer(process, entry) if entry is not None else -self.refusal(call.number)
         finally:
             for observer in process.observers:
                 observer.returned(call, None if result is None else signed(result & MASK32))
         return result
 
 
-def _answer(process: Task, entry: Entry | None) -> int:
-    if entry is None:
-        return -errno.ENOSYS
+def _answer(process: Task, entry: Entry) -> int:
     try:
         return entry.handler(process, *entry.fetch(process.engine.cpu.words)) or 0
     except (CallError, MemoryFault, OutOfMemory) as error:

@@ -245,7 +245,18 @@ def show_stats(result: Result) -> None:
         ("system calls", ", ".join(f"{name} {count}" for name, count in stats.calls.most_common()) or "none"),
     ]
     if stats.unknown_calls:
-        unknown = ", ".join(f"{table} {number} ({count})" for (table, number), count in stats.unknown_calls.items())
+        unknown = ", ".join(f"{_unknown(*key)} ({count})" for key, count in stats.unknown_calls.items())
         lines.append(("unknown calls", unknown))
     for name, value in lines:
         say(f"{name + ':':<17} {value}")
+
+
+def _unknown(table: str, number: int) -> str:
+    """A call without a handler: by name where its table is Linux's, else by number."""
+    if number < 0:
+        return f"{table}, others"
+    if table != "linux":
+        return f"{table} {number}"
+    from vx32py.personality.linux.calls import name_of
+
+    return f"{table} {name_of(number)}"

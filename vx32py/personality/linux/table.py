@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, Self
 
 from reference.records import dataclass, field
-from vx32py._calls import LINUX_REGISTERS, LINUX_TRAP, SystemCalls
+from vx32py._calls import LINUX_REGISTERS, LINUX_TRAP, LinuxNumbering, SystemCalls
 
-TABLE: Final = SystemCalls("linux", LINUX_TRAP, LINUX_REGISTERS)
+TABLE: Final = SystemCalls("linux", LINUX_TRAP, LINUX_REGISTERS, numbering=LinuxNumbering())
 call = TABLE.define
 
 MASK32: Final = 0xFFFF_FFFF
