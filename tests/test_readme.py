@@ -13,9 +13,15 @@ import pytest
 
 from conformance import guests
 from vx32py import _compile
+from vx32py._jailpolicy import WORDS, JailPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("reference", "jit", "vx32py", "conformance")
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The blocks of code in a language on a page."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.compiler
@@ -23,10 +29,41 @@ def test_the_tour_runs_as_it_is_printed() -> None:
     if not _compile.compilers():
         pytest.skip("no compiler for guests here")
     assert guests.main() == 0
-    (tour,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    tour = blocks("README.md", "python")[0]
     done = subprocess.run([sys.executable, "-c", tour], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert "divide error at eip" in done.stdout
+
+
+JAIL_EXAMPLES = [("README.md", block) for block in blocks("README.md", "python")[1:]] + [
+    ("docs/jail.md", block) for block in blocks("docs/jail.md", "python")
+]
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(("page", "example"), JAIL_EXAMPLES, ids=[page for page, _ in JAIL_EXAMPLES])
+def test_examples_of_jails_run_as_they_are_printed(page: str, example: str) -> None:
+    if "zig" not in _compile.compilers():
+        pytest.skip("static Linux programs need zig")
+    program = ROOT / "build" / "guests" / "cat-linux"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    _compile.compile_guest([ROOT / "examples" / "cat.c"], program, libc="musl")
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_policy_file_on_the_page_of_the_jail_is_one(tmp_path: Path) -> None:
+    (example,) = blocks("docs/jail.md", "toml")
+    path = tmp_path / "build.toml"
+    path.write_text(example)
+    policy = JailPolicy.from_file(path)
+    assert policy.root == str(tmp_path / "debian-i386")
+    assert policy.allow_exec
+
+
+def test_the_page_of_the_jail_has_every_word_of_a_policy() -> None:
+    text = (ROOT / "docs" / "jail.md").read_text()
+    assert [word.name for word in WORDS if f"`{word.name}`" not in text] == []
 
 
 def test_the_reading_guide_runs() -> None:

@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     from vx32py._errors import Timeout as Timeout
     from vx32py._errors import UnsupportedHost as UnsupportedHost
     from vx32py._errors import Vx32Error as Vx32Error
+    from vx32py._guard import GuardedCall as GuardedCall
+    from vx32py._guard import Guards as Guards
     from vx32py._jail import Jail as Jail
+    from vx32py._jailpolicy import JailPolicy as JailPolicy
+    from vx32py._jailpolicy import PolicyError as PolicyError
     from vx32py._memory import GuestMemory as GuestMemory
     from vx32py._module import Module as Module
     from vx32py._network import Network as Network
@@ -68,7 +72,9 @@ _HOMES = {
         "BadImage", "CallError", "GuestFailed", "GuestTrapped", "LimitExceeded", "MemoryFault", "NotModelled", "Timeout",
         "UnsupportedHost", "Vx32Error",
     ),
+    "vx32py._guard": ("GuardedCall", "Guards"),
     "vx32py._jail": ("Jail",),
+    "vx32py._jailpolicy": ("JailPolicy", "PolicyError"),
     "vx32py._memory": ("GuestMemory",),
     "vx32py._module": ("Module",),
     "vx32py._network": ("Network",),

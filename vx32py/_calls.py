@@ -275,7 +275,7 @@ class SystemCalls:
         Whether code of the application's may have run: it may have touched what the engine needs of the host process.
         """
         entry = self._entries.get(words[EAX])
-        if entry is None or process.observers:
+        if entry is None or process.observers or process.guards:
             return self._dispatch_slowly(process, words, entry)
         tally = process.tally
         try:
@@ -296,7 +296,7 @@ class SystemCalls:
         return entry.foreign
 
     def _dispatch_slowly(self, process: Task, words: memoryview, entry: Entry | None) -> bool:
-        """The same for calls that nobody knows (yet), and before observers."""
+        """The same for calls that nobody knows (yet), and before observers and guards."""
         if entry is None and (self._complete() or words[EAX] in self._entries):
             return self.dispatch(process, words)
         if entry is None:
@@ -304,7 +304,7 @@ class SystemCalls:
             counts[key if key in counts or len(counts) < MOST_UNKNOWN else (self.name, OTHERS)] += 1
         else:
             process.tally[entry.name] = process.tally.get(entry.name, 0) + 1
-        result = self._observed(process, entry)
+        result = self._observed(process, entry) if process.observers else self._answer(process, entry)
         if process.replaced:
             process.replaced = False
         else:
@@ -319,18 +319,20 @@ class SystemCalls:
             observer.entered(call)
         result: int | None = None
         try:
-            result = _answer(process, entry) if entry is not None else -self.refusal(call.number)
+            result = self._answer(process, entry)
         finally:
             for observer in process.observers:
                 observer.returned(call, None if result is None else signed(result & MASK32))
         return result
 
-
-def _answer(process: Task, entry: Entry) -> int:
-    try:
-        return entry.handler(process, *entry.fetch(process.engine.cpu.words)) or 0
-    except (CallError, MemoryFault, OutOfMemory) as error:
-        return _error_of(error)
+    def _answer(self, process: Task, entry: Entry | None) -> int:
+        words, guards = process.engine.cpu.words, process.guards
+        try:
+            if guards and guards.wants(self, words[EAX], entry):
+                return guards.carry_out(process, self, words[EAX], entry)
+            return -self.refusal(words[EAX]) if entry is None else entry.carry_out(process, words) or 0
+        except (CallError, MemoryFault, OutOfMemory) as error:
+            return _error_of(error)
 
 
 def _error_of(error: CallError | MemoryFault | OutOfMemory) -> int:

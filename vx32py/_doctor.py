@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import struct
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,10 @@ from vx32py._loader import LOWEST
 #: modify_ldt(2) on x86-64; function 0 reads the table.
 _SYS_MODIFY_LDT: Final = 154
 _READ_LDT: Final = 0
+#: openat2(2), the same number everywhere; struct open_how with O_PATH and RESOLVE_BENEATH (include/uapi/linux/openat2.h).
+_SYS_OPENAT2: Final = 437
+_AT_FDCWD: Final = -100
+_HOW: Final = struct.pack("<QQQ", 0o10000000 | os.O_CLOEXEC if sys.platform == "linux" else 0, 0, 0x08)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,18 @@ def doctor() -> Diagnosis:
     reasons = {name: _engines.unavailable(name) for name in _engines.NAMES}
     chosen = _engines.resolve("auto")
     reason = "the fastest, and this host can run it" if chosen == "jit" else f"jit cannot run here: {reasons['jit']}"
-    facts = [_system(), _python(), _processor(), _ldt(), _zero_base(), _pie(), *_caches(), *_packages()]
+    facts = [
+        _system(),
+        _python(),
+        _processor(),
+        _ldt(),
+        _zero_base(),
+        _pie(),
+        _openat2(),
+        _proc(),
+        *_caches(),
+        *_packages(),
+    ]
     return Diagnosis(chosen, reason, reasons, facts, _jit_facts())
 
 
@@ -111,6 +127,29 @@ def _pie() -> Fact:
     if int.from_bytes(header[16:18], "little") == 3:
         return Fact("interpreter", "position-independent", True)
     return Fact("interpreter", "at a fixed low address", False, "it is in the way of guest memory at address 0")
+
+
+def _openat2() -> Fact:
+    """Whether the kernel keeps path lookups inside a directory: ``vx32py jail`` asks it to, beside what it does itself."""
+    if sys.platform != "linux":
+        return Fact("openat2", "no", None, "jails can be granted bytes and tmpfs alone: host files need Linux")
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        fd = libc.syscall(_SYS_OPENAT2, _AT_FDCWD, b".", _HOW, ctypes.c_size_t(len(_HOW)))
+    except OSError as error:
+        return Fact("openat2", "unknown", None, str(error))
+    if fd >= 0:
+        os.close(fd)
+        return Fact("openat2", "yes", True, "the kernel, too, keeps the paths of a jail inside what was granted")
+    why = f"{os.strerror(ctypes.get_errno())}: jails walk their paths one name at a time, which is as safe and slower"
+    return Fact("openat2", "no", None, why)
+
+
+def _proc() -> Fact:
+    """Host files of a guest are reopened by their names under /proc/self/fd."""
+    if os.path.isdir("/proc/self/fd"):
+        return Fact("/proc", "yes", True)
+    return Fact("/proc", "not mounted", False, "guests can open no files of the host's")
 
 
 def _caches() -> list[Fact]:

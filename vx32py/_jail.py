@@ -11,70 +11,146 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from reference.policy import Policy
+from vx32py import _jailfiles
 from vx32py._calls import Observer, SystemCalls
 from vx32py._errors import BadImage, CallError
-from vx32py._files import Files
+from vx32py._guard import EVERY, Guard, Guards
+from vx32py._jailpolicy import DEFAULT_ENVIRONMENT, JailPolicy
 from vx32py._module import MAX_FILE, Module
+from vx32py._network import Network
 from vx32py._process import Process
 from vx32py._result import Result
 from vx32py._sandbox import Sandbox, Text
 from vx32py._streams import Input, Output
+from vx32py.vfs.files import Files
 from vx32py.vfs.mounts import Grant, Granted
 
-#: What a guest's environment is unless somebody says otherwise: nothing of the host's.
-DEFAULT_ENVIRONMENT: Final = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C",
-}  # fmt: skip
 #: Where a program of the host's appears in a jail that has no root.
 PROGRAM_DIRECTORY: Final = "/bin"
+
+Path = str | os.PathLike[str]
 
 
 class Jail:
     """What Linux programs may use. Everything that is not granted is refused.
 
-    ``root`` is a host directory that is the guest's ``/``, read-only; None for a root with nothing in it. ``dirs`` are
-    further parts of the host: guest path → host path (read-only), :class:`Grant` or bytes; or texts such as
-    ``"/srv/data:/data:rw"``. ``env`` is the guest's environment, of which the default has PATH, HOME and LANG alone;
-    ``cwd`` where it starts. ``allow_exec``: whether it may run other programs than the one it was started with. All other
-    keywords are a :class:`Sandbox`'s.
+    The keywords are the words of ``vx32py jail --help`` and of policy files, with these types:
+
+    * ``root``: a host directory that is the guest's ``/``, read-only; None for a root with nothing in it.
+    * ``dirs``: further parts of the host: guest path → host path (read-only), :class:`Grant`, bytes or another mount; or texts
+      such as ``"/srv/data:/data:rw"``. ``tmpfs``: guest paths → sizes, or texts such as ``"/tmp:64M"``.
+    * ``overlay``: whether the guest may change what it sees of ``root``, which stays as it is. ``overlay_save``: a directory
+      for the changes, from which the next guest goes on.
+    * ``env``: the whole environment; by default PATH, HOME and LANG. ``cwd``, ``uid``, ``hostname``: texts and a number.
+    * ``net``: "none", "host", rules (see :class:`Network`), or a network.
+    * ``allow_exec``: whether it may run other programs than the one it was started with. ``terminal``: whether it may change
+      the settings of a terminal. ``engine``, ``verify``, and the limits are a :class:`Sandbox`'s; ``memory`` is each
+      process's, ``disk`` each tmpfs's and the overlay's. ``instructions`` is the name of an instruction policy, or one.
+    * ``guard``: a function that sees every call before it is made; :meth:`on` adds others.
+    * ``calls``: another table of calls than ``SystemCalls.linux()``.
+
+    Raises ValueError for words that make no sense, OSError for a host path that is not there, UnsupportedHost.
     """
 
     def __init__(
         self,
-        root: str | os.PathLike[str] | None = None,
+        root: Path | None = None,
         dirs: Mapping[str, Granted] | Iterable[str] = (),
         *,
+        tmpfs: Mapping[str, int | str | None] | Iterable[str] = (),
+        overlay: bool = False,
+        overlay_save: Path | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str = "/",
+        uid: int = 1000,
+        hostname: str = "guest",
+        net: str | Iterable[str] | Network = "none",
         allow_exec: bool = False,
+        terminal: bool = False,
         engine: str = "auto",
+        instructions: str | Policy = "default",
+        verify: bool = False,
         memory: int | str = "256M",
-        processes: int = 64,
-        open_files: int = 256,
+        disk: int | str = "256M",
         timeout: float | None = None,
         cpu_time: float | None = None,
         fuel: int | None = None,
         output_limit: int | str | None = None,
         write_limit: int | str | None = None,
-        policy: Policy | None = None,
+        processes: int = 64,
+        threads: int = 64,
+        open_files: int = 256,
+        guard: Guard | None = None,
         calls: SystemCalls | None = None,
-        verify: bool = False,
     ) -> None:
-        self.root = root
-        grants: dict[str, Granted] = {} if root is None else {"/": Grant(root)}
-        grants |= dict(dirs) if isinstance(dirs, Mapping) else dict(parse_directory(text) for text in dirs)
-        self.grants = grants
-        self.cwd = cwd
+        grants, texts = (dirs, ()) if isinstance(dirs, Mapping) else ({}, dirs)
+        sizes, more = (tmpfs, ()) if isinstance(tmpfs, Mapping) else ({}, tmpfs)
+        policy = JailPolicy(
+            dirs=tuple((path, _granted(what)) for path, what in grants.items()),
+            tmpfs=tuple(sizes.items()),
+            env=(),
+        )
+        words = {
+            "dir": list(texts), "tmpfs": list(more), "env": DEFAULT_ENVIRONMENT if env is None else env, "overlay": overlay, "cwd": cwd, "uid": uid, "hostname": hostname,
+            "net": net.words() if isinstance(net, Network) else [net] if isinstance(net, str) else list(net),
+            "allow-exec": allow_exec, "terminal": terminal, "engine": engine, "verify": verify, "memory": memory, "disk": disk,
+            "processes": processes, "threads": threads, "open-files": open_files,
+        }  # fmt: skip
+        others = {
+            "root": root, "overlay-save": overlay_save, "timeout": timeout, "cpu-time": cpu_time, "fuel": fuel,
+            "output-limit": output_limit, "write-limit": write_limit, "instructions": instructions if isinstance(instructions, str) else None,
+        }  # fmt: skip
+        words |= {name: value for name, value in others.items() if value is not None}
+        self._set_up(policy.altered(words), instructions if isinstance(instructions, Policy) else None, guard, calls)
+
+    @classmethod
+    def from_policy(
+        cls, policy: JailPolicy | Path, *, guard: Guard | None = None, calls: SystemCalls | None = None
+    ) -> Jail:
+        """A jail of a policy, or of a file of one. Raises ValueError, which for a file names it, OSError, UnsupportedHost."""
+        jail = cls.__new__(cls)
+        policy = policy if isinstance(policy, JailPolicy) else JailPolicy.from_file(policy)
+        jail._set_up(policy, None, guard, calls)  # noqa: SLF001 - another constructor
+        return jail
+
+    def _set_up(
+        self, policy: JailPolicy, instructions: Policy | None, guard: Guard | None, calls: SystemCalls | None
+    ) -> None:
+        #: What the jail grants.
+        self.policy = policy
+        #: Who sees which calls.
+        self.guards = Guards()
+        if guard is not None:
+            self.guards.add(guard, EVERY)
+        self._mounts = _jailfiles.mounts(policy)
         self.sandbox = Sandbox(
-            engine=engine, memory=memory, timeout=timeout, cpu_time=cpu_time, fuel=fuel, policy=policy,
-            calls=SystemCalls.linux() if calls is None else calls, files=grants,
-            env=DEFAULT_ENVIRONMENT if env is None else env, output_limit=output_limit, write_limit=write_limit,
-            open_files=open_files, processes=processes, verify=verify, allow_exec=allow_exec,
+            engine=policy.engine, memory=policy.memory, timeout=policy.timeout, cpu_time=policy.cpu_time, fuel=policy.fuel,
+            policy=Policy.parse(policy.instructions) if instructions is None else instructions,
+            calls=SystemCalls.linux() if calls is None else calls, files=self._mounts, env=dict(policy.env),
+            output_limit=policy.output_limit, write_limit=policy.write_limit, open_files=policy.open_files,
+            processes=policy.processes, threads=policy.threads, verify=policy.verify, allow_exec=policy.allow_exec,
+            uid=policy.uid, hostname=policy.hostname, network=Network.parse(policy.net), terminal=policy.terminal,
+            guards=self.guards,
         )  # fmt: skip
+
+    def on(self, *calls: str | int) -> Callable[[Guard], Guard]:
+        """A decorator for guards: functions that see these calls of all guests of the jail before they are made.
+
+        Calls are names as in docs/linux-calls.md, numbers, classes such as ``%file``, ``%network``, ``%process``, or ``*``.
+        A guard gets a :class:`GuardedCall`. It returns None to let the call be, or the result that the guest is to see; it
+        raises CallError(errno) to refuse it, or ``call.kill()``s the process. Any other exception leaves ``run()``. Raises
+        ValueError for a name that no call has.
+        """
+
+        def decorate(guard: Guard) -> Guard:
+            self.guards.add(guard, *calls)
+            return guard
+
+        return decorate
 
     def spawn(
         self,
@@ -91,14 +167,12 @@ class Jail:
         without a root it may be a path of the host's: then the guest finds it in /bin. Raises FileNotFoundError and what
         ``Sandbox.spawn`` raises.
         """
-        if not command:
-            raise ValueError("a command is a program and its arguments, not nothing")
-        name = os.fsdecode(command[0])
+        if isinstance(command, str | bytes) or not command:
+            raise ValueError("a command is a list of a program and its arguments")
         environment = self.sandbox.env if env is None else env
-        files, path = self._find(name, environment)
-        module = _load(files, path)
+        files, path = self._find(os.fsdecode(command[0]), environment)
         return self.sandbox.spawn(
-            module, command[1:], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, name=command[0],
+            _load(files, path), command[1:], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, name=command[0],
             files=files,
         )  # fmt: skip
 
@@ -118,12 +192,7 @@ class Jail:
 
     def _find(self, name: str, environment: Mapping[str, str]) -> tuple[Files, str]:
         """The files of a guest, and the path of a program in them. Raises FileNotFoundError."""
-        files = self.sandbox.files.clone()
-        if self.cwd != "/":
-            try:
-                files.chdir(self.cwd)
-            except CallError as error:
-                raise FileNotFoundError(error.errno, os.strerror(error.errno), self.cwd) from None
+        files = self._files(self.sandbox.files)
         candidates = [name]
         if "/" not in name:
             path = environment.get("PATH", DEFAULT_ENVIRONMENT["PATH"])
@@ -134,12 +203,27 @@ class Jail:
                     return files, candidate
             except CallError:
                 continue
-        if self.root is None and os.path.isfile(name):
+        if self.policy.root is None and os.path.isfile(name):
             shown = f"{PROGRAM_DIRECTORY}/{os.path.basename(name)}"
-            lent = Files({**self.grants, shown: name})
-            lent.cwd = files.cwd
-            return lent, shown
+            return self._files(Files({**self._mounts, shown: name})), shown
         raise FileNotFoundError(2, "there is no such program in the jail", name)
+
+    def _files(self, files: Files) -> Files:
+        """Those of a guest, in its first directory. Raises FileNotFoundError."""
+        files = files.clone()
+        if self.policy.cwd != "/":
+            try:
+                files.chdir(self.policy.cwd)
+            except CallError as error:
+                raise FileNotFoundError(error.errno, os.strerror(error.errno), self.policy.cwd) from None
+        return files
+
+    def __repr__(self) -> str:
+        return f"Jail(root={self.policy.root!r}, engine={self.policy.engine!r}, net={', '.join(self.policy.net)})"
+
+
+def _granted(what: Any) -> Granted:
+    return Grant(what) if isinstance(what, str | os.PathLike) else what
 
 
 def _load(files: Files, path: str) -> Module:
@@ -157,16 +241,3 @@ def _load(files: Files, path: str) -> Module:
     finally:
         file.close()
     return Module.from_bytes(image[:count], path.rsplit("/", 1)[-1])
-
-
-def parse_directory(text: str) -> tuple[str, Grant]:
-    """A grant from HOST[:GUEST][:ro|rw]; without GUEST the guest's path is the host's. Raises ValueError."""
-    rest, colon, mode = text.rpartition(":")
-    if not colon or mode not in {"ro", "rw"}:
-        rest, mode = text, "ro"
-    host, colon, guest = rest.rpartition(":")
-    if not colon:
-        host, guest = rest, os.path.abspath(rest)
-    if not host or not guest.startswith("/"):
-        raise ValueError(f"{text!r} is not HOST[:GUEST][:ro|rw] with an absolute GUEST")
-    return guest, Grant(host, writable=mode == "rw")

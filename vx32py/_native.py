@@ -5,6 +5,8 @@ An entry of a table of system calls can name the native answer that does what it
 and which descriptors they may use: those that stand for a plain descriptor of the host. It follows all changes, to the
 tables and to the descriptors, and it counts.
 
+Calls that guards of the host's want to see (:mod:`vx32py._guard`) are not answered natively.
+
 What an answer finds not to be plain it leaves to the handler, so that guests see no difference. Time and processor numbers
 are the family's and the process's; with a made-up clock time is the handlers' affair.
 
@@ -34,6 +36,7 @@ from vx32py._hostfile import PIECE, PIPE_ATOMIC, HostFile, Transfers
 if TYPE_CHECKING:
     from vx32py._calls import SystemCalls
     from vx32py._clock import Clock
+    from vx32py._guard import Guards
 
 #: Rights of a descriptor, as the page of answers has them: jit.answers.RIGHT_READ and its like.
 _READ, _WRITE, _LASTING, _NO_WAIT = 1, 2, 4, 8
@@ -62,26 +65,42 @@ class NativeAnswers:
     """The native answers of one process, for the calls of one table. ``tally`` counts calls by name."""
 
     def __init__(
-        self, page: Page, table: SystemCalls, clock: Clock, process_number: int, tally: dict[str, int]
+        self,
+        page: Page,
+        table: SystemCalls,
+        clock: Clock,
+        process_number: int,
+        tally: dict[str, int],
+        guards: Guards | None = None,
     ) -> None:
         self.page = page
         self._table = table
         self._values = {"process_number": process_number, "user_number": GUEST_ID, "timeval_no_zone": _ALL_ONES}
         self._host_clock = type(clock) is HostClock
         self._tally = tally
+        self._guards = guards
         self._names: dict[int, str] = {}
         if isinstance(clock, HostClock):
             page.set_clocks(clock.started, clock.started_processor)
         table.users.add(self)
+        if guards is not None:
+            guards.users.add(self)
         self.table_changed()
 
     def table_changed(self) -> None:
         """Answer what the table says now."""
         self.count()
-        key = self._host_clock, self._values["process_number"]
+        guards = self._guards
+        seen = frozenset(
+            e.number for e in self._table if guards and e.native and guards.wants(self._table, e.number, e)
+        )
+        key = self._host_clock, self._values["process_number"], seen
         found = self._table.prepared.get(key)
         if found is None:
-            entries = [e for e in self._table if e.native and (self._host_clock or e.native not in _NEED_CLOCK)]
+            entries = [
+                e for e in self._table
+                if e.native and e.number not in seen and (self._host_clock or e.native not in _NEED_CLOCK)
+            ]  # fmt: skip
             calls = ((e.number, _ROUTINES.get(e.native, e.native), self._values.get(e.native, 0)) for e in entries)
             found = {entry.number: entry.name for entry in entries}, self.page.prepare(calls)
             if len(self._table.prepared) < _MOST_PREPARED:
@@ -109,6 +128,8 @@ class NativeAnswers:
         """Another program is loaded, whose calls may be another table's."""
         self.count()
         self._table.users.discard(self)
+        if self._guards is not None:
+            self._guards.users.discard(self)
 
     def count(self) -> None:
         """Bring the tally up to date."""

@@ -122,7 +122,7 @@ class Process(Task):
         self._look_for_foreign_streams()
         if self.parent is None:
             self.family.next_pid = snapshot.next_pid  # there is nobody else
-        self._pending, self._waited_until, self._yielded = snapshot.pending, None, False
+        self._pending, self._waited_until, self._yielded, self.guarded = snapshot.pending, None, False, None
         self.exit_code = self.signal = self.trap = None
         self.expect_calls()
         self.family.killed = self.family.interrupted = False

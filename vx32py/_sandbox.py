@@ -27,6 +27,7 @@ from vx32py.vfs.mounts import Granted, parse_size
 
 if TYPE_CHECKING:
     from reference.traps import Trap
+    from vx32py._guard import Guards
     from vx32py._network import Network
 
 #: What runs: a module, the bytes of one, or the path of one.
@@ -85,6 +86,7 @@ class Sandbox:
     * ``network``: which addresses it may reach and listen on: a :class:`Network`; None for none.
     * ``terminal``: whether it may read and change the settings of a terminal that its standard streams lead to.
     * ``threads``: how many threads all of its processes together may have, the first ones of each not counted.
+    * ``guards``: functions that see calls before they are made: a :class:`Guards`, and :class:`Jail` makes one.
 
     A guest that passes a limit is stopped with LimitExceeded (Timeout for ``timeout``), which names it and says the
     figure; more memory, files and processes than there may be are simply refused. Guests whose output is limited are
@@ -118,6 +120,7 @@ class Sandbox:
         network: Network | None = None,
         terminal: bool = False,
         threads: int = 64,
+        guards: Guards | None = None,
     ) -> None:
         _engines.check(engine)
         self.engine = engine
@@ -161,6 +164,7 @@ class Sandbox:
         self._network = network
         self.terminal = terminal
         self.threads = threads
+        self.guards = guards
 
     @property
     def network(self) -> Network:

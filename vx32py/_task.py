@@ -29,6 +29,7 @@ from vx32py._wait import WouldBlock
 
 if TYPE_CHECKING:
     from reference.engine import Engine
+    from vx32py._guard import GuardedCall, Guards
     from vx32py._module import Module
     from vx32py._sandbox import Sandbox
 
@@ -86,6 +87,9 @@ class Task:
         self.trap: Trap | None = None
         self.waiting: WouldBlock | None = None
         self.observers: list[Observer] = parent.observers if parent is not None else []
+        #: Functions of the host's that see calls before they are made, and the call that they have let be while it waits.
+        self.guards: Guards | None = sandbox.guards
+        self.guarded: GuardedCall | None = None
         #: A plain dictionary, which is quicker than a Counter.
         self.tally: dict[str, int] = parent.tally if parent is not None else {}
         self.unknown_calls: Counter[tuple[str, int]] = parent.unknown_calls if parent is not None else Counter()
@@ -338,7 +342,7 @@ class Task:
         if page is None or self._table is None or self.observers or not self.sandbox.native_answers:
             return None
         if self.native is None:
-            self.native = NativeAnswers(page, self._table, self.clock, self.pid, self.tally)
+            self.native = NativeAnswers(page, self._table, self.clock, self.pid, self.tally, self.guards)
             self.descriptors.watch(self.native)
             page.set_heap(self.layout.heap, self.heap_end)
         page.switch(True)
@@ -433,7 +437,7 @@ class Task:
             self._pending = None
             if observers and native is not None:
                 native.page.switch(False)
-            self._waited_until, self._yielded = None, False
+            self._waited_until, self._yielded, self.guarded = None, False, None
             if single:
                 return trap
 

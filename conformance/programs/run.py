@@ -136,23 +136,7 @@ def jail_command(
         options += ["--net", f"127.0.0.1:{port}"]
     if engine in _POLICY:
         options += ["--instructions", _POLICY[engine]]
-    options = _known(options)
     return [sys.executable, "-m", "vx32py", "jail", *options, *argv]
-
-
-def _known(options: list[str]) -> list[str]:
-    """Without the options that the jail does not have yet."""
-    from vx32py.commands.jail import JAIL_OPTIONS
-
-    found = {option.flag: option for option in JAIL_OPTIONS}
-    kept: list[str] = []
-    rest = iter(options)
-    for flag in rest:
-        flagged = flag == "--allow-exec"
-        value = [] if flagged else [next(rest)]
-        if flag in found:
-            kept += [flag, *value]
-    return kept
 
 
 def _environment(case: Case, home: str, ports: list[int]) -> dict[str, str]:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from small_programs import compiled
+
+from vx32py._jailpolicy import WORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 ECHO = r"""
@@ -48,3 +51,74 @@ def test_wrong_usage_is_told_from_a_program_that_cannot_run(tmp_path: Path) -> N
         done = jail(*arguments)
         assert done.returncode == 2, done.stderr
         assert b"Traceback" not in done.stderr
+
+
+def test_a_policy_file_and_options_come_together(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("""cwd = "/none"\n[env]\nA = "file"\nB = "file"\n""")
+    program = str(compiled(ECHO))
+    arguments = ["--policy", str(tmp_path / "policy.toml"), "--env", "B=option"]
+    assert jail(*arguments, program).stderr.endswith(b": No such file or directory\n")
+    done = jail(*arguments, "--cwd", "/", program, "A", "B")
+    assert (done.returncode, done.stdout) == (9, b"A=file\nB=option\n")
+
+
+def test_what_is_wrong_with_a_policy_file_is_said_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text("alow-exec = true\n")
+    done = jail("--policy", str(path), "x")
+    assert done.returncode == 2
+    assert f"{path}: unknown key 'alow-exec'; did you mean 'allow-exec'?".encode() in done.stderr
+    done = jail("--policy", str(tmp_path / "none"), "x")
+    assert done.returncode == 2
+    assert b"No such file" in done.stderr
+
+
+def test_a_policy_is_shown_as_a_file_that_says_the_same(tmp_path: Path) -> None:
+    arguments = ["--root", str(tmp_path), "--net", "127.0.0.1:80", "--allow-exec", "--memory", "1G", "--env", "A=b"]
+    shown = jail(*arguments, "--show-policy")
+    assert shown.returncode == 0
+    (tmp_path / "policy.toml").write_bytes(shown.stdout)
+    assert jail("--policy", str(tmp_path / "policy.toml"), "--show-policy").stdout == shown.stdout
+    changed = jail("--policy", str(tmp_path / "policy.toml"), "--no-exec", "--show-policy").stdout
+    assert changed == shown.stdout.replace(b"allow-exec = true", b"allow-exec = false")
+
+
+def test_help_teaches_every_word_with_examples_and_exit_codes() -> None:
+    text = jail("--help").stdout.decode()
+    for word in WORDS:
+        assert f"--{word.name}" in text
+    for part in ("Examples:", "Exit codes:", "124", "125", "--no-exec", "--policy"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--memory", "x"), ("--timeout", "-1"), ("--net", "x"), ("--tmpfs", "x"), ("--cwd", "x"), ("--uid", "-1"),
+     ("--engine", "x"), ("--instructions", "x"), ("--dir", "x:y"), ("--hostname", "x" * 65), ("--open-files", "1")],
+)  # fmt: skip
+def test_an_option_that_makes_no_sense_is_named(option: str, value: str) -> None:
+    done = jail(option, value, "program")
+    assert done.returncode == 2
+    message = done.stderr.decode().splitlines()[-1]
+    assert option in message or option.removeprefix("--").replace("-", "_") in message
+    assert "Traceback" not in message
+
+
+def test_a_limit_ends_the_command_with_its_code() -> None:
+    program = str(compiled("int main(void) { for (;;); }"))
+    done = jail("--fuel", "100000", program)
+    assert done.returncode == 124
+    assert b"fuel" in done.stderr
+    done = jail("--timeout", "0.2", program)
+    assert done.returncode == 124
+
+
+def test_a_signal_that_ends_the_guest_ends_the_command_as_a_shell_would_say() -> None:
+    assert jail(str(compiled("int main(void) { *(volatile int *)16 = 1; }"))).returncode == 139
+
+
+def test_trace_and_stats_are_on_stderr() -> None:
+    done = jail("--trace", "--stats", str(compiled(ECHO)))
+    assert (done.returncode, done.stdout) == (9, b"")
+    assert b"exit_group(9)" in done.stderr
+    assert b"system calls:" in done.stderr

@@ -213,6 +213,7 @@ def test_doctor() -> None:
     facts = json.loads(done.stdout)
     assert facts["chosen"] in facts["engines"]
     assert facts["engines"]["reference"] is None
+    assert {"openat2", "/proc"} <= {fact["name"] for fact in facts["facts"]}
     assert b'"auto" is ' in vx32py("doctor").stdout
 
 
