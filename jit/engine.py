@@ -25,6 +25,7 @@ from reference.translator import Fragment
 from reference.traps import Trap
 
 if TYPE_CHECKING:
+    from jit.space import HostSpace
     from jit.translate import NumbaTranslator
 
 #: Who translates: the compiled translator as soon as there is one ("auto"), it alone, or the specification's.
@@ -63,7 +64,7 @@ def facts() -> dict[str, Any]:
 
 class JitEngine(TranslatingEngine):
     """One guest on the real processor. It makes its own address space, :attr:`space`, of ``limit`` addresses, of which
-    ``budget`` bytes may be mapped.
+    ``budget`` bytes may be mapped; or it shares another engine's, which keeps it (a thread).
 
     ``prefer_zero`` and ``based_code`` overrule where the data and the code segment are put (see NativeProcessor): what is
     chosen otherwise is the fastest that this process and this processor offer.
@@ -89,6 +90,7 @@ class JitEngine(TranslatingEngine):
         based_code: bool | None = None,
         program: object = None,
         metered: bool = False,
+        space: HostSpace | None = None,
     ) -> None:
         policy = policy or Policy.default()
         self._lacking = _lacking(policy.groups, host_groups())
@@ -116,6 +118,7 @@ class JitEngine(TranslatingEngine):
                 program=program,
                 policy=policy,
                 metered=metered,
+                space=space,
             )
         except (OSError, MemoryError) as error:
             reason = available()
@@ -282,6 +285,11 @@ class JitEngine(TranslatingEngine):
 
     def _enter(self, offset: int, single: bool) -> Stop:
         return self.processor.enter(offset, single)
+
+    def leave_space(self) -> None:
+        """See :meth:`reference.engine.Engine.leave_space`."""
+        super().leave_space()
+        self.processor.owns_space = False
 
     def _bound_control(self, size: int) -> None:
         self.processor.bound_control(size)

@@ -51,6 +51,8 @@ class NativeProcessor:
     offset 0 (:mod:`reference.layout`). The memory is at linear address zero where that is possible, unless ``prefer_zero``
     is False or the guest ``needs_page_zero``. Raises EngineUnavailable, MemoryError, OSError.
 
+    With ``space`` the memory is another processor's, which keeps it: this one is a second thread's, say.
+
     ``kept`` is the code that the segments hold already, of an earlier guest with the same ``program`` and ``policy``,
     ``metered`` or not; None if they are as new.
 
@@ -69,6 +71,7 @@ class NativeProcessor:
         program: object = None,
         policy: Policy | None = None,
         metered: bool = False,
+        space: HostSpace | None = None,
     ) -> None:
         if limit > LARGEST_LIMIT:
             raise lowmem.LowMemoryError(
@@ -81,7 +84,8 @@ class NativeProcessor:
         def get() -> tuple[Lease, Unit, Loan]:
             lease, loan = Lease(), Loan()
             unit = pool.take(lease.terms, code_size, based_code, layout.segment_size(limit), program, policy, metered)
-            resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, loan=loan)
+            if space is None:
+                resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, loan=loan)
             return lease, unit, loan
 
         got: tuple[Lease, Unit, Loan] | None = None
@@ -98,7 +102,9 @@ class NativeProcessor:
         # The unit goes back when the last view of its control block has gone, which a CPU also holds.
         window = (ctypes.c_ubyte * unit.area).from_address(unit.control)
         window.lease = lease  # type: ignore[attr-defined]
-        self.space = HostSpace(loan, budget=budget, program=program)
+        #: Whether to close the memory with this processor.
+        self.owns_space = space is None
+        self.space = HostSpace(loan, budget=budget, program=program) if space is None else space
         unit.prepare(self.space.base, limit)
         self.kept, unit.kept = unit.kept, None
         self._unit: Unit | None = unit
@@ -225,7 +231,8 @@ class NativeProcessor:
         # For a thread that is just about to use it.
         self.control = memoryview(bytearray(layout.CONTROL_BLOCK + layout.DIRECT_TABLE))
         self._words = self.control.cast("I")
-        self.space.close()
+        if self.owns_space:
+            self.space.close()
         lending.collect()
 
 

@@ -103,6 +103,7 @@ class TranslatingEngine:
         #: Whether code has changed while the cache did, too.
         self._torn = False
         self._closed = False
+        self._owns_space = True
         self._verifier: Verifier | None = None
         #: The guest's code that the next fragment is made from, as far as it is known.
         self._source: bytes | None = None
@@ -231,6 +232,10 @@ class TranslatingEngine:
             found.append(f"fragment of {fragment.eip:#010x}: code offset {fragment.offset:#x} is not free")
         if found:
             raise VerificationError(found)
+
+    def leave_space(self) -> None:
+        """See :meth:`reference.engine.Engine.leave_space`."""
+        self._owns_space = False
 
     def close(self) -> None:
         """Give everything back."""

@@ -29,6 +29,11 @@ class Stats:
     seconds_translating: float = 0.0
     seconds_running: float = 0.0
 
+    def add(self, other: Stats) -> None:
+        """Count what another one has counted, too."""
+        for name in Stats.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 class Engine(Protocol):
     """One guest's processor."""
@@ -93,6 +98,10 @@ class Engine(Protocol):
 
     def set_thread_pointer(self, selector: int | None, base: int | None) -> None:
         """What GS means to the guest from now on: the selector it reads, the address of ``GS:0``; None for unusable."""
+        ...
+
+    def leave_space(self) -> None:
+        """Do not close :attr:`space` with the engine: others use it, too."""
         ...
 
     def close(self) -> None:

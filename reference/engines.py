@@ -117,6 +117,9 @@ class ReferenceEngine:
         self.cpu.gs_selector = selector
         self.cpu.gs_base = base
 
+    def leave_space(self) -> None:
+        """It never closes it."""
+
     def close(self) -> None:
         """Let go of the space."""
         self._interpreter.close()

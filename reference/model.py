@@ -136,7 +136,8 @@ class TranslatedEngine(TranslatingEngine):
         """Give the memory back."""
         super().close()
         self._interpreter.close()
-        self.space.close()
+        if self._owns_space:
+            self.space.close()
 
 
 def _load_segments(base: int, limit: int, code_size: int, based_code: bool) -> Segments:

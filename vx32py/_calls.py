@@ -23,7 +23,10 @@ from reference.weak import WeakGroup
 from vx32py._errors import CallError
 
 if TYPE_CHECKING:
+    from reference.traps import Trap
+    from vx32py._group import ThreadGroup
     from vx32py._task import Task
+    from vx32py._wait import WouldBlock
 
 #: ``handler(process, *arguments) -> result``: arguments are unsigned 32-bit numbers, a result of None counts as 0.
 Handler = Callable[..., int | None]
@@ -135,6 +138,21 @@ class _Process:
 _process: Final = _Process()
 
 
+@dataclass
+class Hooks:
+    """What a personality does beside answering calls.
+
+    ``deliver(task, wait)``: a task with ``attention`` goes on, or a call of its, which waits, may have to end: true if that
+    call is over, with its result in EAX or EIP back at the call. ``fault(task, trap)``: a trap that no table of calls handles:
+    true if the guest goes on. ``thread_ends(task)``, before its memory goes; ``ended(group)``, when a process has ended.
+    """
+
+    deliver: Callable[[Task, WouldBlock | None], bool] = lambda task, wait: False
+    fault: Callable[[Task, Trap], bool] = lambda task, trap: False
+    thread_ends: Callable[[Task], None] = lambda task: None
+    ended: Callable[[ThreadGroup], None] = lambda group: None
+
+
 class SystemCalls:
     """A table of system calls: number → handler.
 
@@ -173,6 +191,7 @@ class SystemCalls:
         self.users: WeakGroup[TableUser] = WeakGroup()
         #: What native answers make of the table as it is now (:mod:`vx32py._native`).
         self.prepared: dict[object, Any] = {}
+        self.hooks = Hooks()
 
     @classmethod
     def vx(cls) -> SystemCalls:
@@ -188,6 +207,7 @@ class SystemCalls:
         """A table with the same calls, that can be changed by itself."""
         other = SystemCalls(self.name, self.trap, self.registers, original=self._original, numbering=self._numbering)
         other._entries.update(self._entries)
+        other.hooks = self.hooks
         return other
 
     def _complete(self) -> bool:
@@ -197,7 +217,9 @@ class SystemCalls:
         with _process.changing:
             if self._original is None:  # another thread has
                 return True
-            entries = {entry.number: entry for entry in self._original()} | self._entries
+            original = self._original()
+            entries = {entry.number: entry for entry in original} | self._entries
+            self.hooks = original.hooks
             self._entries, self._original = entries, None
             return True
 
@@ -294,6 +316,12 @@ class SystemCalls:
         else:
             words[EAX] = result & MASK32
         return entry.foreign
+
+    def uncount(self, process: Task, number: int) -> None:
+        """The call that was just made waits, and will be made again."""
+        entry = self._entries.get(number)
+        if entry is not None:
+            process.tally[entry.name] -= 1
 
     def _dispatch_slowly(self, process: Task, words: memoryview, entry: Entry | None) -> bool:
         """The same for calls that nobody knows (yet), and before observers and guards."""

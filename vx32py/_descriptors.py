@@ -20,6 +20,10 @@ from vx32py._wait import Waiter
 GUEST_ID: Final = 1000
 
 
+#: What writev takes at a time of files that have no vectors.
+MOST_JOINED: Final = 4 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """What stat tells. ``mode`` as in Linux's st_mode, times in nanoseconds since the epoch."""
@@ -132,15 +136,13 @@ class OpenFile:
 
     def write_vector(self, views: list[memoryview], waiter: Waiter) -> int:
         """Write several pieces as one, as writev does: where it cannot take them all, what it took counts."""
-        total = 0
+        if len(views) == 1:
+            return self.write(views[0], waiter)
+        # In one piece, because the call may be made again from its beginning.
+        data = bytearray()
         for view in views:
-            if total and not self.ready(write=True):
-                break
-            count = self.write(view, waiter)
-            total += count
-            if count < len(view):
-                break
-        return total
+            data += view[: MOST_JOINED - len(data)]
+        return self.write(memoryview(data), waiter)
 
     def read_at(self, view: memoryview, offset: int) -> int:
         """Read from ``offset`` without moving. Raises CallError, ESPIPE where there are no offsets."""
@@ -259,7 +261,7 @@ class Descriptors:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._watcher: TableWatcher | None = None
+        self._watchers: list[TableWatcher] = []
         self._files: dict[int, OpenFile] = {}
         self.close_on_exec: set[int] = set()
 
@@ -288,8 +290,8 @@ class Descriptors:
         if fd in self._files:
             self.close(fd)
         self._files[fd] = file
-        if self._watcher is not None:
-            self._watcher.descriptor_changed(fd, file)
+        for watcher in self._watchers:
+            watcher.descriptor_changed(fd, file)
         if close_on_exec:
             self.close_on_exec.add(fd)
 
@@ -300,18 +302,23 @@ class Descriptors:
         self._closed(fd, file)
 
     def _closed(self, fd: int, file: OpenFile) -> None:
-        if self._watcher is not None:
-            self._watcher.descriptor_changed(fd, None)
+        for watcher in self._watchers:
+            watcher.descriptor_changed(fd, None)
         self.close_on_exec.discard(fd)
         file.references -= 1
         if file.references == 0:
             file.close()
 
     def watch(self, watcher: TableWatcher) -> None:
-        """Tell ``watcher`` of every descriptor, now and when it changes."""
-        self._watcher = watcher
+        """Tell ``watcher`` of every descriptor, now and when it changes, until :meth:`unwatch`."""
+        self._watchers.append(watcher)
         for fd, file in self._files.items():
             watcher.descriptor_changed(fd, file)
+
+    def unwatch(self, watcher: TableWatcher) -> None:
+        """Tell it no more."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
 
     def clone(self) -> Descriptors:
         """The table of a forked process: other descriptors, the same open files."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reference.errors import EngineUnavailable
 from vx32py._errors import UnsupportedHost
 
 if TYPE_CHECKING:
     from reference.engine import Engine
+    from reference.memory import AddressSpace
     from reference.policy import Policy
 
 #: Fastest first.
@@ -25,8 +26,10 @@ def create(
     program: object = None,
     verify: bool = False,
     metered: bool = False,
+    space: AddressSpace | None = None,
 ) -> Engine:
-    """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped.
+    """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped; or with the
+    ``space`` of another engine of that name, which must not be closed before this one (a second thread).
 
     Engines of the same ``program`` (the same object) may share what they found out about its code. With ``verify``, no
     translated code is reached that the verifier has not accepted. ``metered``: there will be a limit of instructions
@@ -38,11 +41,11 @@ def create(
     check(name)
     chosen = NAMES[0] if name == "auto" else name
     try:
-        engine = _make(chosen, limit, budget, policy, program, metered)
+        engine = _make(chosen, limit, budget, policy, program, metered, space)
     except (EngineUnavailable, ImportError) as error:
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
-        engine = _make("reference", limit, budget, policy, program, metered)
+        engine = _make("reference", limit, budget, policy, program, metered, space)
     except (MemoryError, OSError) as error:  # all that it needs is there, but not for this guest
         raise UnsupportedHost(f"the {chosen} engine has no room for another guest: {error}") from error
     if verify and engine.name != "reference":  # which executes the guest's code where it stands
@@ -90,14 +93,17 @@ def unavailable(name: str) -> str | None:
     return None
 
 
-def _make(name: str, limit: int, budget: int, policy: Policy, program: object, metered: bool) -> Engine:
+def _make(
+    name: str, limit: int, budget: int, policy: Policy, program: object, metered: bool, space: Any = None
+) -> Engine:
     if name == "jit":
         from jit.engine import JitEngine
 
-        return JitEngine(limit=limit, budget=budget, policy=policy, program=program, metered=metered)
-    from reference.memory import AddressSpace
+        return JitEngine(limit=limit, budget=budget, policy=policy, program=program, metered=metered, space=space)
+    if space is None:
+        from reference.memory import AddressSpace
 
-    space = AddressSpace(limit, budget=budget)
+        space = AddressSpace(limit, budget=budget)
     if name == "translated":
         from reference.model import CODE_BASE, TranslatedEngine
 

@@ -1,12 +1,14 @@
-"""Family: a guest and the processes it has forked, run in turn by one Python thread.
+"""Family: a guest, its threads and the processes it has forked, run in turn by one Python thread.
 
-Scheduling is cooperative and deterministic: a process runs until it ends or has to wait for another one (a pipe, a child)
-or gives way (sleep, sched_yield); a forked child waits until then. There is one clock for all: the limits of time and the
-fuel of the sandbox are the family's. When the first process ends, so does the family.
+A task runs until it ends, has to wait (a pipe, a child, the host) or gives way (sched_yield); a forked child or a new
+thread waits until then. Where several can run, each has a slice of time, or with fuel of instructions, which is
+deterministic; with made-up time and no fuel there are no slices. There is one clock for all: the limits of time and the fuel
+of the sandbox are the family's. When the first process ends, so does the family.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
 import select
 import threading
@@ -23,13 +25,35 @@ from vx32py._watchdog import WATCHDOG
 
 if TYPE_CHECKING:
     from vx32py._clock import Clock
+    from vx32py._group import ThreadGroup
     from vx32py._module import Module
     from vx32py._task import Task
+    from vx32py._wait import WouldBlock
 
 #: How long a wait for the host goes on before the family looks whether it has to stop, in seconds.
 SLICE: Final = 0.02
-#: The first process's number; its children count on from there.
+#: How long a task runs while others could, in seconds.
+TURN: Final = 0.01
+#: The first process's number; its children and threads count on from there.
 FIRST_PID: Final = 100
+_NEVER: Final = float("inf")
+
+
+class Timer:
+    """Something that is to be done at a time."""
+
+    __slots__ = ("callback", "when")
+
+    def __init__(self, when: float, callback: Callable[[], None]) -> None:
+        self.when = when
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """It is not to be done."""
+        self.callback = None
+
+    def __lt__(self, other: Timer) -> bool:
+        return self.when < other.when
 
 
 class _Runner:
@@ -46,17 +70,28 @@ _families: Final[WeakGroup[Family]] = WeakGroup()
 
 
 class Family:
-    """All processes of one spawn. ``fuel`` is the number of instructions that are left, None without limit."""
+    """All processes of one spawn: ``processes`` by number, as long as they are known to their parents, and ``tasks``, the
+    living threads of all of them. ``fuel`` is the number of instructions that are left, None without limit. ``endless``:
+    see ``Sandbox.endless_waits``."""
 
     def __init__(
-        self, clock: Clock, *, timeout: float | None, fuel: int | None, most: int, cpu_time: float | None = None
+        self,
+        clock: Clock,
+        *,
+        timeout: float | None,
+        fuel: int | None,
+        most: int,
+        cpu_time: float | None = None,
+        endless: bool = False,
     ) -> None:
         self.clock = clock
         self.timeout = timeout
         self.cpu_time = cpu_time
         self.fuel = fuel
         self.most = most
-        self.processes: dict[int, Task] = {}
+        self.endless = endless
+        self.processes: dict[int, ThreadGroup] = {}
+        self.tasks: dict[int, Task] = {}
         self.current: Task | None = None
         # Dead when nobody is in run() or step(), however that was left: an exception of a signal handler's may come before
         # the last line of all.
@@ -70,12 +105,17 @@ class Family:
         self.closed = False
         #: Whether system calls may run code of the application's: a file object that a standard stream leads to.
         self.foreign_streams = False
-        self.next_pid = FIRST_PID
         #: What the family was started with: a sandbox may refuse to let it run anything else.
         self.program: Module | None = None
-        #: For the watchdog: when to look whether a limit of time has been passed.
-        self.when = 0.0
-        #: The thread of who runs the family, where there is a limit of time.
+        self.next_number = FIRST_PID
+        #: For the watchdog: when to look whether something is to be done; and when a limit of time may have been passed.
+        self.when = _NEVER
+        self._limit = _NEVER
+        #: When the turn of the task that runs is over.
+        self._turn_ends = 0.0
+        self._watched = False
+        self._timers: list[Timer] = []
+        #: The thread of who runs the family.
         self.thread = 0
         # What its clock says when the processor time is used up.
         self._cpu_deadline: float | None = None
@@ -96,12 +136,23 @@ class Family:
         for family in _families:
             family.make_locks()
 
-    def add(self, process: Task) -> int:
-        """Take a process in; its number."""
-        pid = self.next_pid
-        self.next_pid += 1
-        self.processes[pid] = process
-        return pid
+    def new_number(self) -> int:
+        """A number for a thread or a process."""
+        self.next_number += 1
+        return self.next_number - 1
+
+    def add(self, task: Task) -> None:
+        """Take a thread in, and its process."""
+        self.tasks[task.tid] = task
+        self.processes[task.pid] = task.group
+
+    def add_timer(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` at ``when`` on ``time.monotonic``, in the thread that runs the family, between two instructions
+        of whoever runs then."""
+        timer = Timer(when, callback)
+        heapq.heappush(self._timers, timer)
+        self._wake_at(when)
+        return timer
 
     # -- stopping ------------------------------------------------------------------------------------------------
 
@@ -157,31 +208,81 @@ class Family:
             left = self._cpu_deadline - time.thread_time()
             if left <= 0:
                 raise self._no_processor_time()
-            self._watch_for(left, now)
+            # A thread that has so much processor time left cannot have used it up before that has passed.
+            self._limit = now + left if self.deadline is None else min(self.deadline, now + left)
         if self.killed or self.interrupted:
             raise Interrupted
+        if self._watched and self.when <= now:
+            self._wake_at(self._limit)
+        if self._timers and self._timers[0].when <= now:
+            self._run_timers(now)
 
-    def _slice(self) -> float:
-        """How long to wait before the next checkpoint, at most."""
-        if self.deadline is None:
-            return SLICE
-        return max(min(SLICE, self.deadline - time.monotonic()), 0)
+    def _run_timers(self, now: float) -> None:
+        timers = self._timers
+        while timers and (timers[0].when <= now or timers[0].callback is None):
+            callback = heapq.heappop(timers).callback
+            if callback is not None:
+                callback()
+        if timers:
+            self._wake_at(timers[0].when)
 
-    def sleep_until(self, deadline: float) -> None:
-        """Wait until ``deadline`` of ``time.monotonic``, with checkpoints."""
-        while True:
-            self.checkpoint()
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            time.sleep(min(left, self._slice()))
+    def _wake_at(self, when: float) -> None:
+        """Have a checkpoint at ``when``, at the latest."""
+        if when < self.when or self.when <= time.monotonic():
+            self.when = when
+            if when != _NEVER and self.running:
+                self._watched = True
+                WATCHDOG.add(self)
 
-    def wait_for_descriptor(self, fd: int, *, write: bool) -> None:
-        """Wait until a host descriptor is ready, with checkpoints."""
-        poll = select.poll()
-        poll.register(fd, select.POLLOUT if write else select.POLLIN)
-        while not poll.poll(self._slice() * 1000):
-            self.checkpoint()
+    # -- taking turns --------------------------------------------------------------------------------------------
+
+    def others_can_run(self, task: Task) -> bool:
+        """Whether somebody else could go on."""
+        return any(other is not task and other.alive and other.can_run() for other in self.tasks.values())
+
+    def is_others_turn(self, task: Task) -> bool:
+        """Whether ``task``, which has been interrupted, has to let others run."""
+        if time.monotonic() < self._turn_ends:
+            self._wake_at(self._turn_ends)
+            return False
+        if self.others_can_run(task):
+            return True
+        self._begin_turn(task)
+        return False
+
+    def _begin_turn(self, task: Task) -> None:
+        """``task`` may run for some time, if there is somebody who may want to run meanwhile."""
+        if self.clock.virtual or self.fuel is not None or len(self.tasks) == 1:
+            return
+        for other in self.tasks.values():
+            if other is not task and other.alive:
+                wait = other.waiting
+                if wait is None or wait.fds or wait.deadline is not None or wait.ready():
+                    self._turn_ends = time.monotonic() + TURN
+                    self._wake_at(self._turn_ends)
+                    return
+
+    def _wait_for_host(self, waits: list[WouldBlock]) -> None:
+        """Nobody can run: wait until a deadline of theirs has come, something happens to a host descriptor, or it is time for
+        a checkpoint."""
+        deadlines = [wait.deadline for wait in waits if wait.deadline is not None]
+        if self._timers:
+            deadlines.append(self._timers[0].when)
+        if self.deadline is not None:
+            deadlines.append(self.deadline)
+        left = min(SLICE, max(min(deadlines, default=_NEVER) - time.monotonic(), 0))
+        events: dict[int, int] = {}
+        for wait in waits:
+            for fd, wanted in wait.fds:
+                events[fd] = events.get(fd, 0) | wanted
+        if events:
+            poll = select.poll()
+            for fd, wanted in events.items():
+                poll.register(fd, wanted)
+            # At least a millisecond if there is anything to wait for: that is what poll can do.
+            poll.poll(left * 1000)
+        else:
+            time.sleep(left)
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -202,6 +303,8 @@ class Family:
             if limited:
                 self.thread, cpu_started = threading.get_ident(), time.thread_time()
                 self._set_limits(started, cpu_started)
+            if self._timers:
+                self._wake_at(self._timers[0].when)
             return self._run(wanted, single=single)
         except Exception as error:
             if self.closed and self._runner() is runner and not isinstance(error, LimitExceeded):
@@ -209,11 +312,13 @@ class Family:
             raise
         finally:
             if self._runner() is runner:
-                if limited:
+                if self._watched:
                     WATCHDOG.remove(self)
-                    if self._cpu_deadline is not None:
-                        self.cpu_seconds += time.thread_time() - cpu_started
+                    self._watched = False
+                if self._cpu_deadline is not None:
+                    self.cpu_seconds += time.thread_time() - cpu_started
                 self.deadline = self._cpu_deadline = None
+                self.when = self._limit = _NEVER
                 self.set_current(None)
                 self.seconds += time.monotonic() - started
                 self._runner = _nobody
@@ -238,55 +343,57 @@ class Family:
                 raise self._no_processor_time()
             self._cpu_deadline = cpu_now + cpu_left
             left = min(left, cpu_left)
-        self.when = now + left
-        WATCHDOG.add(self)
-
-    def _watch_for(self, cpu_left: float, now: float) -> None:
-        """A thread that had so much processor time left cannot have used it up before that has passed."""
-        self.when = now + cpu_left if self.deadline is None else min(self.deadline, now + cpu_left)
+        self._limit = now + left
+        self._wake_at(self._limit)
 
     def _no_processor_time(self) -> LimitExceeded:
         return LimitExceeded("cpu", f"the guest used more than {self.cpu_time:g} s of processor time")
 
     def _run(self, wanted: Task, *, single: bool = False) -> Trap:
-        process = wanted
+        task, group = wanted, wanted.group
         try:
             # In this order: who asks for a stop in between finds the engine to interrupt.
-            self.set_current(process)
+            self.set_current(task)
             self.checkpoint()
+            if task.ended:
+                task = self._next(task, wanted)
+                self.set_current(task)
             while True:
-                trap = process.advance(single=single and process is wanted)
+                trap = task.advance(single=single and task is wanted)
                 if trap is not None:
-                    if process is wanted:
+                    if task is wanted:
                         return trap
-                    process.die_of(trap)
-                following = self._others_first(process)
-                if not process.alive and (process.parent is None or not process.parent.alive):
-                    process.reap()
-                process = following
-                self.set_current(process)
+                    task.die_of(trap)
+                if group.exit_code is not None:
+                    return trap or Trap(Vector.IRQ, wanted.registers.eip)
+                task = self._next(task, wanted)
+                self.set_current(task)
                 self.checkpoint()
         except Interrupted:
             self.interrupted = False
             return Trap(Vector.IRQ, wanted.registers.eip)
 
-    def _others_first(self, process: Task) -> Task:
-        """The next process that can run, starting behind ``process``; waits for one if need be."""
+    def _next(self, task: Task, wanted: Task) -> Task:
+        """The next task that can run, starting behind ``task``; waits for one if need be."""
         while True:
-            order = list(self.processes.values())
-            here = order.index(process)
-            candidates = [p for p in (*order[here + 1 :], *order[: here + 1]) if p.alive]
-            for candidate in candidates:
-                if candidate.can_run():
-                    return candidate
-            deadlines = [p.waiting.deadline for p in candidates if p.waiting is not None]
-            times = [deadline for deadline in deadlines if deadline is not None]
-            if not times:
+            order = [each for each in self.tasks.values() if each.alive]
+            here = next((i for i, each in enumerate(order) if each.tid > task.tid), 0)
+            if task in order:
+                here = order.index(task) + 1
+            for each in (*order[here:], *order[:here]):
+                if each.can_run():
+                    if len(order) > 1:
+                        self._begin_turn(each)
+                    return each
+            waits = [each.waiting for each in order if each.waiting is not None]
+            if not self._timers and not self.endless and not any(w.fds or w.deadline is not None for w in waits):
                 # Everybody waits for somebody else, for ever. The call that closed the circle fails instead.
-                blamed = process if process.alive else candidates[0]
+                waiting = [each for each in order if each.waiting is not None]
+                blamed = task if task in waiting else waiting[0] if waiting else wanted
                 blamed.give_up_waiting()
                 return blamed
-            self.sleep_until(min(times))
+            self._wait_for_host(waits)
+            self.checkpoint()
 
     def fuel_left(self) -> int:
         """How many instructions may still be executed. Raises LimitExceeded("fuel") when there are none."""

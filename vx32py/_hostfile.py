@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from vx32py._descriptors import OpenFile, OwnMeter, Status
 from vx32py._errors import CallError, LimitExceeded
-from vx32py._wait import Interrupted, Waiter
+from vx32py._wait import Interrupted, Waiter, WouldBlock
 
 #: A write of at most this many bytes to a host pipe that is ready does not block (pipe(7), PIPE_BUF).
 PIPE_ATOMIC: Final = 4096
@@ -99,10 +99,13 @@ class HostFile(OpenFile):
                 raise CallError(errno.EAGAIN)
             with _HOST_ERRORS:
                 return os.write(self.fd, view[:PIPE_ATOMIC])
-        done = 0
+        done = waiter.progress
         while done < len(view):
             try:
                 done += self._put_some(view[done:], waiter)
+            except WouldBlock:
+                waiter.progress = done
+                raise
             except (CallError, Interrupted, LimitExceeded):
                 if not done:
                     raise

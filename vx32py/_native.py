@@ -19,6 +19,7 @@ timespec(64)        clock_gettime of real and monotonic time
 seconds             time
 processor_time      clock of the VX ABI
 process_number      the number of the process
+thread_number       the number of the thread
 user_number         the number of the user and of its group
 vx_brk, linux_brk   brk that moves nothing
 ==================  ==========================================================================
@@ -62,20 +63,26 @@ class Page(Protocol):
 
 
 class NativeAnswers:
-    """The native answers of one process, for the calls of one table. ``tally`` counts calls by name."""
+    """The native answers of one thread, for the calls of one table. ``numbers`` are those of its process and its own;
+    ``tally`` counts calls by name."""
 
     def __init__(
         self,
         page: Page,
         table: SystemCalls,
         clock: Clock,
-        process_number: int,
+        numbers: tuple[int, int],
         tally: dict[str, int],
         guards: Guards | None = None,
     ) -> None:
         self.page = page
         self._table = table
-        self._values = {"process_number": process_number, "user_number": GUEST_ID, "timeval_no_zone": _ALL_ONES}
+        self._values = {
+            "process_number": numbers[0],
+            "thread_number": numbers[1],
+            "user_number": GUEST_ID,
+            "timeval_no_zone": _ALL_ONES,
+        }
         self._host_clock = type(clock) is HostClock
         self._tally = tally
         self._guards = guards
@@ -94,7 +101,7 @@ class NativeAnswers:
         seen = frozenset(
             e.number for e in self._table if guards and e.native and guards.wants(self._table, e.number, e)
         )
-        key = self._host_clock, self._values["process_number"], seen
+        key = self._host_clock, self._values["process_number"], self._values["thread_number"], seen
         found = self._table.prepared.get(key)
         if found is None:
             entries = [
@@ -139,4 +146,9 @@ class NativeAnswers:
 
 
 #: Answers that are another one with a value.
-_ROUTINES: Final = {"process_number": "constant", "user_number": "constant", "timeval_no_zone": "timeval"}
+_ROUTINES: Final = {
+    "process_number": "constant",
+    "thread_number": "constant",
+    "user_number": "constant",
+    "timeval_no_zone": "timeval",
+}

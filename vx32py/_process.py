@@ -97,6 +97,8 @@ class Process(Task):
         ValueError when it has ended, and OSError where the host has no descriptor left.
         """
         self._require_alive()
+        if len(self.group.tasks) > 1:
+            raise ValueError("a process with several threads cannot be held in a snapshot")
         return take(self, self._pending, base=True, descriptors=True)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -121,9 +123,11 @@ class Process(Task):
         connect(self, snapshot)
         self._look_for_foreign_streams()
         if self.parent is None:
-            self.family.next_pid = snapshot.next_pid  # there is nobody else
-        self._pending, self._waited_until, self._yielded, self.guarded = snapshot.pending, None, False, None
-        self.exit_code = self.signal = self.trap = None
+            self.family.next_number = snapshot.next_pid  # there is nobody else
+        self._pending, self.waiting = snapshot.pending, None
+        self.end_of_call()
+        self.group.exit_code = self.group.signal = self.trap = None
+        self.attention = self.ended = False
         self.expect_calls()
         self.family.killed = self.family.interrupted = False
 
@@ -149,12 +153,15 @@ class Process(Task):
         self.family.foreign_streams |= any(isinstance(file, FileObject) for file in self.streams)
 
     def _end_children(self) -> None:
-        """End all that have been forked from here, whether anybody has waited for them or not."""
-        doomed: list[Task] = [self]
-        for process in doomed:
-            doomed += process.children()
-        for process in doomed[1:]:
-            process.reap()
+        """End all that have been forked from here, whether anybody has waited for them or not, and all other threads."""
+        doomed = [self.group]
+        for group in doomed:
+            doomed += group.children
+        for group in doomed[1:]:
+            group.reap()
+        for task in tuple(self.group.tasks):
+            if task is not self:
+                task.close()
 
     def _settle(self) -> None:
         """What has to be done after run(): end a family whose first process is gone, or that was killed. Of a family that
@@ -163,14 +170,12 @@ class Process(Task):
         with family.settling:
             if family.running or self._closed:
                 return
-            ended = self.exit_code is not None and self.parent is None
+            ended = self.exit_code is not None and self.parent is None  # of the first process
             if not family.killed and not ended:
                 return
-            for process in tuple(family.processes.values()):
-                if process.exit_code is None and (family.killed or process is not self):
-                    process.end(128 + 9)
-                    if process is not self:
-                        process.close()
+            for group in tuple(family.processes.values()):
+                if group.exit_code is None and (family.killed or group is not self.group):
+                    group.end(128 + 9)
 
     def _require_alive(self) -> None:
         if self.family.running:

@@ -18,6 +18,7 @@ from vx32py._descriptors import GUEST_ID, Descriptors, Meter
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
 from vx32py._files import Files
+from vx32py._mm import Mm
 from vx32py._module import Module
 from vx32py._process import Process
 from vx32py._result import Result
@@ -150,6 +151,8 @@ class Sandbox:
         self._places = None if guests is None else threading.BoundedSemaphore(guests)
         self.open_files = open_files
         self.processes = processes
+        #: Whether guests that all wait for one another, for ever, are left to wait, as natively; else one gets EDEADLK.
+        self.endless_waits = False
         self.native_answers = native_answers
         self.verify = verify
         self.allow_exec = allow_exec
@@ -265,7 +268,8 @@ class Sandbox:
     ) -> Process:
         clock = HostClock() if Group.TIME in policy.groups else VirtualClock()
         family = Family(
-            clock, timeout=self.timeout, fuel=self.fuel, most=self.processes, cpu_time=self.cpu_time
+            clock, timeout=self.timeout, fuel=self.fuel, most=self.processes, cpu_time=self.cpu_time,
+            endless=self.endless_waits,
         )  # fmt: skip
         family.program = module
         files = files.clone()
@@ -283,7 +287,8 @@ class Sandbox:
             metered=self.fuel is not None,
         )
         try:
-            return Process(self, module, engine, family, Descriptors(self.open_files), files, tables, layout)
+            mm = Mm(engine.space, module, layout)
+            return Process(self, engine, family, Descriptors(self.open_files), files, tables, mm)
         except BaseException:
             engine.close()
             raise

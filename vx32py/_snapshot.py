@@ -75,7 +75,7 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False, descrip
         descriptors=task.descriptors.hold(*task.streams) if descriptors else None,
         streams=task.streams,
         clock=task.clock.hold(),
-        next_pid=task.family.next_pid,
+        next_pid=task.family.next_number,
     )
 
 
@@ -91,8 +91,9 @@ def put_back(task: Task, snapshot: Snapshot) -> None:
         engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
     engine.cpu.copy_from(cpu)
     engine.held = None
-    task.module, task.layout, task.heap_end = snapshot.module, snapshot.layout, snapshot.heap_end
-    task.arguments, task.environment = snapshot.arguments, snapshot.environment
+    mm = task.mm
+    mm.module, mm.layout, mm.heap_end = snapshot.module, snapshot.layout, snapshot.heap_end
+    mm.arguments, mm.environment = snapshot.arguments, snapshot.environment
     task.files.cwd = snapshot.directory
     task.states = {kind: state.fork() for kind, state in snapshot.states.items()}
 

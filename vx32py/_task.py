@@ -1,16 +1,17 @@
-"""Task: what one process of a guest is to the system calls and to the scheduler.
+"""Task: what one thread of a guest is to the system calls and to the scheduler.
 
-:class:`vx32py.Process` is a task with a host around it. Everything here is for handlers of system calls and for
-:class:`vx32py._family.Family`.
+Most processes have one thread, and then the task is the process. :class:`vx32py.Process` is the first task of the first
+process, with a host around it. Everything here is for handlers of system calls and for :class:`vx32py._family.Family`.
 """
 
 from __future__ import annotations
 
 import errno
+import select
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self, TypeVar
 
 from reference.registers import CPU, EAX, EIP, MASK32
 from reference.traps import Trap, Vector
@@ -21,7 +22,9 @@ from vx32py._descriptors import Descriptors, OpenFile
 from vx32py._errors import CallError, UnsupportedHost
 from vx32py._family import Family
 from vx32py._files import Files
+from vx32py._group import ThreadGroup
 from vx32py._memory import GuestMemory
+from vx32py._mm import Mm
 from vx32py._native import NativeAnswers
 from vx32py._result import RunStats, signal_of
 from vx32py._snapshot import put_back, take
@@ -30,6 +33,7 @@ from vx32py._wait import WouldBlock
 if TYPE_CHECKING:
     from reference.engine import Engine
     from vx32py._guard import GuardedCall, Guards
+    from reference.memory import AddressSpace
     from vx32py._module import Module
     from vx32py._sandbox import Sandbox
 
@@ -37,10 +41,18 @@ if TYPE_CHECKING:
 class PersonalityState(Protocol):
     """What a personality keeps for each process. Made without arguments when it is first asked for."""
 
+    #: Whether each thread has one of its own.
+    per_thread: ClassVar[bool]
+
     def fork(self) -> Self:
         """The state of a forked child."""
 
+    def execute(self) -> Self:
+        """The state when another program has been loaded."""
 
+
+#: With fuel, tasks take turns of so many instructions: on every engine the same.
+FUEL_SLICE: Final = 1_000_000
 #: The number itself: comparing plain integers is quicker, and this is done at every trap.
 IRQ: Final = int(Vector.IRQ)
 
@@ -52,66 +64,113 @@ class _Exited(Exception):
 
 
 class Task:
-    """A guest's registers, memory, descriptors and files, its system calls, its children.
+    """A thread: registers of its own; and, with the other threads of its :attr:`group`, memory, descriptors and files.
 
     ``registers`` is live: a :class:`reference.registers.CPU`. ``memory`` is checked access to guest memory. ``exit_code``
-    is 0 to 255 once the guest has exited (128 + n when a signal n ended it), else None. ``observers`` see every system
-    call; ``calls`` and ``unknown_calls`` count them, for the whole family.
+    is 0 to 255 once the process has exited (128 + n when a signal n ended it), else None; ``tid`` is the thread's number.
+    ``observers`` see every system call; ``calls`` and ``unknown_calls`` count them, for the whole family.
+
+    ``attention``: before it goes on, the personality has to look at it: a signal has come.
     """
 
     def __init__(
         self,
         sandbox: Sandbox,
-        module: Module,
         engine: Engine,
         family: Family,
         descriptors: Descriptors,
         files: Files,
         tables: dict[int, SystemCalls],
-        layout: _loader.Layout,
-        parent: Task | None = None,
+        mm: Mm,
+        *,
+        creator: Task | None = None,
+        group: ThreadGroup | None = None,
     ) -> None:
+        """``creator``: whose child or (with its ``group``) thread it is."""
         self.sandbox = sandbox
-        self.module = module
         self.engine = engine
         self.memory = GuestMemory(engine.space)
         self.descriptors = descriptors
         self.files = files
-        self.layout = layout
         self.tables = tables
-        self.parent: Task | None = parent
+        self.mm = mm
         #: Called when it is closed, or forgotten: it has a place among its sandbox's guests.
         self.when_closed: Callable[[], object] | None = None
-        self.exit_code: int | None = None
-        self.signal: int | None = None
         self.trap: Trap | None = None
         self.waiting: WouldBlock | None = None
-        self.observers: list[Observer] = parent.observers if parent is not None else []
+        self.observers: list[Observer] = creator.observers if creator is not None else []
         #: Functions of the host's that see calls before they are made, and the call that they have let be while it waits.
         self.guards: Guards | None = sandbox.guards
         self.guarded: GuardedCall | None = None
         #: A plain dictionary, which is quicker than a Counter.
-        self.tally: dict[str, int] = parent.tally if parent is not None else {}
-        self.unknown_calls: Counter[tuple[str, int]] = parent.unknown_calls if parent is not None else Counter()
+        self.tally: dict[str, int] = creator.tally if creator is not None else {}
+        self.unknown_calls: Counter[tuple[str, int]] = creator.unknown_calls if creator is not None else Counter()
         self.replaced = False
         #: The files that were connected as standard streams, whatever descriptors they have, if any.
-        self.streams: tuple[OpenFile, ...] = ()
+        self.streams: tuple[OpenFile, ...] = creator.streams if creator is not None else ()
         self.native: NativeAnswers | None = None
         #: The table of the calls that are expected, and the number of their trap.
         self._table: SystemCalls | None = None
         self._trap = -1
-        self.heap_end = layout.heap
-        self.arguments: list[bytes] = []
-        self.environment: list[bytes] = []
-        self.states: dict[type[PersonalityState], PersonalityState] = {}
+        self._states: dict[Any, Any] = {}
+        self.attention = False
+        #: Whether this thread has ended by itself.
+        self.ended = False
         # Of the call that is being made, kept while it is made again and again until it need not wait any more:
         self._pending: Trap | None = None
         self._waited_until: float | None = None
         self._yielded = False
         self._gave_up = False
+        #: For handlers to remember how far they have come, and whatever else; 0 and None when a call begins.
+        self.progress = 0
+        self.kept: Any = None
         self._closed = False
         self.family = family
-        self.pid = family.add(self)
+        self.tid = family.new_number()
+        self.group: ThreadGroup = group or ThreadGroup(family, creator.group if creator is not None else None, self.tid)
+        self.group.tasks.append(self)
+        mm.join(self)
+        family.add(self)
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self.group.pid
+
+    @property
+    def parent(self) -> ThreadGroup | None:
+        """The process that has made this one; None for the first."""
+        return self.group.parent
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the process has ended, None while it has not."""
+        return self.group.exit_code
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that has ended the process, if one has."""
+        return self.group.signal
+
+    @property
+    def module(self) -> Module:
+        """The program."""
+        return self.mm.module
+
+    @property
+    def layout(self) -> _loader.Layout:
+        """Where things are in memory."""
+        return self.mm.layout
+
+    @property
+    def arguments(self) -> list[bytes]:
+        """What the program was started with."""
+        return self.mm.arguments
+
+    @property
+    def environment(self) -> list[bytes]:
+        """The environment that it was started with."""
+        return self.mm.environment
 
     @property
     def registers(self) -> CPU:
@@ -121,26 +180,24 @@ class Task:
     @property
     def calls(self) -> Counter[str]:
         """How many system calls of each name there were so far, in the whole family."""
-        for process in self.family.processes.values():
-            if process.native is not None:
-                process.native.count()
+        for task in self.family.tasks.values():
+            if task.native is not None:
+                task.native.count()
         return Counter(self.tally)
 
     @property
     def heap_end(self) -> int:
         """Where the heap ends."""
-        return self._heap_end
+        return self.mm.heap_end
 
     @heap_end.setter
     def heap_end(self, end: int) -> None:
-        self._heap_end = end
-        if self.native is not None:
-            self.native.page.set_heap(self.layout.heap, end)
+        self.mm.heap_end = end
 
     @property
     def alive(self) -> bool:
-        """Whether the guest can still run: it has neither exited nor been killed or closed."""
-        return self.exit_code is None and not self._closed
+        """Whether the thread can still run: neither it nor its process has ended, been killed or closed."""
+        return self.group.exit_code is None and not self.ended and not self._closed
 
     @property
     def stats(self) -> RunStats:
@@ -159,24 +216,27 @@ class Task:
         """Give back memory and descriptors, also those of its children. Views of its memory must be gone by then."""
         if self._closed:
             return
-        if self.parent is None:
+        first = self.parent is None and self.tid == self.pid
+        if first:
             self.family.close()
-            for process in tuple(self.family.processes.values()):
-                if process is not self:
-                    process.close()
+            for task in tuple(self.family.tasks.values()):
+                if task is not self:
+                    task.close()
         if self.family.current is self:
             self.family.set_current(None)
         self._closed = True
-        if self.native is not None:
-            self.native.count()
-            self.native = None  # the page of answers is another guest's from now on
-        self.descriptors.close_all()
+        self._retire_native()
+        self.group.tasks.remove(self)
+        self.family.tasks.pop(self.tid, None)
+        if not self.group.tasks:
+            self.descriptors.close_all()
         self.engine.close()
-        self.engine.space.close()  # which not every engine does
-        if self.parent is None:
+        self.mm.leave(self)
+        if first:
             # No cycle of references, through the children either: then what the host lent is given back as soon as the last
             # view of memory has gone.
             self.family.processes.clear()
+            self.family.tasks.clear()
             if self.when_closed is not None:
                 self.when_closed()
 
@@ -190,42 +250,72 @@ class Task:
 
     def state(self, kind: type[State]) -> State:
         """The state that a personality keeps for this process."""
-        found = self.states.get(kind)
+        states = self._states if kind.per_thread else self.group.states
+        found = states.get(kind)
         if found is None:
-            found = self.states[kind] = kind()
+            found = states[kind] = kind()
         assert isinstance(found, kind)
         return found
 
+    @property
+    def states(self) -> dict[Any, Any]:
+        """All that personalities keep for the process and for this thread."""
+        return self.group.states | self._states
+
+    @states.setter
+    def states(self, states: dict[Any, Any]) -> None:
+        self.group.states = {kind: state for kind, state in states.items() if not kind.per_thread}
+        self._states = {kind: state for kind, state in states.items() if kind.per_thread}
+
     def exit(self, code: int) -> int:
         """End the process with an exit code (its low 8 bits). Does not return."""
-        self.end(code & 0xFF)
+        self.group.end(code & 0xFF)
         raise _Exited
 
     def exit_by_signal(self, number: int) -> int:
         """End the process as signal ``number`` does: the exit code is 128 + number. Does not return."""
-        self.signal = number
-        self.end(128 + number)
+        self.group.terminate(number)
         raise _Exited
 
-    def terminate(self, number: int) -> None:
-        """Let signal ``number`` end this process, at the request of another one of its family."""
-        self.signal = number
-        self.end(128 + number)
-        self.close()
+    def exit_thread(self, code: int) -> int:
+        """End this thread alone; with the last one of them the process ends. Does not return."""
+        if self.tid == self.pid:
+            self.group.leader_code = code & 0xFF
+        if all(task is self or task.ended for task in self.group.tasks):
+            self.group.end(self.group.leader_code)
+        else:
+            self.leave()
+        raise _Exited
 
-    @property
-    def wait_status(self) -> int:
-        """What waitpid tells of a process that has ended: the signal, or the exit code in the second byte."""
-        assert self.exit_code is not None
-        return self.signal if self.signal is not None else self.exit_code << 8
+    def leave(self) -> None:
+        """End this thread, which is not the last one."""
+        self.before_end()
+        self.ended = True
+        # Of the first one registers and memory can still be looked at.
+        if self.parent is not None or self.tid != self.pid:
+            self.close()
+
+    def before_end(self) -> None:
+        """Tell the personality that this thread ends."""
+        if self._table is not None:
+            self._table.hooks.thread_ends(self)
+
+    def tell_of_end(self) -> None:
+        """Tell the personality that the process has ended."""
+        if self._table is not None:
+            self._table.hooks.ended(self.group)
 
     def checkpoint(self) -> None:
         """Raise if the process has to stop now; for handlers that take long. See :class:`vx32py._wait.Waiter`."""
         self.family.checkpoint()
 
     def wait_for_descriptor(self, fd: int, *, write: bool) -> None:
-        """Wait until a host descriptor is ready."""
-        self.family.wait_for_descriptor(fd, write=write)
+        """Return if a host descriptor is ready, else raise WouldBlock."""
+        events = select.POLLOUT if write else select.POLLIN
+        poll = select.poll()
+        poll.register(fd, events)
+        if not poll.poll(0):
+            raise WouldBlock(lambda: bool(poll.poll(0)), fds=((fd, events),))
 
     @property
     def limited(self) -> bool:
@@ -252,9 +342,7 @@ class Task:
             return
         left = self.wait(seconds)
         if left > 0:
-            if self.has_others():
-                raise WouldBlock(lambda: False, time.monotonic() + left)
-            self.family.sleep_until(time.monotonic() + left)
+            raise WouldBlock(lambda: False, time.monotonic() + left, restart=False)
 
     def give_way(self) -> None:
         """Let the other processes run once before this one goes on."""
@@ -263,78 +351,166 @@ class Task:
             raise WouldBlock(lambda: True)
 
     def has_others(self) -> bool:
-        """Whether another process of the family is alive."""
-        return any(p is not self and p.alive for p in self.family.processes.values())
+        """Whether another thread or process of the family is alive."""
+        return any(task is not self and task.alive for task in self.family.tasks.values())
 
-    def children(self) -> list[Task]:
+    def children(self) -> list[ThreadGroup]:
         """The children that have not been waited for."""
-        return [p for p in self.family.processes.values() if p.parent is self]
+        return self.group.children
 
     def fork_child(self) -> Self:
-        """The guest's fork: a child that is this process all over, memory, registers, descriptors; of the same family.
-        Raises CallError(EAGAIN)."""
-        if len(self.family.processes) >= self.family.most:  # children that nobody has waited for count, too
-            raise CallError(errno.EAGAIN)
+        """The guest's fork: a child that is this process all over, memory, registers, descriptors; of the same family. Of its
+        threads it has this one. Raises CallError(EAGAIN)."""
+        self._check_number()
         space = self.engine.space
-        try:
-            engine = _engines.create(
-                self.engine.name,
-                limit=space.limit,
-                budget=space.budget,
-                policy=self.engine.policy,
-                verify=self.sandbox.verify,
-                metered=self.family.fuel is not None,
-            )
-        except UnsupportedHost as error:  # no room for another guest of this size
-            raise CallError(errno.EAGAIN) from error
+        engine = self._new_engine(limit=space.limit, budget=space.budget)
         child = type(self)(
-            self.sandbox, self.module, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables,
-            self.layout, self,
+            self.sandbox, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables,
+            self.mm.copy(engine.space), creator=self,
         )  # fmt: skip
         try:
-            child.streams = self.streams
             put_back(child, take(self))
         except BaseException:
-            child.reap()
+            child.group.reap()
             raise
-        child.engine.cpu.words[EAX] = 0
-        child.expect_calls()
+        child.begin_as_copy()
         return child
 
+    def fork_sharing(self) -> Self:
+        """The guest's vfork: a child that runs in this process's memory. Raises CallError(EAGAIN)."""
+        self._check_number()
+        engine = self._new_engine(space=self.engine.space)
+        child = type(self)(
+            self.sandbox, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables, self.mm,
+            creator=self,
+        )  # fmt: skip
+        child.states = {kind: state.fork() for kind, state in self.states.items()}
+        child.copy_registers(self)
+        return child
+
+    def new_thread(self) -> Self:
+        """Another thread of this process, whose registers are this one's. Raises CallError(EAGAIN)."""
+        tasks = [task for task in self.family.tasks.values() if task.alive]
+        if len(tasks) - len({task.pid for task in tasks}) >= self.sandbox.threads:
+            raise CallError(errno.EAGAIN)
+        engine = self._new_engine(space=self.engine.space)
+        thread = type(self)(
+            self.sandbox, engine, self.family, self.descriptors, self.files, self.tables, self.mm, creator=self,
+            group=self.group,
+        )  # fmt: skip
+        thread.states = self.group.states | {kind: state.fork() for kind, state in self._states.items()}
+        thread.copy_registers(self)
+        return thread
+
+    def _check_number(self) -> None:
+        """Children that nobody has waited for count, too."""
+        if len(self.family.processes) >= self.family.most:
+            raise CallError(errno.EAGAIN)
+
+    def _new_engine(
+        self, *, limit: int = 0, budget: int = 0, space: AddressSpace | None = None, program: object = None
+    ) -> Engine:
+        """An engine like this task's. Raises CallError(EAGAIN) where there is no room for another guest of this size."""
+        if space is not None:
+            limit, budget = space.limit, space.budget
+        try:
+            return _engines.create(
+                self.engine.name,
+                limit=limit,
+                budget=budget,
+                policy=self.engine.policy,
+                program=program,
+                verify=self.sandbox.verify,
+                metered=self.family.fuel is not None,
+                space=space,
+            )
+        except UnsupportedHost as error:
+            raise CallError(errno.EAGAIN) from error
+
+    def copy_registers(self, other: Task) -> None:
+        """Begin where another one stands, in the same memory: behind the call by which it was made, with its result 0."""
+        cpu = other.engine.cpu
+        if cpu.gs_base is not None:
+            self.engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
+        self.engine.cpu.copy_from(cpu)
+        self.begin_as_copy()
+
+    def begin_as_copy(self) -> None:
+        """Behind the call by which it was made."""
+        self.engine.cpu.words[EAX] = 0
+        self.expect_calls()
+
     def execute(self, module: Module, arguments: list[bytes], environment: list[bytes]) -> None:
-        """Replace the program. Raises LimitExceeded and BadImage while the old one is still whole."""
-        space = self.engine.space
-        layout = _loader.plan(module, space.budget, limit=space.limit)
+        """Replace the program, in new memory; the other threads of the process end. Raises LimitExceeded, BadImage and
+        CallError(EAGAIN) while the old one is still whole."""
+        budget = self.sandbox.memory
+        layout = _loader.plan(module, budget)
         _loader.check_arguments(layout, arguments, environment)
+        engine = self._new_engine(limit=layout.limit, budget=budget, program=module.identity)
+        mm = Mm(engine.space, module, layout)
+        try:
+            self._load(engine, mm, arguments, environment)
+        except BaseException:
+            engine.close()
+            engine.space.close()
+            raise
+        for task in tuple(self.group.tasks):
+            if task is not self and task.alive:
+                task.leave()
+        self._become_leader()
         self.descriptors.close_for_exec()
-        self.module, self.layout, self.heap_end = module, layout, layout.heap
-        self.states = {}
-        self.start(arguments, environment)
+        old_engine, old_mm = self.engine, self.mm
+        self._retire_native()
+        self.group.states = {kind: state.execute() for kind, state in self.group.states.items()}
+        self._states = {kind: state.execute() for kind, state in self._states.items()}
+        self.engine, self.mm, self.memory = engine, mm, GuestMemory(engine.space)
+        if self.family.current is self:
+            self.family.set_current(self)
+        engine.stats.add(old_engine.stats)
+        mm.join(self)
+        old_engine.close()
+        old_mm.leave(self)
+        self.expect_calls()
         self.replaced = True
+
+    def _become_leader(self) -> None:
+        """The thread that executes a program takes the place of the process's first one (execve(2))."""
+        if self.tid == self.pid:
+            return
+        del self.family.tasks[self.tid]
+        self.tid = self.pid
+        self.family.add(self)
 
     def start(self, arguments: list[bytes], environment: list[bytes]) -> None:
         """Load the module into the empty address space and set the registers to its beginning."""
-        space = self.engine.space
-        self.arguments, self.environment = arguments, environment
-        _loader.load(self.module, space, self.layout)
-        esp = _loader.build_stack(
-            self.module, space, self.layout, arguments, environment, self.engine.policy, self.clock.random(16)
-        )
-        cpu = self.engine.cpu
-        cpu.reset()
-        self.engine.set_thread_pointer(None, None)
-        cpu.esp, cpu.eip = esp, self.module.entry
+        self._load(self.engine, self.mm, arguments, environment)
         self.expect_calls()
+
+    def _load(self, engine: Engine, mm: Mm, arguments: list[bytes], environment: list[bytes]) -> None:
+        mm.arguments, mm.environment = arguments, environment
+        _loader.load(mm.module, mm.space, mm.layout)
+        esp = _loader.build_stack(
+            mm.module, mm.space, mm.layout, arguments, environment, engine.policy, self.clock.random(16)
+        )
+        cpu = engine.cpu
+        cpu.reset()
+        engine.set_thread_pointer(None, None)
+        cpu.esp, cpu.eip = esp, mm.module.entry
 
     def expect_calls(self) -> None:
         """Tell the engine by which trap this program makes its calls; which of them have native answers it is told when the
         program runs."""
         trap = LINUX_TRAP if self.module.abi == "linux" else VX_TRAP
         self._table, self._trap = self.tables.get(trap), trap
+        self._retire_native()
+        self.engine.expect_calls(trap, self._table.registers if self._table is not None else ())
+
+    def _retire_native(self) -> None:
+        """The page of answers is another guest's from now on, or about another program."""
         if self.native is not None:
+            self.descriptors.unwatch(self.native)
             self.native.retire()
             self.native = None
-        self.engine.expect_calls(trap, self._table.registers if self._table is not None else ())
 
     def _answer_natively(self) -> NativeAnswers | None:
         """Have calls answered natively from now on, as far as they can be."""
@@ -342,23 +518,21 @@ class Task:
         if page is None or self._table is None or self.observers or not self.sandbox.native_answers:
             return None
         if self.native is None:
-            self.native = NativeAnswers(page, self._table, self.clock, self.pid, self.tally, self.guards)
+            numbers = self.pid, self.tid
+            self.native = NativeAnswers(page, self._table, self.clock, numbers, self.tally, self.guards)
             self.descriptors.watch(self.native)
             page.set_heap(self.layout.heap, self.heap_end)
         page.switch(True)
         return self.native
 
-    def reap(self) -> None:
-        """The parent has been told; forget the process."""
-        self.family.processes.pop(self.pid, None)
-        self.close()
-
     # -- for the family ------------------------------------------------------------------------------------------
 
     def can_run(self) -> bool:
         """Whether it has nothing to wait for (any more)."""
+        if self.group.stopped:
+            return False
         wait = self.waiting
-        if wait is None or wait.ready():
+        if wait is None or wait.ready() or (self.attention and wait.interruptible):
             return True
         return wait.deadline is not None and time.monotonic() >= wait.deadline
 
@@ -367,7 +541,7 @@ class Task:
         self._gave_up = True
 
     def advance(self, *, single: bool = False) -> Trap | None:
-        """Run until it ends or traps (the trap), or has to wait or give way (None).
+        """Run until it ends or traps (the trap), or has to wait or give way, or another one's turn has come (None).
 
         With ``single`` one instruction only. Raises Interrupted for an interrupt or kill.
         """
@@ -376,7 +550,7 @@ class Task:
         try:
             return self._advance(native, plain=plain, single=single)
         finally:
-            if native is not None:
+            if native is not None and native is self.native:
                 native.page.switch(False)
             self.engine.settle()
 
@@ -390,8 +564,16 @@ class Task:
         answered, foreign = False, True
         # Whether the engine knows the thread: a call that was pending may have come from another one, or from a snapshot.
         entered = False
-        self.waiting = None
+        abandoned, self.waiting = self.waiting, None
         while True:
+            if self.attention or self.group.stopped:
+                try:
+                    if not self._attend(abandoned):
+                        return None
+                except _Exited:
+                    return self._end_of_run()
+                answered = False
+            abandoned = None
             trap = self._pending
             if trap is None:
                 number = -1
@@ -402,6 +584,8 @@ class Task:
                         # Pending until it is dealt with: an exception of a signal handler's may come out of any line.
                         trap = self._pending = engine.run() if plain else self._run_limited(single)
                         entered = plain
+                        if trap is None:
+                            return None
                 except BaseException:
                     if answered:
                         engine.recover()
@@ -412,11 +596,20 @@ class Task:
                 if trap.number == IRQ:
                     self._pending, answered = None, False
                     self.family.checkpoint()
+                    if self.family.is_others_turn(self):
+                        return None
                     continue
                 table = tables.get(trap.number)
             if table is None:
                 self._pending = None
-                return trap or Trap(self._trap, words[EIP])
+                trap = trap or Trap(self._trap, words[EIP])
+                try:
+                    if not single and self._table is not None and self._table.hooks.fault(self, trap):
+                        answered = False
+                        continue
+                except _Exited:
+                    pass
+                return trap
             if self._gave_up:
                 self._gave_up = False
                 words[EAX] = -errno.EDEADLK & MASK32
@@ -424,9 +617,9 @@ class Task:
                 try:
                     foreign = table.dispatch(self, words) or foreign_streams
                 except _Exited:
-                    self._pending = None
-                    return trap or Trap(self._trap, words[EIP])
+                    return self._end_of_run()
                 except WouldBlock as wait:
+                    table.uncount(self, words[EAX])
                     self._pending, self.waiting = trap or Trap(self._trap, words[EIP]), wait
                     return None
                 except BaseException:
@@ -437,38 +630,59 @@ class Task:
             self._pending = None
             if observers and native is not None:
                 native.page.switch(False)
-            self._waited_until, self._yielded, self.guarded = None, False, None
+            self.end_of_call()
             if single:
                 return trap
+            if self.engine is not engine:  # another program
+                return None
+
+    def _end_of_run(self) -> Trap | None:
+        """What :meth:`advance` returns when the thread or its process has ended."""
+        self._pending = None
+        if self.group.exit_code is None or self.parent is not None:
+            return None
+        return Trap(self._trap, self.engine.cpu.words[EIP])
+
+    def end_of_call(self) -> None:
+        """The call that was being made is over: what was kept for it is not about the next one."""
+        self._waited_until, self._yielded, self.progress, self.kept, self.guarded = None, False, 0, None, None
+
+    def _attend(self, abandoned: WouldBlock | None) -> bool:
+        """Let the personality look at the task before it goes on. False if it has to wait: it is stopped."""
+        if self.group.stopped:
+            self.waiting = abandoned
+            return False
+        if self._pending is not None and (abandoned is None or not abandoned.interruptible):
+            return True  # a call that has not been made yet, or that must be completed
+        self.attention = False
+        if self._table is not None and self._table.hooks.deliver(self, abandoned):
+            self._pending = None
+            self.end_of_call()
+        if self.group.stopped:
+            self.waiting = abandoned if self._pending is not None else None
+            return False
+        return True
 
     def die_of(self, trap: Trap) -> None:
-        """The end of a child: of a trap it dies as of a signal. Its memory goes now, its exit code when it is asked for."""
+        """The end of its process: of a trap it dies as of a signal."""
         self.trap = trap
-        if self.exit_code is None:
-            self.signal = signal_of(trap)
-            self.end(128 + self.signal)
-        self.close()
-        for child in self.children():
-            if not child.alive:
-                child.reap()
+        self.group.terminate(signal_of(trap))
 
-    def _run_limited(self, single: bool) -> Trap:
-        """Run one instruction, or as many as there is fuel for."""
+    def _run_limited(self, single: bool) -> Trap | None:
+        """Run one instruction, or as many as there is fuel for; None when it is another one's turn."""
         engine, family = self.engine, self.family
         if family.fuel is None:
             return engine.step()
         while True:
             # What the engine holds back has been paid for.
             left = family.fuel_left() if engine.held is None else 0
+            most = min(left, FUEL_SLICE)
             before = engine.stats.instructions
             try:
-                trap = engine.step() if single else engine.run_for(left)
+                trap = engine.step() if single else engine.run_for(most)
             finally:
                 family.use_fuel(engine.stats.instructions - before)
             if trap is not None:
                 return trap
-
-    def end(self, code: int) -> None:
-        """Set the exit code and close descriptors; memory and registers can still be looked at."""
-        self.exit_code = code
-        self.descriptors.close_all()
+            if most < left and family.others_can_run(self):
+                return None

@@ -27,8 +27,8 @@ from vx32py._pipes import Pipe, PipeReader, PipeWriter
 from vx32py._wait import WouldBlock
 
 if TYPE_CHECKING:
+    from vx32py._group import ThreadGroup
     from vx32py._process import Process
-    from vx32py._task import Task
 
 #: The most strings and bytes that exec takes.
 MAX_STRINGS: Final = 4096
@@ -168,10 +168,10 @@ def wait_for_child(process: Process, pid: int, status: int, *, no_hang: bool) ->
     if status:
         process.memory.check(status, 4, writable=True)
 
-    def candidates() -> list[Task]:
+    def candidates() -> list[ThreadGroup]:
         return [child for child in process.children() if pid <= 0 or child.pid == pid]
 
-    def ended() -> list[Task]:
+    def ended() -> list[ThreadGroup]:
         return [child for child in candidates() if not child.alive]
 
     if not candidates():

@@ -50,7 +50,7 @@ def clone(process: Process, flags: int, stack: int, parent_tid_out: int, descrip
         if flags & CLONE_CHILD_SETTID:
             child.memory.write_u32(child_tid_out, child.pid)
     except BaseException:
-        child.reap()  # the parent is told that there is none
+        child.group.reap()  # the parent is told that there is none
         raise
     if flags & CLONE_PARENT_SETTID:
         process.memory.write_u32(parent_tid_out, child.pid)
@@ -77,8 +77,13 @@ def wait4(process: Process, pid: int, status_out: int, options: int, usage_out: 
     return waitpid(process, pid, status_out, options)
 
 
+@call(224, "gettid", native="thread_number")
+def gettid(process: Process) -> int:
+    """The thread's number."""
+    return process.tid
+
+
 @call(20, "getpid", native="process_number")
-@call(224, "gettid", native="process_number")
 @call(65, "getpgrp")
 @call(66, "setsid")
 def getpid(process: Process) -> int:

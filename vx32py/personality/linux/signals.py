@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py._calls import signed
 from vx32py._errors import CallError
-from vx32py.personality.linux.table import LinuxState, call
+from vx32py.personality.linux.table import SIG_DFL, LinuxState, ThreadState, call
 
 if TYPE_CHECKING:
     from vx32py._process import Process
     from vx32py._task import Task
 
 SIGKILL, SIGPIPE, SIGSTOP = 9, 13, 19
-SIG_DFL, SIG_IGN = 0, 1
 #: struct sigaction of the kernel on i386: handler, flags, restorer, mask (64 bits).
 ACTION_BYTES: Final = 20
 SIGSET_BYTES: Final = 8
@@ -61,7 +60,7 @@ def rt_sigprocmask(process: Process, how: int, mask: int, old_mask_out: int, siz
     """Record which signals are blocked: ``how`` 0 blocks, 1 unblocks, 2 sets."""
     if size != SIGSET_BYTES:
         raise CallError(errno.EINVAL)
-    state = process.state(LinuxState)
+    state = process.state(ThreadState)
     before = state.mask
     if mask:
         new, old = process.memory.read_u64(mask), int.from_bytes(before, "little")
@@ -95,7 +94,7 @@ def rt_sigsuspend(process: Process, mask: int, size: int) -> None:
 @call(186, "sigaltstack")
 def sigaltstack(process: Process, stack: int, old_stack_out: int) -> None:
     """Record an alternate stack."""
-    state = process.state(LinuxState)
+    state = process.state(ThreadState)
     new = process.memory.read(stack, 12) if stack else None
     if old_stack_out:
         process.memory.write(old_stack_out, state.alternate_stack)
@@ -114,7 +113,8 @@ def kill(process: Process, pid: int, number: int) -> None:
         if child.pid == abs(wanted):
             if number > 64:
                 raise CallError(errno.EINVAL)
-            if number and child.alive and number not in _HARMLESS and handler(child, number) == SIG_DFL:
+            leader = child.leader
+            if number and leader and child.alive and number not in _HARMLESS and handler(leader, number) == SIG_DFL:
                 child.terminate(number)
             return
     raise CallError(errno.ESRCH)

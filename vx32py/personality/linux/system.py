@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py._errors import CallError
 from vx32py.personality.linux import layouts
-from vx32py.personality.linux.table import MASK32, LinuxState, call
+from vx32py.personality.linux.table import MASK32, ThreadState, call
 
 if TYPE_CHECKING:
     from vx32py._process import Process
@@ -152,7 +152,7 @@ def setpriority(process: Process) -> None:
 @call(172, "prctl")
 def prctl(process: Process, option: int, argument: int) -> int:
     """The process's name and a few flags."""
-    state = process.state(LinuxState)
+    state = process.state(ThreadState)
     if option == PR_SET_NAME:
         try:
             state.name = process.memory.read_string(argument, most=NAME_BYTES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py._errors import CallError
 from vx32py.personality.linux.polling import timespec
-from vx32py.personality.linux.table import MASK32, LinuxState, call
+from vx32py.personality.linux.table import MASK32, ThreadState, call
 
 if TYPE_CHECKING:
     from vx32py._process import Process
@@ -30,7 +30,7 @@ FUTEX_COMMAND: Final = 0x7F
 @call(243, "set_thread_area")
 def set_thread_area(process: Process, descriptor: int) -> None:
     """Set a thread-local segment: the guest loads its selector, entry << 3 | 3, into GS."""
-    state = process.state(LinuxState)
+    state = process.state(ThreadState)
     number, base, limit, flags = _USER_DESC.unpack(process.memory.read(descriptor, _USER_DESC.size))
     if number == MASK32:
         free = [entry for entry in range(FIRST_ENTRY, FIRST_ENTRY + ENTRIES) if entry not in state.thread_areas]
@@ -55,7 +55,7 @@ def get_thread_area(process: Process, descriptor: int) -> None:
     number = process.memory.read_u32(descriptor)
     if not FIRST_ENTRY <= number < FIRST_ENTRY + ENTRIES:
         raise CallError(errno.EINVAL)
-    base, limit, flags = process.state(LinuxState).thread_areas.get(number, (0, 0, _EMPTY_FLAGS))
+    base, limit, flags = process.state(ThreadState).thread_areas.get(number, (0, 0, _EMPTY_FLAGS))
     process.memory.write(descriptor, _USER_DESC.pack(number, base, limit, flags))
 
 

@@ -1,0 +1,61 @@
+"""Mm: an address space with all that is known of it; what Linux calls an mm_struct.
+
+The threads of a process have one, and a child of vfork has its parent's until it ends or executes another program.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reference.memory import AddressSpace
+    from vx32py._loader import Layout
+    from vx32py._module import Module
+    from vx32py._task import Task
+
+
+class Mm:
+    """``space`` with the program that was loaded there, its layout, and the end of its heap. ``users`` are the tasks that
+    have it; the last one that leaves closes the space."""
+
+    def __init__(self, space: AddressSpace, module: Module, layout: Layout) -> None:
+        self.space = space
+        self.module = module
+        self.layout = layout
+        self._heap_end = layout.heap
+        self.arguments: list[bytes] = []
+        self.environment: list[bytes] = []
+        self.users: list[Task] = []
+
+    @property
+    def heap_end(self) -> int:
+        """Where the heap ends."""
+        return self._heap_end
+
+    @heap_end.setter
+    def heap_end(self, end: int) -> None:
+        self._heap_end = end
+        for task in self.users:
+            if task.native is not None:
+                task.native.page.set_heap(self.layout.heap, end)
+
+    def copy(self, space: AddressSpace) -> Mm:
+        """The same of another space, with the same contents."""
+        other = Mm(space, self.module, self.layout)
+        other._heap_end = self._heap_end
+        other.arguments, other.environment = self.arguments, self.environment
+        return other
+
+    def join(self, task: Task) -> None:
+        """``task`` uses it, too."""
+        self.users.append(task)
+        if len(self.users) > 1:
+            for user in self.users:
+                user.engine.leave_space()
+
+    def leave(self, task: Task) -> None:
+        """``task``, whose engine is closed, does not use it any more."""
+        if task in self.users:
+            self.users.remove(task)
+            if not self.users:
+                self.space.close()  # which not every engine does
