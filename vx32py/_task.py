@@ -32,8 +32,8 @@ from vx32py._wait import WouldBlock
 
 if TYPE_CHECKING:
     from reference.engine import Engine
-    from vx32py._guard import GuardedCall, Guards
     from reference.memory import AddressSpace
+    from vx32py._guard import GuardedCall, Guards
     from vx32py._module import Module
     from vx32py._sandbox import Sandbox
 
