@@ -44,7 +44,10 @@ EVERY: Final = "*"
 AT_FDCWD: Final = -100
 MAX_PATH: Final = 4096
 MAX_SOCKADDR: Final = 128
-MOST_STRINGS: Final = 4096
+#: Bytes of strings and pointers that exec may have, as for the handler.
+MOST_ARGUMENTS: Final = 1 << 20
+#: UIO_MAXIOV: what sendmmsg takes.
+MOST_MESSAGES: Final = 1024
 SIGKILL: Final = 9
 _MOST_KEPT: Final = 4096
 
@@ -63,48 +66,62 @@ _SOCKADDRS: Final = {"bind": 1, "connect": 1, "sendto": 4}
 class CopiedMemory(GuestMemory):
     """Guest memory as it was when it was first read while ``recording``."""
 
-    __slots__ = ("_copies", "recording")
+    __slots__ = ("_pages", "recording")
 
     def __init__(self, memory: GuestMemory) -> None:
         super().__init__(memory.space)
-        self._copies: dict[int, bytearray] = {}
+        #: Page → its bytes, and for each of them 1 where it is known.
+        self._pages: dict[int, tuple[bytearray, bytearray]] = {}
         self.recording = True
 
     def read(self, address: int, length: int) -> bytes:
         """Bytes, as they were if they have been read before."""
         data = bytearray(super().read(address, length))
-        for start, copy in self._copies.items():
-            low, high = max(start, address), min(start + len(copy), address + length)
-            if low < high:
-                data[low - address : high - address] = copy[low - start : high - start]
+        for page, at, low, count in _pieces(address, length):
+            kept = self._pages.get(page)
+            if kept is not None:
+                copy, known = kept[0][low : low + count], kept[1][low : low + count]
+                if 0 not in known:
+                    data[at : at + count] = copy
+                elif 1 in known:
+                    data[at : at + count] = bytes(
+                        c if k else d for c, k, d in zip(copy, known, data[at:], strict=False)
+                    )
         if self.recording:
             self._keep(address, data)
         return bytes(data)
 
     def _keep(self, address: int, data: bytearray) -> None:
-        if len(data) > len(self._copies.get(address, b"")):
-            self._copies[address] = data
+        for page, at, low, count in _pieces(address, len(data)):
+            kept = self._pages.get(page)
+            if kept is None:
+                kept = self._pages[page] = bytearray(PAGE), bytearray(PAGE)
+            kept[0][low : low + count] = data[at : at + count]
+            kept[1][low : low + count] = b"\1" * count
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Store bytes, which are what is read from then on."""
         super().write(address, data)
-        data = memoryview(data).cast("B")
-        for start, copy in self._copies.items():
-            low, high = max(start, address), min(start + len(copy), address + len(data))
-            if low < high:
-                copy[low - start : high - start] = data[low - address : high - address]
+        self._follow(address, memoryview(data).cast("B"))
+
+    def _follow(self, address: int, data: memoryview | bytes) -> None:
+        if self._pages:
+            for page, at, low, count in _pieces(address, len(data)):
+                if page in self._pages:
+                    self._pages[page][0][low : low + count] = data[at : at + count]
 
     def view(self, address: int, length: int, *, writable: bool = False) -> memoryview:
-        """The bytes themselves; where some have been read before, a copy, or if it is for writing, the end of what is known."""
-        touched = [s for s, copy in self._copies.items() if s < address + length and address < s + len(copy)]
+        """The bytes themselves; a copy where some have been read before. What a view is written to is not known any more."""
+        view = super().view(address, length, writable=writable)
+        touched = [piece for piece in _pieces(address, length) if piece[0] in self._pages]
         if writable:
-            view = super().view(address, length, writable=True)
-            for start in touched:
-                del self._copies[start]
+            for page, _, low, count in touched:
+                self._pages[page][1][low : low + count] = bytes(count)
             return view
-        if touched or self.recording:
-            return memoryview(self.read(address, length))
-        return super().view(address, length)
+        if not touched and not self.recording:
+            return view
+        view.release()
+        return memoryview(self.read(address, length))
 
     def __getitem__(self, where: Any) -> Any:
         if isinstance(where, slice) and where.step is None and where.stop is not None:
@@ -112,26 +129,28 @@ class CopiedMemory(GuestMemory):
         return self.read(where, 1)[0] if isinstance(where, int) else super().__getitem__(where)
 
     def __setitem__(self, where: Any, value: Any) -> None:
-        super().__setitem__(where, value)
-        self._copies.clear()  # it is for the host's own use: nothing that is kept may be older
+        super().__setitem__(where, value)  # raises for whatever makes no sense
+        if isinstance(where, slice):
+            self._follow(where.start or 0, memoryview(value).cast("B"))
+        else:
+            self._follow(where, bytes([value]))
 
     def read_string(self, address: int, *, most: int = 1 << 20) -> bytes:
         """The bytes up to a zero byte. Raises ValueError when there is none within ``most`` bytes."""
         found = bytearray()
-        while len(found) < most:
-            here = address + len(found)
-            # Without recording: the rest of the page is none of the guard's business.
-            recording, self.recording = self.recording, False
-            try:
+        recording, self.recording = self.recording, False  # what is behind the string is none of the guard's business
+        try:
+            while len(found) < most:
+                here = address + len(found)
                 piece = self.read(here, min(PAGE - here % PAGE, most - len(found)))
-            finally:
-                self.recording = recording
-            end = piece.find(0)
-            found += piece if end < 0 else piece[: end + 1]
-            if end >= 0:
-                if recording:
-                    self._keep(address, found)
-                return bytes(found[:-1])
+                end = piece.find(0)
+                found += piece if end < 0 else piece[: end + 1]
+                if end >= 0:
+                    if recording:
+                        self._keep(address, found)
+                    return bytes(found[:-1])
+        finally:
+            self.recording = recording
         raise ValueError(f"no end of string within {most} bytes of {address:#010x}")
 
     def read_u8(self, address: int) -> int:
@@ -223,29 +242,39 @@ class GuardedCall:
 
     @property
     def address(self) -> tuple[str, int] | str | None:
-        """Where connect, bind or sendto leads: (address, port), the path of a local socket, or None."""
-        index = _SOCKADDRS.get(self.name)
-        if index is None or len(self.arguments) < index + 2 or not self.arguments[index]:
-            return None
-        try:
-            return parse_sockaddr(self.memory.read(self.arguments[index], min(self.arguments[index + 1], MAX_SOCKADDR)))
-        except MemoryFault:
-            return None
+        """Where connect, bind or a message leads: (address, port), the path of a local socket, or None. The first one of a
+        sendmmsg: see :attr:`addresses`."""
+        return next(iter(self.addresses), None)
+
+    @property
+    def addresses(self) -> list[tuple[str, int] | str | None]:
+        """The same for each message; None for one without an address, or with one that is none."""
+        arguments, found = self.arguments, []
+        with suppress(MemoryFault):
+            if self.name in _SOCKADDRS and len(arguments) > _SOCKADDRS[self.name] + 1:
+                index = _SOCKADDRS[self.name]
+                found.append(self._sockaddr(arguments[index], arguments[index + 1]))
+            elif self.name == "sendmsg" and len(arguments) > 1:
+                found.append(self._sockaddr(*self._two_words(arguments[1])))
+            elif self.name == "sendmmsg" and len(arguments) > 2:  # struct mmsghdr: a msghdr of 28 bytes, and a count
+                for i in range(min(arguments[2], MOST_MESSAGES)):
+                    found.append(self._sockaddr(*self._two_words(arguments[1] + 32 * i)))  # noqa: PERF401 - until a fault
+        return found
 
     @property
     def argv(self) -> list[str]:
-        """The arguments of a program that is to be executed."""
+        """The arguments of a program that is to be executed, as far as they can be read."""
         index = {"execve": 1, "execveat": 2}.get(self.name)
         found: list[str] = []
         if index is None or len(self.arguments) <= index:
             return found
-        at = self.arguments[index]
-        try:
-            while at and len(found) < MOST_STRINGS and (pointer := self.memory.read_u32(at)):
-                found.append(_decoded(self.memory.read_string(pointer)))
+        at, room = self.arguments[index], MOST_ARGUMENTS
+        with suppress(MemoryFault, ValueError):  # the handler will say what it thinks of that
+            while at and room > 0 and (pointer := self.memory.read_u32(at)):
+                text = self.memory.read_string(pointer, most=room)
+                found.append(_decoded(text))
+                room -= len(text) + 4
                 at += 4
-        except (MemoryFault, ValueError):
-            pass  # the handler will say what it thinks of that
         return found
 
     def __getitem__(self, name: str | int) -> int:
@@ -283,6 +312,12 @@ class GuardedCall:
                     path = self.memory.read_string(self.arguments[position], most=MAX_PATH)
                     yield position, _decoded(path)
             position += parameter.registers
+
+    def _two_words(self, address: int) -> tuple[int, int]:
+        return self.memory.read_u32(address), self.memory.read_u32(address + 4)
+
+    def _sockaddr(self, address: int, length: int) -> tuple[str, int] | str | None:
+        return parse_sockaddr(self.memory.read(address, min(length, MAX_SOCKADDR))) if address else None
 
     def _start(self, index: int) -> str:
         """The directory from which the path at a position starts."""
@@ -377,6 +412,16 @@ class Guards:
         finally:
             if process.memory is call.memory:  # exec may have given the process another one
                 process.memory = plain
+
+
+def _pieces(address: int, length: int) -> Iterator[tuple[int, int, int, int]]:
+    """A range of memory, page by page: (page, where its bytes begin in the range, and in the page, how many)."""
+    at = 0
+    while at < length:
+        page, low = divmod(address + at, PAGE)
+        count = min(PAGE - low, length - at)
+        yield page, at, low, count
+        at += count
 
 
 def parse_sockaddr(data: bytes) -> tuple[str, int] | str | None:

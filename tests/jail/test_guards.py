@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from images import DATA, image
 from small_programs import compiled
 
@@ -277,6 +279,9 @@ def test_a_call_is_another_one_when_it_is_made_anew(jail: vx32py.Jail) -> None:
     assert seen == [199, 199]
 
 
+MEMORY = vx32py.Sandbox(engine="reference").spawn(image(b"\x90", memory=0x2000))
+
+
 def memory_of(data: bytes) -> tuple[vx32py.GuestMemory, CopiedMemory]:
     """Guest memory that holds something, and the same with copies."""
     process = vx32py.Sandbox(engine="reference").spawn(image(b"\x90", data))
@@ -295,6 +300,44 @@ def test_copies_are_made_while_a_guard_looks_and_win_afterwards() -> None:
     assert copied.read_u32(DATA + 4) == int.from_bytes(b"45gh", "little")
     assert bytes(copied.view(DATA, 10)) == b"ab2345ghij"
     assert plain.read(DATA, 10) == b"abcdefghij"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("rwvxs"), st.integers(0, 40), st.integers(0, 40)), max_size=20),
+    st.integers(0, 20),
+)
+def test_copies_are_what_was_read_first_and_written_last(steps: list[tuple[str, int, int]], looks: int) -> None:
+    """Against a plain model: for each byte, what it was when it was first read, or what was written since."""
+    plain = MEMORY.memory
+    base = DATA + 0x1000 - 20  # on two pages
+    now = bytearray(range(100, 180))
+    plain.write(base, now)
+    copied = CopiedMemory(plain)
+    known: dict[int, int] = {}
+    for number, (what, start, length) in enumerate(steps):
+        copied.recording = number < looks
+        span = range(start, start + length)
+        if what == "w":  # the handler writes
+            data = bytes((number + i) & 0xFF for i in span)
+            copied.write(base + start, data)
+            now[start : start + length] = data
+            known.update({i: now[i] for i in span if i in known})
+        elif what == "x":  # another thread writes
+            data = bytes((number * 7 + i) & 0xFF for i in span)
+            plain.write(base + start, data)
+            now[start : start + length] = data
+        elif what == "v":
+            with copied.view(base + start, length, writable=True) as view:
+                view[:] = bytes(length)
+            now[start : start + length] = bytes(length)
+            for i in span:
+                known.pop(i, None)
+        else:
+            expected = bytes(known.get(i, now[i]) for i in span)
+            read = copied.read(base + start, length) if what == "r" else bytes(copied.view(base + start, length))
+            assert read == expected
+            if copied.recording:
+                known |= dict(zip(span, expected, strict=True))
 
 
 def test_an_end_of_string_that_comes_or_goes_later_is_not_the_guards() -> None:
@@ -342,3 +385,49 @@ def test_bad_pointers_are_none_for_a_guard_and_efault_for_the_guest(jail: vx32py
 )
 def test_addresses_of_sockets_are_read(data: bytes, address: Any) -> None:
     assert parse_sockaddr(data) == address
+
+
+def test_arguments_that_are_all_the_same_megabyte_do_not_fill_the_hosts_memory() -> None:
+    """A guest may point to one long string thousands of times."""
+    jail = vx32py.Jail()
+    sizes = []
+    jail.on("execve")(lambda call: sizes.append(sum(map(len, call.argv))))
+    pointers = 2000
+    code = f"""
+        mov edi, {DATA}; mov ecx, {pointers}; mov eax, {DATA + 0x2000}; rep stosd
+        mov edi, {DATA + 0x2000}; mov ecx, {1 << 18}; mov al, 0x78; rep stosb
+        mov ebx, {DATA}; mov ecx, {DATA}; mov edx, 0; mov eax, 11; int 0x80
+        mov ebx, 0; mov eax, 1; int 0x80
+    """
+    with jail.sandbox.spawn(image(code, linux=True, memory=0x2000 + (1 << 18) + 0x1000)) as process:
+        process.run()
+    assert 1 << 18 <= sizes[0] <= 1 << 20
+
+
+def test_every_message_of_a_call_is_seen_with_its_address() -> None:
+    """sendmsg and sendmmsg have their addresses in structures."""
+    jail = vx32py.Jail()
+    seen: list[Any] = []
+
+    @jail.on("sendmsg", "sendmmsg")
+    def look(call: GuardedCall) -> int:
+        seen.append((call.address, call.addresses))
+        return 0
+
+    first, second = b"\x02\0\0\x35\x08\x08\x08\x08", b"\x02\0\0\x50\x01\x02\x03\x04"
+    headers = b"".join(
+        (DATA + 0x100 + 8 * i).to_bytes(4, "little") + (8).to_bytes(4, "little") + bytes(24) for i in range(2)
+    )
+    code = f"""
+        mov ebx, 3; mov ecx, {DATA}; mov edx, 0; mov eax, 370; int 0x80
+        mov ebx, 3; mov ecx, {DATA}; mov edx, 2; mov esi, 0; mov eax, 345; int 0x80
+        mov ebx, 3; mov ecx, {DATA}; mov edx, 0xffffffff; mov esi, 0; mov eax, 345; int 0x80
+        mov ebx, 0; mov eax, 1; int 0x80
+    """
+    data = headers.ljust(0x100, b"\0") + first + second
+    with jail.sandbox.spawn(image(code, data, linux=True)) as process:
+        process.run()
+    both = [("8.8.8.8", 53), ("1.2.3.4", 80)]
+    assert seen[:2] == [(both[0], both[:1]), (both[0], both)]
+    assert seen[2][1][:2] == both
+    assert len(seen[2][1]) <= 1024
