@@ -219,7 +219,7 @@ class GuardedCall:
     @property
     def tid(self) -> int:
         """The number of the thread."""
-        return int(getattr(self.process, "tid", self.process.pid))
+        return self.process.tid
 
     @property
     def paths(self) -> tuple[str, ...]:

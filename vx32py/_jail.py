@@ -136,6 +136,8 @@ class Jail:
             uid=policy.uid, hostname=policy.hostname, network=Network.parse(policy.net), terminal=policy.terminal,
             guards=self.guards,
         )  # fmt: skip
+        # A program may wait for a signal of the host's; one that waits for ever is the time limit's affair.
+        self.sandbox.endless_waits = True
 
     def on(self, *calls: str | int) -> Callable[[Guard], Guard]:
         """A decorator for guards: functions that see these calls of all guests of the jail before they are made.
