@@ -43,7 +43,7 @@ class Status:
     ctime: int = 0
 
     @classmethod
-    def of(cls, host: os.stat_result) -> Status:
+    def of(cls, host: os.stat_result, uid: int = GUEST_ID, gid: int = GUEST_ID) -> Status:
         """The host's answer, with the host's user and group shown as the guest's own and every other one as 0."""
         return cls(
             mode=host.st_mode,
@@ -51,8 +51,8 @@ class Status:
             dev=host.st_dev,
             ino=host.st_ino,
             nlink=host.st_nlink,
-            uid=GUEST_ID if host.st_uid == os.getuid() else 0,
-            gid=GUEST_ID if host.st_gid == os.getgid() else 0,
+            uid=uid if host.st_uid == os.getuid() else 0,
+            gid=gid if host.st_gid == os.getgid() else 0,
             rdev=host.st_rdev,
             blksize=host.st_blksize,
             blocks=host.st_blocks,
@@ -90,7 +90,8 @@ class OpenFile:
     """Base of everything that a descriptor can stand for; by itself it can do nothing.
 
     ``flags`` are the status flags that the guest sees, with Linux's values; ``references`` counts descriptors; ``meter``
-    limits what is written.
+    limits what is written. ``location`` is the place in the guest's name space from which it was opened, or the mount
+    (:mod:`vx32py.vfs.walk`).
 
     A snapshot :meth:`hold` s a file's state and :meth:`go_back` to it, or makes a :meth:`copy` for another process.
     """
@@ -99,6 +100,7 @@ class OpenFile:
         self.flags = flags
         self.references = 0
         self.meter: Meter | None = None
+        self.location: Any = None
 
     @property
     def readable(self) -> bool:

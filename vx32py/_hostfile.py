@@ -13,7 +13,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Final
 
-from vx32py._descriptors import OpenFile, OwnMeter, Status
+from vx32py._descriptors import GUEST_ID, OpenFile, OwnMeter, Status
 from vx32py._errors import CallError, LimitExceeded
 from vx32py._wait import Interrupted, Waiter, WouldBlock
 
@@ -69,13 +69,17 @@ class _Held:
 
 
 class HostFile(OpenFile):
-    """A descriptor of the host."""
+    """A descriptor of the host. ``owner``: the user and group as which the host's own are shown."""
+
+    #: Whether the engine may read it by itself, also where a subclass looks at what is written.
+    reads_natively = False
 
     def __init__(self, fd: int, flags: int, *, owned: bool, append: bool = False) -> None:
         """``owned``: close ``fd`` with the last reference."""
         super().__init__(flags | (os.O_APPEND if append else 0))
         self.fd = fd
         self.owned = owned
+        self.owner = GUEST_ID, GUEST_ID
         status = os.fstat(fd)
         self._identity = status.st_dev, status.st_ino
         self.transfers = Transfers.of(status)
@@ -158,7 +162,7 @@ class HostFile(OpenFile):
             os.ftruncate(self.fd, size)
 
     def status(self) -> Status:
-        return Status.of(os.fstat(self.fd))
+        return Status.of(os.fstat(self.fd), *self.owner)
 
     def ready(self, *, write: bool) -> bool:
         if not self._waits:
@@ -203,6 +207,7 @@ class HostFile(OpenFile):
                 other.meter = OwnMeter(self.meter.limit, self.meter.left, self.meter.message)
             return other
         other = HostFile(self._open_again(held.fd), self.flags, owned=True)
+        other.owner, other.location = self.owner, self.location
         if held.position is not None:
             os.lseek(other.fd, held.position, os.SEEK_SET)
         return other

@@ -209,7 +209,7 @@ class Jail:
                 continue
         if self.policy.root is None and os.path.isfile(name):
             shown = f"{PROGRAM_DIRECTORY}/{os.path.basename(name)}"
-            return self._files(Files({**self._mounts, shown: name})), shown
+            return self._files(Files({**self._mounts, shown: name}, uid=self.policy.uid, gid=self.policy.uid)), shown
         raise FileNotFoundError(2, "there is no such program in the jail", name)
 
     def _files(self, files: Files) -> Files:

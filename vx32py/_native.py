@@ -118,10 +118,13 @@ class NativeAnswers:
     def descriptor_changed(self, fd: int, file: OpenFile | None) -> None:
         """``fd`` stands for ``file`` from now on, or for none."""
         self.page.revoke(fd)
-        if type(file) is not HostFile or file.transfers is Transfers.OTHER:
+        if not isinstance(file, HostFile) or file.transfers is Transfers.OTHER:
+            return
+        plain = type(file) is HostFile
+        if not plain and not file.reads_natively:
             return
         # What is written is Python's to count where there is a limit.
-        rights = _READ * file.readable | _WRITE * (file.writable and file.meter is None)
+        rights = _READ * file.readable | _WRITE * (file.writable and file.meter is None and plain)
         if file.transfers is Transfers.LASTING:
             rights |= _LASTING
         elif file.transfers is Transfers.PIPE:

@@ -213,8 +213,9 @@ def test_bad_buffers_are_efault_and_consume_nothing(call: Linux, address: int, c
     assert call(READ, 0, address, count) == -errno.EFAULT
     assert call(WRITE, 1, address, count) == -errno.EFAULT
     call.put(struct.pack("<4I", DATA + 64, 4, address, count))
-    assert call.named("readv", 0, DATA, 2) == -errno.EFAULT
-    assert call.named("writev", 1, DATA, 2) == -errno.EFAULT
+    refusal = -errno.EINVAL if count > 0x7FFF_FFFF else -errno.EFAULT  # a length is looked at before its buffer
+    assert call.named("readv", 0, DATA, 2) == refusal
+    assert call.named("writev", 1, DATA, 2) == refusal
     assert call.named("getrandom", address, count, 0) == -errno.EFAULT
     assert call(READ, 0, DATA, 100) == 14
 

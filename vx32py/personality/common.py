@@ -21,10 +21,10 @@ from vx32py._clock import VirtualClock
 from vx32py._descriptors import OpenFile
 from vx32py._errors import BadImage, CallError, LimitExceeded
 from vx32py._family import SLICE
-from vx32py._files import MAX_PATH
 from vx32py._module import MAX_FILE, Module
 from vx32py._pipes import Pipe, PipeReader, PipeWriter
 from vx32py._wait import WouldBlock
+from vx32py.vfs.walk import MAX_PATH
 
 if TYPE_CHECKING:
     from vx32py._group import ThreadGroup
@@ -64,6 +64,8 @@ def vector_argument(process: Process, vector: int, count: int) -> list[tuple[int
     if count > MAX_VECTOR:
         raise CallError(errno.EINVAL)
     words = struct.unpack(f"<{2 * count}I", process.memory.read(vector, 8 * count))
+    if any(length > MAX_VECTOR_BYTES for length in words[1::2]):
+        raise CallError(errno.EINVAL)
     return list(zip(words[::2], words[1::2], strict=True))
 
 
@@ -72,7 +74,7 @@ def read_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> in
     file = process.descriptors.get(fd)
     if not file.readable:
         raise CallError(errno.EBADF)
-    _check_vector(process, buffers, writable=True)
+    check_vector(process, buffers, writable=True)
     total = 0
     for address, length in buffers:
         if total and not file.ready(write=False):
@@ -90,7 +92,7 @@ def write_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> i
     file = process.descriptors.get(fd)
     if not file.writable:
         raise CallError(errno.EBADF)
-    _check_vector(process, buffers, writable=False)
+    check_vector(process, buffers, writable=False)
     views = [process.memory.view(address, length) for address, length in buffers if length]
     try:
         return file.write_vector(views, process) if views else 0
@@ -99,7 +101,8 @@ def write_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> i
             view.release()
 
 
-def _check_vector(process: Process, buffers: list[tuple[int, int]], *, writable: bool) -> None:
+def check_vector(process: Process, buffers: list[tuple[int, int]], *, writable: bool) -> None:
+    """Whether the guest may read (write) all of these buffers. Raises MemoryFault, CallError(EINVAL)."""
     total = 0
     for address, length in buffers:
         process.memory.check(address, length, writable=writable)

@@ -11,6 +11,8 @@ Not here: threads, signal handlers (they are recorded and never run), sockets, s
 from __future__ import annotations
 
 from vx32py.personality.linux import (
+    attributes,
+    control,
     files,
     memory,
     paths,
@@ -21,11 +23,14 @@ from vx32py.personality.linux import (
     terminals,
     threads,
     times,
+    transfers,
 )
 from vx32py.personality.linux.table import TABLE
 
 __all__ = [
     "TABLE",
+    "attributes",
+    "control",
     "files",
     "memory",
     "paths",
@@ -36,4 +41,5 @@ __all__ = [
     "terminals",
     "threads",
     "times",
+    "transfers",
 ]
