@@ -13,6 +13,7 @@ import resource
 import secrets
 import select
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -161,6 +162,16 @@ def _read(output: bytes, ended: int | str) -> Run:
         elif line.startswith(b"B "):
             buffers.append(bytes.fromhex(line[2:].decode()))
     return Run(results, buffers, output + b"".join(buffers), ended)
+
+
+def address4(port: int, host: str = "127.0.0.1") -> bytes:
+    """A struct sockaddr_in."""
+    return b"\2\0" + port.to_bytes(2, "big") + socket.inet_aton(host) + bytes(8)
+
+
+def address6(port: int, host: str) -> bytes:
+    """A struct sockaddr_in6."""
+    return b"\x0a\0" + port.to_bytes(2, "big") + bytes(4) + socket.inet_pton(socket.AF_INET6, host) + bytes(4)
 
 
 # -- the world -------------------------------------------------------------------------------------------------------

@@ -14,8 +14,7 @@ from typing import Any, Final, Protocol
 
 from reference.records import dataclass
 from vx32py._errors import CallError, LimitExceeded
-from vx32py._readiness import POLLERR, POLLHUP, READABLE, WRITABLE
-from vx32py._wait import Waiter, WouldBlock
+from vx32py._wait import Waiter
 
 #: The user and group that a guest believes to be.
 GUEST_ID: Final = 1000
@@ -44,7 +43,7 @@ class Status:
     ctime: int = 0
 
     @classmethod
-    def of(cls, host: os.stat_result) -> Status:
+    def of(cls, host: os.stat_result, uid: int = GUEST_ID, gid: int = GUEST_ID) -> Status:
         """The host's answer, with the host's user and group shown as the guest's own and every other one as 0."""
         return cls(
             mode=host.st_mode,
@@ -52,8 +51,8 @@ class Status:
             dev=host.st_dev,
             ino=host.st_ino,
             nlink=host.st_nlink,
-            uid=GUEST_ID if host.st_uid == os.getuid() else 0,
-            gid=GUEST_ID if host.st_gid == os.getgid() else 0,
+            uid=uid if host.st_uid == os.getuid() else 0,
+            gid=gid if host.st_gid == os.getgid() else 0,
             rdev=host.st_rdev,
             blksize=host.st_blksize,
             blocks=host.st_blocks,
@@ -91,17 +90,17 @@ class OpenFile:
     """Base of everything that a descriptor can stand for; by itself it can do nothing.
 
     ``flags`` are the status flags that the guest sees, with Linux's values; ``references`` counts descriptors; ``meter``
-    limits what is written. ``outside``: whether somebody beyond the guest's family can make it readable or writable.
+    limits what is written. ``location`` is the place in the guest's name space from which it was opened, or the mount
+    (:mod:`vx32py.vfs.walk`).
 
     A snapshot :meth:`hold` s a file's state and :meth:`go_back` to it, or makes a :meth:`copy` for another process.
     """
-
-    outside = False
 
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.references = 0
         self.meter: Meter | None = None
+        self.location: Any = None
 
     @property
     def readable(self) -> bool:
@@ -127,14 +126,8 @@ class OpenFile:
         meter = self.meter
         if meter is None:
             return self.put(view, waiter)
-        before = waiter.progress  # which has been taken from the meter
-        most = meter.left + before
-        try:
-            count = self.put(view[:most], waiter) if most else 0
-        except WouldBlock:
-            meter.left -= waiter.progress - before
-            raise
-        meter.left -= count - before
+        count = self.put(view[: meter.left], waiter) if meter.left else 0
+        meter.left -= count
         if not meter.left and count < len(view):
             meter.take(1)
         return count
@@ -173,24 +166,16 @@ class OpenFile:
         """What fstat tells."""
         return Status(stat.S_IFIFO | 0o600)
 
-    def poll(self) -> int:
-        """The events that there are now, of all that poll(2) can tell; those of a regular file unless it says otherwise."""
-        return READABLE | WRITABLE
-
     def ready(self, *, write: bool) -> bool:
         """Whether a read (or write) would not wait."""
-        return bool(self.poll() & (WRITABLE | POLLERR if write else READABLE | POLLHUP | POLLERR))
-
-    def available(self) -> int:
-        """How many bytes can be read at once (FIONREAD). Raises CallError(ENOTTY) where nobody knows."""
-        raise CallError(errno.ENOTTY)
+        return True
 
     def is_terminal(self) -> bool:
         """Whether it is a terminal."""
         return False
 
     def host_descriptor(self) -> int | None:
-        """The host's descriptor behind it whose events are its own, if there is one: for waiting on several at once."""
+        """The host's descriptor behind it, for waiting on several at once."""
         return None
 
     def close(self) -> None:
@@ -230,9 +215,6 @@ class BytesFile(OpenFile):
         piece = self.data[offset : offset + len(view)]
         view[: len(piece)] = piece
         return len(piece)
-
-    def available(self) -> int:
-        return max(len(self.data) - self.position, 0)
 
     def hold(self) -> int:
         return self.position

@@ -16,7 +16,6 @@ reads the same bytes, whatever is in memory by then. What was checked is what is
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -426,6 +425,8 @@ def _pieces(address: int, length: int) -> Iterator[tuple[int, int, int, int]]:
 
 def parse_sockaddr(data: bytes) -> tuple[str, int] | str | None:
     """What a struct sockaddr says: (address, port), a path (``@name`` for an abstract one), or None."""
+    import socket  # takes a while to import
+
     if len(data) < 2:
         return None
     family = int.from_bytes(data[:2], "little")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reference.policy import Policy
 from vx32py import _jailfiles
@@ -21,13 +21,15 @@ from vx32py._errors import BadImage, CallError
 from vx32py._guard import EVERY, Guard, Guards
 from vx32py._jailpolicy import DEFAULT_ENVIRONMENT, JailPolicy
 from vx32py._module import MAX_FILE, Module
-from vx32py._network import Network
 from vx32py._process import Process
 from vx32py._result import Result
 from vx32py._sandbox import Sandbox, Text
 from vx32py._streams import Input, Output
 from vx32py.vfs.files import Files
 from vx32py.vfs.mounts import Grant, Granted
+
+if TYPE_CHECKING:
+    from vx32py._network import Network
 
 #: Where a program of the host's appears in a jail that has no root.
 PROGRAM_DIRECTORY: Final = "/bin"
@@ -96,7 +98,7 @@ class Jail:
         )
         words = {
             "dir": list(texts), "tmpfs": list(more), "env": DEFAULT_ENVIRONMENT if env is None else env, "overlay": overlay, "cwd": cwd, "uid": uid, "hostname": hostname,
-            "net": net.words() if isinstance(net, Network) else [net] if isinstance(net, str) else list(net),
+            "net": [net] if isinstance(net, str) else list(net.words() if hasattr(net, "words") else net),
             "allow-exec": allow_exec, "terminal": terminal, "engine": engine, "verify": verify, "memory": memory, "disk": disk,
             "processes": processes, "threads": threads, "open-files": open_files,
         }  # fmt: skip
@@ -133,7 +135,7 @@ class Jail:
             calls=SystemCalls.linux() if calls is None else calls, files=self._mounts, env=dict(policy.env),
             output_limit=policy.output_limit, write_limit=policy.write_limit, open_files=policy.open_files,
             processes=policy.processes, threads=policy.threads, verify=policy.verify, allow_exec=policy.allow_exec,
-            uid=policy.uid, hostname=policy.hostname, network=Network.parse(policy.net), terminal=policy.terminal,
+            uid=policy.uid, hostname=policy.hostname, network=_network(policy), terminal=policy.terminal,
             guards=self.guards,
         )  # fmt: skip
         # A program may wait for a signal of the host's; one that waits for ever is the time limit's affair.
@@ -207,7 +209,7 @@ class Jail:
                 continue
         if self.policy.root is None and os.path.isfile(name):
             shown = f"{PROGRAM_DIRECTORY}/{os.path.basename(name)}"
-            return self._files(Files({**self._mounts, shown: name})), shown
+            return self._files(Files({**self._mounts, shown: name}, uid=self.policy.uid, gid=self.policy.uid)), shown
         raise FileNotFoundError(2, "there is no such program in the jail", name)
 
     def _files(self, files: Files) -> Files:
@@ -222,6 +224,14 @@ class Jail:
 
     def __repr__(self) -> str:
         return f"Jail(root={self.policy.root!r}, engine={self.policy.engine!r}, net={', '.join(self.policy.net)})"
+
+
+def _network(policy: JailPolicy) -> Network | None:
+    if policy.net == ("none",):
+        return None
+    from vx32py._network import Network  # takes a while to import, and most guests have no network
+
+    return Network.parse(policy.net)
 
 
 def _granted(what: Any) -> Granted:

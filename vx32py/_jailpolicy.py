@@ -306,10 +306,12 @@ def _tmpfs(word: Word, value: Any, before: Any, start: str | None) -> tuple[tupl
 
 
 def _rules(word: Word, value: Any, before: Any, start: str | None) -> tuple[str, ...]:
-    from vx32py._network import Network
-
     kept = () if before in {("none",), ("host",)} else before
     texts = _strings(value)
+    if texts == ["none"]:
+        return ("none",)
+    from vx32py._network import Network
+
     if texts and set(texts) <= {"none", "host"}:
         kept = ()
     return tuple(Network.parse((*kept, *texts)).words())

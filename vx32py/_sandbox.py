@@ -17,13 +17,13 @@ from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import GUEST_ID, Descriptors, Meter
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
-from vx32py._files import Files
 from vx32py._mm import Mm
 from vx32py._module import Module
 from vx32py._process import Process
 from vx32py._result import Result
 from vx32py._snapshot import Snapshot
 from vx32py._streams import Input, Output
+from vx32py.vfs.files import Files
 from vx32py.vfs.mounts import Granted, parse_size
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Sandbox:
         self.policy = policy if policy is not None else Policy.default()
         tables = [SystemCalls.vx(), SystemCalls.linux()] if calls is None else calls
         self.tables = {t.trap: t for t in ([tables] if isinstance(tables, SystemCalls) else tables)}
-        self.files = files if isinstance(files, Files) else Files(files)
+        self.files = files if isinstance(files, Files) else Files(files, uid=uid, gid=uid)
         self.env = dict(env or {})
         self.output_limit = _limit_of_bytes("output_limit", output_limit)
         self.write_limit = _limit_of_bytes("write_limit", write_limit)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vx32py._loader import Layout
     from vx32py._module import Module
     from vx32py._task import Task
+    from vx32py.vfs.files import HeldDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Snapshot:
     heap_end: int
     arguments: list[bytes]
     environment: list[bytes]
-    directory: str
+    directory: HeldDirectory
     states: dict[Any, Any]
     pending: Trap | None
     #: Not where a guest forks: its child gets the descriptors themselves.
@@ -69,7 +70,7 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False, descrip
         heap_end=task.heap_end,
         arguments=task.arguments,
         environment=task.environment,
-        directory=task.files.cwd,
+        directory=task.files.hold(),
         states={kind: state.fork() for kind, state in task.states.items()},
         pending=pending or engine.held,
         descriptors=task.descriptors.hold(*task.streams) if descriptors else None,
@@ -94,7 +95,7 @@ def put_back(task: Task, snapshot: Snapshot) -> None:
     mm = task.mm
     mm.module, mm.layout, mm.heap_end = snapshot.module, snapshot.layout, snapshot.heap_end
     mm.arguments, mm.environment = snapshot.arguments, snapshot.environment
-    task.files.cwd = snapshot.directory
+    task.files.go_back(snapshot.directory)
     task.states = {kind: state.fork() for kind, state in snapshot.states.items()}
 
 

@@ -21,7 +21,6 @@ from vx32py._clock import Clock, VirtualClock
 from vx32py._descriptors import Descriptors, OpenFile
 from vx32py._errors import CallError, UnsupportedHost
 from vx32py._family import Family
-from vx32py._files import Files
 from vx32py._group import ThreadGroup
 from vx32py._memory import GuestMemory
 from vx32py._mm import Mm
@@ -29,6 +28,7 @@ from vx32py._native import NativeAnswers
 from vx32py._result import RunStats, signal_of
 from vx32py._snapshot import put_back, take
 from vx32py._wait import WouldBlock
+from vx32py.vfs.files import Files
 
 if TYPE_CHECKING:
     from reference.engine import Engine
@@ -92,6 +92,7 @@ class Task:
         self.memory = GuestMemory(engine.space)
         self.descriptors = descriptors
         self.files = files
+        files.attach(family)
         self.tables = tables
         self.mm = mm
         #: Called when it is closed, or forgotten: it has a place among its sandbox's guests.

@@ -27,8 +27,8 @@ _ALLOCATIONS: Final = 50_000
 def main() -> None:
     """The entry point of the ``vx32py`` command."""
     try:
-        if sys.argv[1:2] == ["run"]:
-            _run_at_once(sys.argv[2:])
+        if sys.argv[1:2] in (["run"], ["jail"]):
+            _run_at_once(sys.argv[1], sys.argv[2:])
         from vx32py.commands.group import vx32py
 
         vx32py(prog_name="vx32py")
@@ -38,17 +38,22 @@ def main() -> None:
         sys.exit(EXIT_SIGNAL + 13)
 
 
-def _run_at_once(arguments: list[str]) -> None:
-    """``vx32py run`` without click, which takes longer to import than most guests run, and without the interpreter's way
+def _run_at_once(command: str, arguments: list[str]) -> None:
+    """``vx32py run`` and ``vx32py jail`` without click, which takes longer to import than most guests run, and without the interpreter's way
     to the end of a process. Returns where click is to have its say: to explain, or to complain."""
     gc.set_threshold(_ALLOCATIONS)
     from vx32py.commands import guests
 
-    options = guests.parse(guests.RUN_OPTIONS, arguments)
+    if command == "run":
+        run, options = guests.run, guests.parse(guests.RUN_OPTIONS, arguments)
+    else:
+        from vx32py.commands import jailing
+
+        run, options = jailing.run, jailing.parse(arguments)
     if options is None:
         return
     try:
-        guests.run(options)
+        run(options)
     except guests.WrongUsage:
         return
     except KeyboardInterrupt:

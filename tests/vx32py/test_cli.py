@@ -246,10 +246,10 @@ def test_what_makes_a_guest_wait_is_told_of_once(
     terminal: bool, seconds: float, words: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     progress = pytest.importorskip("jit.progress")
-    from vx32py.commands.guests import _tell_of_progress
+    from vx32py.commands.guests import tell_of_progress
 
     monkeypatch.setattr(progress, "listener", None)
-    _tell_of_progress()
+    tell_of_progress()
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     for _ in range(3):
         progress.tell("making coffee", seconds)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vx32py.commands import jailing
 from vx32py.commands.guests import RUN_OPTIONS, parse
+from vx32py.commands.jail import jail
 from vx32py.commands.run import run
 
 WORDS = st.sampled_from(
@@ -74,3 +76,38 @@ def test_plain_command_lines_need_no_click(arguments: list[str]) -> None:
 )
 def test_the_rest_is_clicks(arguments: list[str]) -> None:
     assert parse(RUN_OPTIONS, arguments) is None
+
+
+JAIL_WORDS = st.sampled_from(
+    ["--root", "--dir", "--no-exec", "--allow-exec", "--overlay", "--no-overlay", "--policy", "--env=A=b", "--net", "--uid=3",
+     "--uid", "--timeout=1", "--timeout", "--trace", "--stats", "--show-policy", "--", "-", "-h", "--help", "--stats=1",
+     "--engine", "jit", "x", "1", "1.5", "-1", "nan", "/a:/b", "prog", "--fuel", "--memory", "64M", " 4", "1_0"]
+)  # fmt: skip
+
+
+@given(st.lists(JAIL_WORDS, max_size=7))
+def test_what_is_read_quickly_of_a_jail_is_what_click_reads(arguments: list[str]) -> None:
+    quickly = jailing.parse(arguments)
+    if quickly is None:
+        return
+    try:
+        slowly = dict(jail.make_context("jail", list(arguments)).params)
+    except click.ClickException:
+        assert quickly["engine"] not in {None, "auto", "jit", "translated", "reference"}  # the policy complains
+        return
+    assert same(dict(sorted(quickly.items())), dict(sorted(slowly.items())))
+
+
+def test_a_plain_command_line_of_a_jail_is_read_quickly() -> None:
+    read = jailing.parse(
+        ["--root", "r", "--env", "A=1", "--env=B", "--allow-exec", "--timeout=2", "prog", "--help", "x"]
+    )
+    assert read is not None
+    assert (read["program"], read["arguments"], read["env"], read["timeout"]) == (
+        "prog",
+        ("--help", "x"),
+        ("A=1", "B"),
+        2.0,
+    )
+    assert read["allow_exec"] is True
+    assert read["overlay"] is None

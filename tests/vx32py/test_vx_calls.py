@@ -316,7 +316,7 @@ def test_a_read_only_grant_is_read_only(granted: Caller, tree: Path) -> None:
     assert granted(REMOVE, granted.text("/ro/file")) == -errno.EROFS
     assert granted(CHMOD, granted.text("/ro/file"), 0o777) == -errno.EROFS
     assert granted(TRUNCATE, granted.text("/ro/file"), 0) == -errno.EROFS
-    assert granted(LINK, granted.text("/ro/file"), granted.text("/data/new", DATA + 0xD00)) == -errno.EROFS
+    assert granted(LINK, granted.text("/ro/file"), granted.text("/data/new", DATA + 0xD00)) == -errno.EXDEV
     assert granted(LINK, granted.text("/data/file"), granted.text("/ro/new", DATA + 0xD00)) == -errno.EROFS
     assert sorted(tree.rglob("*")) == before
     assert (tree / "file").read_bytes() == b"content of file"

@@ -169,7 +169,7 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
 
     sandbox = make_sandbox(options)
     module = open_program(options["program"])
-    _tell_of_progress()
+    tell_of_progress()
     if sys.stdout is not None:
         sys.stdout.flush()
     streams = standard_streams()
@@ -187,7 +187,7 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
 _MOMENT: Final = 1.0
 
 
-def _tell_of_progress() -> None:
+def tell_of_progress() -> None:
     """One line on stderr about work that makes the guest wait: at once on a terminal, else when it has taken a moment."""
     try:
         from jit import progress

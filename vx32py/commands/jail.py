@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from vx32py._jailpolicy import ENGINES, WORDS, JailPolicy, PolicyError, Word
-from vx32py.cli import EXIT_SIGNAL, fail
-from vx32py.commands import guests
-from vx32py.commands.options import GUEST_ARGUMENTS
-
-if TYPE_CHECKING:
-    from vx32py._jail import Jail
-    from vx32py._process import Process
-    from vx32py._result import Result
+from vx32py._jailpolicy import ENGINES, WORDS, Word
+from vx32py.commands import jailing
+from vx32py.commands.options import GUEST_ARGUMENTS, wrong_usage_to_click
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,13 +47,11 @@ def policy_options(function: Function) -> Function:
 def _option(word: Word) -> Callable[[Function], Function]:
     flag = f"--{word.name}"
     if word.kind == "flag":
-        opposite = f"--no-{word.name.removeprefix('allow-')}"
-        return click.option(f"{flag}/{opposite}", word.key, default=None, help=word.help)
-    kind: Any = {"seconds": click.FLOAT, "number": click.INT, "count": click.INT, "choice": click.Choice(ENGINES)}.get(
-        word.kind
+        return click.option(f"{flag}/{jailing.opposite(word.name)}", word.key, default=None, help=word.help)
+    kind: Any = click.Choice(ENGINES) if word.kind == "choice" else jailing.NUMBERS.get(word.kind)
+    return click.option(
+        flag, word.key, metavar=word.metavar, type=kind, multiple=word.kind in jailing.LISTS, help=word.help
     )
-    many = word.kind in {"dirs", "tmpfs", "rules", "env"}
-    return click.option(flag, word.key, metavar=word.metavar, type=kind, multiple=many, help=word.help)
 
 
 @click.command(epilog=_EPILOG, context_settings=GUEST_ARGUMENTS)
@@ -73,87 +64,11 @@ def _option(word: Word) -> Callable[[Function], Function]:
 @click.option("--stats", is_flag=True, help="Afterwards, show on stderr what the run took.")
 @click.argument("program", metavar="PROGRAM", required=False)
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
-def jail(
-    program: str | None,
-    arguments: tuple[str, ...],
-    *,
-    policy_file: str | None,
-    show_policy: bool,
-    trace: bool,
-    stats: bool,
-    **options: Any,
-) -> None:
+def jail(**options: Any) -> None:
     """Run PROGRAM, an unmodified Linux i386 program, in a jail: everything that is not granted is refused.
 
     Its standard streams are this command's own. It runs in this process, under no rights of its own: the host makes each
     call for it, on arguments that it has copied, and only what the policy grants.
     """
-    policy = _policy(policy_file, options)
-    if show_policy:
-        click.echo(policy.as_toml(), nl=False)
-        return
-    if program is None:
-        raise click.UsageError("Missing argument 'PROGRAM'.")
-    made = _make(policy, program)
-    result = _run(made, program, arguments, trace=trace)
-    if stats:
-        guests.show_stats(result)
-    guests.exit_like(program, result)
-
-
-def _policy(file: str | None, options: dict[str, Any]) -> JailPolicy:
-    """The policy of a file, changed by options."""
-    policy = JailPolicy()
-    if file is not None:
-        try:
-            policy = JailPolicy.from_file(file)
-        except PolicyError as error:
-            raise click.UsageError(str(error)) from None
-        except OSError as error:
-            raise click.UsageError(f"{file}: {error.strerror}") from None
-    given = {word.name: options[word.key] for word in WORDS if options[word.key] not in (None, ())}
-    try:
-        return policy.altered(given)
-    except PolicyError as error:
-        hint = None if error.word is None else f"--{error.word}"
-        raise click.BadParameter(str(error).removeprefix(f"{error.word}: "), param_hint=hint) from None
-
-
-def _make(policy: JailPolicy, program: str) -> Jail:
-    from vx32py._errors import UnsupportedHost
-    from vx32py._jail import Jail
-
-    try:
-        return Jail.from_policy(policy)
-    except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from None
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    except UnsupportedHost as error:
-        fail(program, error)
-
-
-def _run(made: Jail, program: str, arguments: tuple[str, ...], *, trace: bool) -> Result:
-    """Run a program on this command's streams; ends the command where it cannot."""
-    from reference.errors import VerificationError
-    from vx32py._errors import NotModelled, Vx32Error
-
-    if sys.stdout is not None:
-        sys.stdout.flush()
-    observers = []
-    if trace:
-        from vx32py._strace import CallPrinter
-
-        observers.append(CallPrinter(lambda line: print(line, file=sys.stderr)))
-    try:
-        process: Process = made.spawn([program, *arguments], **guests.standard_streams())
-    except OSError as error:
-        fail(program, error.strerror or error)
-    except (Vx32Error, VerificationError) as error:
-        fail(program, error)
-    try:
-        return made.sandbox.finish(process, observers=observers)
-    except (Vx32Error, NotModelled, VerificationError) as error:
-        fail(program, error)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_SIGNAL + 2)
+    with wrong_usage_to_click():
+        jailing.run(options)

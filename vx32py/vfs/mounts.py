@@ -84,5 +84,12 @@ class Dev:
     shm: int | str = "64M"
 
 
+@dataclass(frozen=True, slots=True)
+class Default:
+    """The content of a read-only file that is there where a root has no file of that name."""
+
+    content: bytes
+
+
 #: A host path (read-only), the content of a read-only file, or one of the words above.
-Granted = str | os.PathLike[str] | bytes | Grant | Tmpfs | Overlay | Proc | Dev
+Granted = str | os.PathLike[str] | bytes | Grant | Tmpfs | Overlay | Proc | Dev | Default

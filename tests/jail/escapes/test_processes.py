@@ -126,7 +126,7 @@ def test_descriptors_of_others_are_not_taken(world: World, bird: Canary) -> None
     for pid in (bird.pid, os.getpid()):
         run = world.jail(("pidfd_open", pid, 0), *steal[1:])
         assert run[0] in NOBODY
-        assert run[1] in {"EBADF", "ENOSYS"}
+        assert run[1] in {"EBADF", "ENOSYS", "EPERM"}
 
 
 def test_children_of_the_host_are_not_waited_for(world: World) -> None:
@@ -162,7 +162,7 @@ def test_groups_sessions_and_priorities_are_the_jails_own(world: World, bird: Ca
 
 def test_what_a_guest_sets_of_itself_is_not_the_hosts(world: World) -> None:
     """All that these change, natively, of the process that makes them; ``host_state`` looks at every one."""
-    run = world.jail(
+    calls = (
         ("setpgid", 0, 0), ("setsid",), ("setpriority", 0, 0, 15), ("setpriority", 2, 0, 15), ("nice", 10),
         ("umask", 0o777), ("chdir", "/granted"), ("setrlimit", 7, [5, 5]), ("prlimit64", 0, 7, [5, 0, 5, 0], 0),
         ("setrlimit", 2, [0, 0]), ("setrlimit", 9, [4096, 4096]), ("setrlimit", 6, [0, 0]), ("setrlimit", 4, [-1, -1]),
@@ -175,7 +175,8 @@ def test_what_a_guest_sets_of_itself_is_not_the_hosts(world: World) -> None:
         ("personality", 0x0040000), ("personality", 8), ("set_mempolicy", 0, 0, 0), ("seccomp", 0, 0, 0), ("sync",),
         ("membarrier", 16, 0), ("unshare", 0x2_0000), ("chroot", "/granted"), ("vhangup",),
     )  # fmt: skip
-    assert len(run.results) == 48 or run.ended != 0
+    run = world.jail(*calls)
+    assert len(run.results) == len(calls) or run.ended != 0
 
 
 def test_the_death_of_a_guest_is_its_own(world: World) -> None:

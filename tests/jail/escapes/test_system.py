@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from prison import Got, Out, World
+from prison import Got, Out, World, address4, address6
 
 NONE = 0
 #: What there is no call for in a jail is ENOSYS, or what an unprivileged process of the kernel's would get.
@@ -52,7 +52,6 @@ PRIVILEGED: dict[str, tuple[tuple[object, ...], ...]] = {
     "lookup": (("lookup_dcookie", 1, 0, Out(64), 64), ("sysfs", 3, 0, 0), ("_sysctl", [0] * 6), ("nfsservctl", 0, 0, 0)),
     "memory of the machine": (
         ("memfd_secret", 0), ("migrate_pages", 0, 0, 0, 0), ("mbind", 0, 4096, 2, 0, 0, 0), ("process_mrelease", 3, 0),
-        ("pkey_alloc", 0, 0),
     ),
     "old": (("create_module", "x", 4096), ("uselib", "/lib/ld.so"), ("bdflush", 1, 0), ("get_kernel_syms", 0)),
     "landlock": (("landlock_create_ruleset", 0, 0, 1), ("seccomp", 1, 8, [0, 0])),
@@ -102,16 +101,6 @@ def test_the_machine_is_not_described(world: World) -> None:
 
 
 # -- network ---------------------------------------------------------------------------------------------------------
-
-
-def address4(port: int, host: str = "127.0.0.1") -> bytes:
-    """struct sockaddr_in."""
-    return b"\2\0" + port.to_bytes(2, "big") + socket.inet_aton(host) + bytes(8)
-
-
-def address6(port: int, host: str) -> bytes:
-    """struct sockaddr_in6."""
-    return b"\x0a\0" + port.to_bytes(2, "big") + bytes(4) + socket.inet_pton(socket.AF_INET6, host) + bytes(4)
 
 
 def test_without_a_network_there_is_none(world: World) -> None:

@@ -11,35 +11,35 @@ Not here: threads, signal handlers (they are recorded and never run), sockets, s
 from __future__ import annotations
 
 from vx32py.personality.linux import (
-    epoll,
-    events,
+    attributes,
+    control,
     files,
     memory,
     paths,
     polling,
     processes,
     signals,
-    sockets,
     system,
     terminals,
     threads,
     times,
+    transfers,
 )
 from vx32py.personality.linux.table import TABLE
 
 __all__ = [
     "TABLE",
-    "epoll",
-    "events",
+    "attributes",
+    "control",
     "files",
     "memory",
     "paths",
     "polling",
     "processes",
     "signals",
-    "sockets",
     "system",
     "terminals",
     "threads",
     "times",
+    "transfers",
 ]

@@ -1,29 +1,35 @@
-"""Calls on descriptors: reading and writing, positions, duplicates, flags, the state of what is open."""
+"""Calls on descriptors: reading and writing, positions, duplicates, pipes, sizes, directory entries."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 from typing import TYPE_CHECKING, Final
 
 from vx32py._calls import signed, signed64
 from vx32py._errors import CallError
-from vx32py._files import DirectoryFile
-from vx32py._pipes import PipeEnd
+from vx32py._hostfile import HostFile
 from vx32py.personality import common
-from vx32py.personality.linux import layouts
+from vx32py.personality.linux import locks
 from vx32py.personality.linux.signals import SIGPIPE, is_default
 from vx32py.personality.linux.table import call
+from vx32py.vfs.opened import DirectoryFile, PathFile
 
 if TYPE_CHECKING:
+    from vx32py._descriptors import OpenFile
     from vx32py._process import Process
 
 #: No call reads or writes more at a time (MAX_RW_COUNT), so that a count is never taken for an error.
 MOST: Final = 0x7FFF_F000
 
-F_DUPFD_CLOEXEC: Final = 1030
-O_LARGEFILE: Final = 0o100000
+CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
+#: preadv2, pwritev2 (include/uapi/linux/fs.h).
+RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND = 1, 2, 4, 8, 16
+SEEK_DATA, SEEK_HOLE = 3, 4
+#: Bytes of directory entries that one call returns at most.
+MOST_DIRENTS: Final = 1 << 18
 
 
 @call(3, "read", native="read")
@@ -38,7 +44,7 @@ def write(process: Process, fd: int, data: int, count: int) -> int:
     try:
         return common.write_descriptor(process, fd, data, _count(process, data, count, writable=False))
     except CallError as error:
-        raise broken_pipe(process, error) from None
+        raise _broken_pipe(process, error) from None
 
 
 @call(145, "readv")
@@ -53,52 +59,110 @@ def writev(process: Process, fd: int, vector: int, count: int) -> int:
     try:
         return common.write_vector(process, fd, common.vector_argument(process, vector, count))
     except CallError as error:
-        raise broken_pipe(process, error) from None
+        raise _broken_pipe(process, error) from None
 
 
 @call(180, "pread64")
 def pread64(process: Process, fd: int, buffer: int, count: int, offset_low: int, offset_high: int) -> int:
     """Read at an offset."""
-    file = process.descriptors.get(fd)
-    offset = signed64(offset_low, offset_high)
-    if not file.readable:
-        raise CallError(errno.EBADF)
-    if offset < 0:
-        raise CallError(errno.EINVAL)
-    with process.memory.view(buffer, min(count, MOST), writable=True) as view:
-        return file.read_at(view, offset)
+    file = _file_at(process, fd, signed64(offset_low, offset_high), write=False)
+    with process.memory.view(buffer, _count(process, buffer, count, writable=True), writable=True) as view:
+        return file.read_at(view, signed64(offset_low, offset_high))
 
 
 @call(181, "pwrite64")
 def pwrite64(process: Process, fd: int, data: int, count: int, offset_low: int, offset_high: int) -> int:
     """Write at an offset."""
-    file = process.descriptors.get(fd)
+    file = _file_at(process, fd, signed64(offset_low, offset_high), write=True)
+    with process.memory.view(data, _count(process, data, count, writable=False)) as view:
+        return file.write_at(view, signed64(offset_low, offset_high))
+
+
+@call(333, "preadv")
+def preadv(process: Process, fd: int, vector: int, count: int, offset_low: int, offset_high: int) -> int:
+    """Read at an offset into several buffers."""
+    return _vector_at(process, fd, (vector, count), signed64(offset_low, offset_high), write=False)
+
+
+@call(334, "pwritev")
+def pwritev(process: Process, fd: int, vector: int, count: int, offset_low: int, offset_high: int) -> int:
+    """Write at an offset from several buffers."""
+    return _vector_at(process, fd, (vector, count), signed64(offset_low, offset_high), write=True)
+
+
+@call(378, "preadv2")
+def preadv2(process: Process, fd: int, vector: int, count: int, offset_low: int, offset_high: int, flags: int) -> int:
+    """The same with flags; at the position for an offset of -1."""
+    if flags & ~(RWF_HIPRI | RWF_NOWAIT):
+        raise CallError(errno.EOPNOTSUPP)
     offset = signed64(offset_low, offset_high)
-    if not file.writable:
-        raise CallError(errno.EBADF)
+    if offset == -1:
+        return readv(process, fd, vector, count)
+    return _vector_at(process, fd, (vector, count), offset, write=False)
+
+
+@call(379, "pwritev2")
+def pwritev2(process: Process, fd: int, vector: int, count: int, offset_low: int, offset_high: int, flags: int) -> int:
+    """The same with flags; at the position for an offset of -1."""
+    if flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND):
+        raise CallError(errno.EOPNOTSUPP)
+    offset = signed64(offset_low, offset_high)
+    if flags & RWF_APPEND:
+        offset = process.descriptors.get(fd).status().size
+    elif offset == -1:
+        return writev(process, fd, vector, count)
+    return _vector_at(process, fd, (vector, count), offset, write=True)
+
+
+def _file_at(process: Process, fd: int, offset: int, *, write: bool) -> OpenFile:
+    """A file that is to be read or written at an offset. Raises CallError."""
     if offset < 0:
         raise CallError(errno.EINVAL)
-    with process.memory.view(data, min(count, MOST)) as view:
-        return file.write_at(view, offset)
+    file = process.descriptors.get(fd)
+    if not (file.writable if write else file.readable):
+        raise CallError(errno.EBADF)
+    return file
+
+
+def _vector_at(process: Process, fd: int, vector: tuple[int, int], offset: int, *, write: bool) -> int:
+    file = _file_at(process, fd, offset, write=write)
+    buffers = common.vector_argument(process, *vector)
+    common.check_vector(process, buffers, writable=not write)
+    total = 0
+    for address, length in buffers:
+        if not length:
+            continue
+        with process.memory.view(address, length, writable=not write) as view:
+            try:
+                count = file.write_at(view, offset + total) if write else file.read_at(view, offset + total)
+            except CallError:
+                if not total:
+                    raise
+                break
+        total += count
+        if count < length:
+            break
+    return total
 
 
 @call(6, "close")
 def close(process: Process, fd: int) -> None:
     """Free a descriptor."""
+    locks.closing(process, fd)
     process.descriptors.close(fd)
 
 
 @call(436, "close_range")
 def close_range(process: Process, first: int, last: int, flags: int) -> None:
-    """Free descriptors ``first`` to ``last``, or (flag 4) mark them close-on-exec."""
-    if first > last or flags & ~6:
+    """Free descriptors ``first`` to ``last``, or mark them close-on-exec."""
+    if first > last or flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC):
         raise CallError(errno.EINVAL)
     for fd in tuple(process.descriptors):
         if first <= fd <= last:
-            if flags & 4:
+            if flags & CLOSE_RANGE_CLOEXEC:
                 process.descriptors.close_on_exec.add(fd)
             else:
-                process.descriptors.close(fd)
+                close(process, fd)
 
 
 @call(19, "lseek")
@@ -119,9 +183,14 @@ def llseek(process: Process, fd: int, offset_high: int, offset_low: int, positio
 
 def _seek(process: Process, fd: int, offset: int, whence: int) -> int:
     file = process.descriptors.get(fd)
-    if whence > 2:
+    if whence > SEEK_HOLE:
         raise CallError(errno.EINVAL)
-    return file.seek(offset, whence)
+    if whence < SEEK_DATA or isinstance(file, HostFile):
+        return file.seek(offset, whence)
+    end = file.status().size
+    if not 0 <= offset < end:
+        raise CallError(errno.ENXIO if stat.S_ISREG(file.status().mode) else errno.EINVAL)
+    return file.seek(offset if whence == SEEK_DATA else end, os.SEEK_SET)  # it is all data
 
 
 @call(41, "dup")
@@ -135,6 +204,7 @@ def dup2(process: Process, fd: int, new_fd: int) -> int:
     """The same, with a given number."""
     file = process.descriptors.get(fd)
     if new_fd != fd:
+        locks.closing(process, new_fd)
         process.descriptors.install_at(new_fd, file)
     return new_fd
 
@@ -145,6 +215,7 @@ def dup3(process: Process, fd: int, new_fd: int, flags: int) -> int:
     file = process.descriptors.get(fd)
     if new_fd == fd or flags & ~os.O_CLOEXEC:
         raise CallError(errno.EINVAL)
+    locks.closing(process, new_fd)
     process.descriptors.install_at(new_fd, file, close_on_exec=bool(flags))
     return new_fd
 
@@ -163,52 +234,6 @@ def pipe2(process: Process, fds_out: int, flags: int) -> int:
     return common.make_pipe(process, fds_out, flags)
 
 
-@call(55, "fcntl")
-@call(221, "fcntl64")
-def fcntl(process: Process, fd: int, command: int, argument: int) -> int:
-    """Duplicates and flags. Locks are granted: there is nobody to hold them."""
-    descriptors = process.descriptors
-    file = descriptors.get(fd)
-    match command:
-        case 0 | 1030:  # F_DUPFD, F_DUPFD_CLOEXEC
-            if argument >= descriptors.most:
-                raise CallError(errno.EINVAL)
-            return descriptors.install(file, lowest=argument, close_on_exec=command == F_DUPFD_CLOEXEC)
-        case 1:  # F_GETFD
-            return int(fd in descriptors.close_on_exec)
-        case 2:  # F_SETFD
-            (descriptors.close_on_exec.add if argument & 1 else descriptors.close_on_exec.discard)(fd)
-            return 0
-        case 3:  # F_GETFL
-            return file.flags | O_LARGEFILE
-        case 4:  # F_SETFL
-            changeable = os.O_NONBLOCK | os.O_APPEND
-            file.flags = file.flags & ~changeable | argument & changeable
-            return 0
-        case 6 | 7 | 13 | 14:  # F_SETLK, F_SETLKW and their 64-bit forms
-            return 0
-        case 1031 if isinstance(file, PipeEnd):  # F_SETPIPE_SZ
-            return file.resize(signed(argument))
-        case 1032 if isinstance(file, PipeEnd):  # F_GETPIPE_SZ
-            return file.size
-    raise CallError(errno.EINVAL)
-
-
-@call(108, "fstat")
-def fstat(process: Process, fd: int, stat_out: int) -> None:
-    """The state of an open file, in the old structure."""
-    try:
-        process.memory.write(stat_out, layouts.stat(process.descriptors.get(fd).status()))
-    except OverflowError:
-        raise CallError(errno.EOVERFLOW) from None
-
-
-@call(197, "fstat64")
-def fstat64(process: Process, fd: int, stat_out: int) -> None:
-    """The state of an open file."""
-    process.memory.write(stat_out, layouts.stat64(process.descriptors.get(fd).status()))
-
-
 @call(93, "ftruncate")
 def ftruncate(process: Process, fd: int, size: int) -> None:
     """Set the size of an open file."""
@@ -223,49 +248,47 @@ def ftruncate64(process: Process, fd: int, size_low: int, size_high: int) -> Non
 
 def _truncate(process: Process, fd: int, size: int) -> None:
     file = process.descriptors.get(fd)
+    if isinstance(file, PathFile):
+        raise CallError(errno.EBADF)
     if size < 0 or not file.writable:
         raise CallError(errno.EINVAL)
     file.truncate(size)
 
 
-@call(118, "fsync")
-@call(148, "fdatasync")
-@call(94, "fchmod")
-@call(207, "fchown32")
-def accept_descriptor(process: Process, fd: int) -> None:
-    """Nothing to be done, for an open descriptor."""
-    process.descriptors.get(fd)
-
-
-@call(143, "flock")
-def flock(process: Process, fd: int, operation: int) -> None:
-    """Locks are granted: there is nobody to hold them."""
-    process.descriptors.get(fd)
-
-
-@call(250, "fadvise64")
-@call(272, "fadvise64_64")
-def fadvise(process: Process, fd: int) -> None:
-    """Advice is taken, and nothing done."""
-    process.descriptors.get(fd)
+@call(141, "getdents")
+def getdents(process: Process, fd: int, buffer: int, count: int) -> int:
+    """Directory entries: d_ino, d_off, d_reclen, the name, d_type."""
+    return _getdents(process, fd, buffer, count, old=True)
 
 
 @call(220, "getdents64")
 def getdents64(process: Process, fd: int, buffer: int, count: int) -> int:
     """Directory entries: d_ino, d_off, d_reclen, d_type, the name."""
+    return _getdents(process, fd, buffer, count, old=False)
+
+
+@call(89, "readdir")
+def readdir(process: Process, fd: int, entry_out: int) -> int:
+    """One directory entry: d_ino, d_offset, d_namlen, the name; 0 at the end."""
     directory = _directory(process, fd)
+    entry = directory.next_entry()
+    if entry is None:
+        return 0
+    text = os.fsencode(entry[0])
+    process.memory.write(
+        entry_out, struct.pack("<IIH", entry[1] & 0xFFFF_FFFF, directory.position, len(text)) + text + b"\0"
+    )
+    directory.move_on()
+    return 1
+
+
+def _getdents(process: Process, fd: int, buffer: int, count: int, *, old: bool) -> int:
+    directory = _directory(process, fd)
+    count = min(count, MOST_DIRENTS)
+    if not directory.status().nlink:
+        raise CallError(errno.ENOENT)
     process.memory.check(buffer, count, writable=True)
-    out = bytearray()
-    while directory.position < len(directory.entries):
-        name, ino, kind = directory.entries[directory.position]
-        text = os.fsencode(name) + b"\0"
-        size = (19 + len(text) + 7) & -8
-        if len(out) + size > count:
-            if not out:
-                raise CallError(errno.EINVAL)
-            break
-        directory.position += 1
-        out += struct.pack("<QqHB", ino, directory.position, size, kind >> 12) + text.ljust(size - 19, b"\0")
+    out = directory.dirents(count, old=old)
     process.memory.write(buffer, out)
     return len(out)
 
@@ -273,13 +296,8 @@ def getdents64(process: Process, fd: int, buffer: int, count: int) -> int:
 def _directory(process: Process, fd: int) -> DirectoryFile:
     file = process.descriptors.get(fd)
     if not isinstance(file, DirectoryFile):
-        raise CallError(errno.ENOTDIR)
+        raise CallError(errno.EBADF if isinstance(file, PathFile) else errno.ENOTDIR)
     return file
-
-
-def start_directory(process: Process, fd: int) -> str | None:
-    """The directory that a path relative to ``fd`` starts in; None for AT_FDCWD, the working directory."""
-    return None if signed(fd) == -100 else _directory(process, fd).path
 
 
 def _count(process: Process, address: int, count: int, *, writable: bool) -> int:
@@ -288,7 +306,7 @@ def _count(process: Process, address: int, count: int, *, writable: bool) -> int
     return min(count, MOST)
 
 
-def broken_pipe(process: Process, error: CallError) -> CallError:
+def _broken_pipe(process: Process, error: CallError) -> CallError:
     """A write without a reader ends a process that has not said otherwise (signal(7), SIGPIPE)."""
     if error.errno == errno.EPIPE and is_default(process, SIGPIPE):
         process.exit_by_signal(SIGPIPE)

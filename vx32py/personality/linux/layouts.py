@@ -7,11 +7,18 @@ from typing import Final
 
 from vx32py._descriptors import Status
 from vx32py.personality.linux.table import MASK32
+from vx32py.vfs.nodes import FileSystemStatus
 
 STAT: Final = struct.Struct("<IIHHHH12I")
 STAT64: Final = struct.Struct("<Q4xIIIIIQ4xqIQ6IQ")
 STATX: Final = struct.Struct("<IIQIIIH2xQQQQ" + "qi4x" * 4 + "IIII" + "112x")
 STATX_BASIC_STATS: Final = 0x7FF
+#: struct __old_kernel_stat, of call numbers 18, 84 and 28.
+OLDEST_STAT: Final = struct.Struct("<7H2x4I")
+#: arch/x86/include/uapi/asm/statfs.h
+STATFS: Final = struct.Struct("<7I2I3I16x")
+STATFS64: Final = struct.Struct("<II5Q2I3I16x")
+NAME_MAX: Final = 255
 TIMESPEC: Final = struct.Struct("<ii")
 TIMESPEC64: Final = struct.Struct("<qi4x")
 TIMEVAL: Final = struct.Struct("<ii")
@@ -26,6 +33,31 @@ def stat(status: Status) -> bytes:
         status.dev & MASK32, status.ino & MASK32, status.mode, min(status.nlink, 0xFFFF), status.uid, status.gid,
         status.rdev & MASK32, status.size, status.blksize, status.blocks & MASK32, *_times32(status), 0, 0,
     )  # fmt: skip
+
+
+def oldest_stat(status: Status) -> bytes:
+    """struct __old_kernel_stat. Raises OverflowError for what it has no room for."""
+    if status.size > 0x7FFF_FFFF or status.nlink > 0xFFFF:
+        raise OverflowError
+    times = (t // SECOND & MASK32 for t in (status.atime, status.mtime, status.ctime))
+    return OLDEST_STAT.pack(
+        status.dev & 0xFFFF, status.ino & 0xFFFF, status.mode, status.nlink, status.uid & 0xFFFF, status.gid & 0xFFFF,
+        status.rdev & 0xFFFF, status.size, *times,
+    )  # fmt: skip
+
+
+def statfs(status: FileSystemStatus) -> bytes:
+    """struct statfs. Raises OverflowError for more blocks than it has room for."""
+    numbers = status.block, status.blocks, status.free, status.available, status.files, status.files_free
+    if any(number > MASK32 for number in numbers):
+        raise OverflowError
+    return STATFS.pack(status.kind, *numbers, 0, 0, NAME_MAX, status.block, status.flags)
+
+
+def statfs64(status: FileSystemStatus) -> bytes:
+    """struct statfs64."""
+    numbers = status.block, status.blocks, status.free, status.available, status.files, status.files_free
+    return STATFS64.pack(status.kind, *numbers, 0, 0, NAME_MAX, status.block, status.flags)
 
 
 def stat64(status: Status) -> bytes:
@@ -54,4 +86,4 @@ def _device(number: int) -> tuple[int, int]:
     return number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
 
 
-assert (STAT.size, STAT64.size, STATX.size) == (64, 96, 256)
+assert (STAT.size, STAT64.size, STATX.size, OLDEST_STAT.size, STATFS.size, STATFS64.size) == (64, 96, 256, 32, 64, 84)

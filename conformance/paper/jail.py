@@ -1,0 +1,383 @@
+"""What the system-call jail costs: Debian's programs in it, natively, and under qemu-i386, in turns.
+
+``vx32py bench jail`` (or ``python -m conformance.paper jail``) prints a table and, with ``--json``, keeps every figure. The
+programs are those of Debian's i386 packages (:mod:`conformance.programs`), dynamically linked; the native ones run in a
+chroot, and the jail has the same tree as its root. The columns take turns, so that a ratio compares neighbours.
+
+Times are processor time, user and system, of all processes of a job: of a native job that of its processes, of a jailed
+one that of this process while ``Jail.run`` lasts. A job that only starts and ends is measured with each, and its median
+taken away for the ratio *at work*; the jail's own start is in the other one. Wall time stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import vx32py
+from conformance import busybox
+from conformance.paper import machine, report
+from conformance.paper.columns import QEMU
+from conformance.programs import native, roots, sets
+from vx32py import _engines
+
+Column = Literal["native", "jail", "qemu"]
+TITLES: Final[dict[Column, str]] = {"native": "native", "jail": "jail", "qemu": "qemu-i386"}
+#: The tree, and where the jobs' own files are in it.
+TREE: Final = "base"
+PLACE: Final = "/work/bench"
+ROUNDS: Final = 5
+QUICK_ROUNDS: Final = 2
+TIMEOUT: Final = 600.0
+MEMORY: Final = "512M"
+ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
+MIB: Final = 1 << 20
+#: A version number for readers of the JSON.
+FORMAT: Final = 1
+
+_AWK: Final = "{ words[$5]++; bytes += $4 } END { for (w in words) n++; print n, NR, bytes }"
+_FORKS: Final = (
+    "i=0; while [ $i -lt COUNT ]; do $run /bin/true; i=$((i+1)); done; "
+    "while [ $i -gt 0 ]; do echo $i | $run /bin/cat | $run /bin/cat > /dev/null; i=$((i-2)); done"
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command of the tree's shell, in the place of the jobs. ``limit``: what the ratio may be at most, where there is an
+    aim; ``qemu``: whether it is measured under qemu-i386, which the jail must then beat. COUNT and MIB in the script are
+    what it is done with: ``much`` of it, or ``little`` for a quick look."""
+
+    name: str
+    kind: Literal["compute", "calls", "blocks"]
+    script: str
+    much: int
+    little: int
+    limit: float | None = None
+    qemu: bool = False
+
+    def command(self, *, quick: bool) -> str:
+        """The script with its figure in place."""
+        return self.script.replace("COUNT", str(self.little if quick else self.much))
+
+
+COMPUTE: Final = 1.10
+BLOCKS: Final = 1.80
+JOBS: Final = (
+    Job("gzip", "compute", "head -c COUNT text | gzip -c | cksum", 50 * MIB, 5 * MIB, COMPUTE),
+    Job("bzip2", "compute", "head -c COUNT text | bzip2 -c | cksum", 50 * MIB, 5 * MIB, COMPUTE),
+    Job("xz -2", "compute", "head -c COUNT text | xz -2 -c | cksum", 50 * MIB, 5 * MIB, COMPUTE),
+    Job("sha256sum", "compute", "cat text text text text | head -c COUNT | sha256sum", 200 * MIB, 20 * MIB, COMPUTE),
+    Job("awk", "compute", f"head -c COUNT text | gawk -F ';' '{_AWK}'", 50 * MIB, 5 * MIB, COMPUTE),
+    Job("500 fork and exec", "calls", _FORKS, 250, 24, qemu=True),
+    Job("find", "calls", "find tree -name '*7' -newer text | cksum; find tree | cksum", 50_000, 5_000),
+    Job("one-byte writes", "calls", "dd if=/dev/zero of=/dev/null bs=1 count=COUNT 2>&1 | head -n 1", 1_000_000, 50_000),
+    Job("file, 4 KiB", "blocks", "dd if=text of=copy bs=4k count=COUNT 2>&1 | head -n 1", 12_800, 1_280, BLOCKS),
+    Job("file, 64 KiB", "blocks", "dd if=text of=copy bs=64k count=COUNT 2>&1 | head -n 1", 800, 80, BLOCKS),
+    Job("cat", "blocks", "head -c COUNT text > head; cat head head head head > copy; rm head", 50 * MIB, 5 * MIB, BLOCKS),
+    Job("pipe, 4 KiB", "blocks", "dd if=text bs=4k count=COUNT 2> log | dd bs=4k of=/dev/null 2> log", 12_800, 1_280, BLOCKS),
+    Job("pipe, 64 KiB", "blocks", "dd if=text bs=64k count=COUNT 2> log | dd bs=64k of=/dev/null 2> log", 800, 80, BLOCKS),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: seconds, and a digest of what it printed."""
+
+    cpu: float
+    wall: float
+    output: str
+
+
+@dataclass
+class Row:
+    """A job's samples in each column, one a round, and those of a job that only starts and ends; ``remark`` says what is
+    wrong, ``missing`` why a column is empty."""
+
+    job: Job
+    runs: dict[Column, list[Sample]] = field(default_factory=dict)
+    idle: dict[Column, list[Sample]] = field(default_factory=dict)
+    missing: dict[Column, str] = field(default_factory=dict)
+    remark: str = ""
+
+    def ratios(self, column: Column = "jail", attribute: str = "cpu") -> list[float]:
+        """Over the native run of the same round, as a whole."""
+        pairs = zip(self.runs.get(column, []), self.runs.get("native", []), strict=False)
+        return [getattr(a, attribute) / getattr(b, attribute) for a, b in pairs if getattr(b, attribute) > 0]
+
+    def at_work(self, column: Column = "jail") -> list[float]:
+        """The same of processor time, less the medians of starting and ending."""
+        start = {each: statistics.median(s.cpu for s in self.idle[each]) for each in self.idle if self.idle[each]}
+        pairs = zip(self.runs.get(column, []), self.runs.get("native", []), strict=False)
+        spent = [(a.cpu - start.get(column, 0.0), b.cpu - start.get("native", 0.0)) for a, b in pairs]
+        return [a / b for a, b in spent if a > 0 and b > 0]
+
+    def met(self) -> bool | None:
+        """Whether the aim is, by the ratio at work; None without one, or without figures."""
+        ours = self.at_work()
+        if not ours:
+            return None
+        if self.job.qemu:
+            theirs = self.at_work("qemu")
+            return statistics.median(ours) < statistics.median(theirs) if theirs else None
+        return None if self.job.limit is None else statistics.median(ours) <= self.job.limit
+
+
+# -- running ---------------------------------------------------------------------------------------------------------
+
+
+class Failed(RuntimeError):
+    """A job did not end well."""
+
+
+def _spent(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _digest(output: bytes) -> str:
+    return hashlib.sha256(output).hexdigest()[:16]
+
+
+def _outside(command: list[str], directory: Path | None = None) -> Sample:
+    """A process of the host's, and all that it waits for."""
+    before, start = _spent(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT | {"PATH": os.defpath + ":/usr/sbin"},
+        cwd=directory, timeout=TIMEOUT, check=False,
+    )  # fmt: skip
+    wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_CHILDREN) - before
+    if done.returncode:
+        raise Failed(f"exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-200:]}")
+    return Sample(cpu, wall, _digest(done.stdout))
+
+
+@dataclass
+class Place:
+    """The tree, and the folder of the jobs' files in it."""
+
+    root: Path
+    folder: Path
+
+    def native(self, script: str) -> Sample:
+        """In a chroot."""
+        return _outside(native.command(self.root, PLACE, ["/bin/sh", "-c", "run=; " + script]))
+
+    def jail(self, script: str) -> Sample:
+        """In the jail, whose start and end count."""
+        before, start = _spent(resource.RUSAGE_SELF), time.perf_counter()
+        jail = vx32py.Jail(
+            root=self.root, dirs={PLACE: vx32py.Grant(self.folder, writable=True), "/dev": vx32py.Dev(), "/proc": vx32py.Proc()},
+            env=ENVIRONMENT, cwd=PLACE, allow_exec=True, engine="jit", memory=MEMORY, timeout=TIMEOUT,
+        )  # fmt: skip
+        result = jail.run(["/bin/sh", "-c", "run=; " + script])
+        wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_SELF) - before
+        if result.exit_code != 0:
+            raise Failed(f"{result.describe()}: {result.stderr.decode(errors='replace').strip()[-200:]}")
+        return Sample(cpu, wall, _digest(result.stdout))
+
+    def qemu(self, script: str) -> Sample:
+        """Under qemu-user. The host's kernel would run natively what an emulated shell executes: so the script says that
+        the emulator is to run it, as the kernel's binfmt_misc would."""
+        emulator = f"{shutil.which(QEMU)} -L {self.root}"
+        names = script.replace("/bin/true", f"{self.root}/bin/true").replace("/bin/cat", f"{self.root}/bin/cat")
+        shell = [*emulator.split(), str(self.root / "usr/bin/dash"), "-c", f"run='{emulator}'; {names}"]
+        return _outside(shell, self.folder)
+
+
+def prepare(folder: Path, progress: Callable[[str], None], *, quick: bool) -> None:
+    """The files that the jobs are done on."""
+    progress("making the files")
+    (folder / "text").write_bytes(busybox.text(5 * MIB if quick else 50 * MIB))
+    count = JOBS[[job.name for job in JOBS].index("find")]
+    for i in range(count.little if quick else count.much):
+        if i % 200 == 0:
+            directory = folder / "tree" / f"group{i // 2000}" / f"folder{i // 200}"
+            directory.mkdir(parents=True)
+        (directory / f"file{i}").touch()
+
+
+@contextmanager
+def place(progress: Callable[[str], None], *, quick: bool) -> Iterator[Place]:
+    """A tree with a folder of the jobs' own, which is removed afterwards. Raises roots.Unavailable."""
+    root = sets.fetch(TREE, progress)
+    inside = root.path / PLACE.strip("/")
+    inside.mkdir(parents=True, exist_ok=True)
+    # The folder has one name in the chroot and in the jail, and is the tree's own: no copy stands between them.
+    try:
+        prepare(inside, progress, quick=quick)
+        yield Place(root.path, inside)
+    finally:
+        shutil.rmtree(inside, ignore_errors=True)
+
+
+def measure(job: Job, where: Place, rounds: int, progress: Callable[[str], None], *, quick: bool) -> Row:
+    """A job's row."""
+    row = Row(job)
+    runners: dict[Column, Callable[[str], Sample]] = {"native": where.native, "jail": where.jail}
+    if job.qemu:
+        if shutil.which(QEMU):
+            runners["qemu"] = where.qemu
+        else:
+            row.missing["qemu"] = f"{QEMU} is not installed"
+    script = job.command(quick=quick)
+    for turn in range(rounds):
+        for column, run in runners.items():
+            progress(f"{job.name}: {turn + 1} of {rounds}, {TITLES[column]}")
+            try:
+                idle, sample = run("$run /bin/true"), run(script)
+            except (Failed, OSError, subprocess.TimeoutExpired, vx32py.Vx32Error) as error:
+                row.remark = f"{TITLES[column]}: {error}"
+                return row
+            row.idle.setdefault(column, []).append(idle)
+            row.runs.setdefault(column, []).append(sample)
+            if sample.output != row.runs["native"][-1].output:
+                row.remark = f"{TITLES[column]}: the output differs from the native one"
+                return row
+    return row
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------
+
+HEADINGS: Final = (
+    "job", "native s", "jail", "spread", "at work", "spread", "wall", "qemu", "start ms", "aim", "",
+)  # fmt: skip
+
+
+def cells(row: Row) -> list[str]:
+    """A row of the table."""
+
+    def median(values: Sequence[float]) -> str:
+        return f"{statistics.median(values):.2f}" if values else ""
+
+    def spread(values: Sequence[float]) -> str:
+        return f"{min(values):.2f}-{max(values):.2f}" if values else ""
+
+    def start(column: Column) -> str:
+        return f"{1000 * statistics.median(s.cpu for s in row.idle[column]):.0f}" if row.idle.get(column) else ""
+
+    aim = "< qemu" if row.job.qemu else "" if row.job.limit is None else f"<= {row.job.limit:.2f}"
+    said = {True: "met", False: "not met", None: ""}[row.met()]
+    return [
+        row.job.name, median([s.cpu for s in row.runs.get("native", [])]), median(row.ratios()), spread(row.ratios()),
+        median(row.at_work()), spread(row.at_work()), median(row.ratios(attribute="wall")), median(row.at_work("qemu")),
+        f"{start('native')} / {start('jail')}", aim, row.remark or said,
+    ]  # fmt: skip
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for i, heading in enumerate(HEADINGS):
+        table.add_column(
+            heading, justify="right" if 0 < i < len(HEADINGS) - 1 else "left", no_wrap=i < len(HEADINGS) - 1
+        )
+    for row in rows:
+        table.add_row(*cells(row))
+    Console().print(table)
+
+
+def markdown(rows: Sequence[Row], facts: Sequence[str]) -> str:
+    """The table for a page."""
+    lines = [f"* {fact}" for fact in facts]
+    grid = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
+    grid += ["| " + " | ".join(cells(row)) + " |" for row in rows]
+    return "\n".join([*lines, "", *grid, ""])
+
+
+def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+    """Every sample, and the ratios."""
+    return {
+        "format": FORMAT,
+        "machine": described,
+        "quick": quick,
+        "jobs": [
+            {
+                "name": row.job.name, "kind": row.job.kind, "script": row.job.command(quick=quick), "limit": row.job.limit,
+                "met": row.met(), "remark": row.remark, "missing": row.missing,
+                "columns": {
+                    column: {
+                        "cpu": [s.cpu for s in samples], "wall": [s.wall for s in samples],
+                        "idle_cpu": [s.cpu for s in row.idle.get(column, [])],
+                        "ratio": row.ratios(column), "ratio_at_work": row.at_work(column), "ratio_wall": row.ratios(column, "wall"),
+                    }
+                    for column, samples in row.runs.items()
+                },
+            }
+            for row in rows
+        ],
+    }  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vx32py bench jail",
+        description="Debian's programs in the jail, natively and under qemu-i386: processor time over the native one's.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="measure what has this in its name or is of this kind "
+                        "(compute, calls, blocks); all by default")  # fmt: skip
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the work and fewer rounds: a look, not a measurement"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help=f"how often each takes its turn (default: {ROUNDS}; with --quick, {QUICK_ROUNDS})"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured as JSON")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
+    parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done."""
+    options = _parser().parse_args(argv)
+    words = [word.casefold() for word in options.names]
+    jobs = [job for job in JOBS if not words or any(word in job.name.casefold() or word == job.kind for word in words)]
+    rounds = options.rounds if options.rounds is not None else QUICK_ROUNDS if options.quick else ROUNDS
+    if options.list:
+        print("\n".join(f"{job.kind:8} {job.name}" for job in jobs))
+        return 0
+    if not jobs or rounds < 1:
+        print("vx32py bench jail: nothing to measure (--list says what there is)", file=sys.stderr)
+        return 2
+    reason = _engines.unavailable("jit")
+    if reason is not None:
+        print(
+            f"vx32py bench jail: only the jit engine is worth measuring, and it cannot run here: {reason}",
+            file=sys.stderr,
+        )
+        return 125
+    described = machine.describe()
+    rows: list[Row] = []
+    try:
+        with report.status() as progress, place(progress, quick=options.quick) as where:
+            for job in jobs:
+                rows.append(measure(job, where, rounds, progress, quick=options.quick))
+                if options.json:
+                    options.json.write_text(json.dumps(as_json(rows, described, quick=options.quick), indent=1) + "\n")
+    except roots.Unavailable as error:
+        print(f"vx32py bench jail: {error}", file=sys.stderr)
+        return 125
+    except KeyboardInterrupt:
+        print("vx32py bench jail: interrupted", file=sys.stderr)
+    show(rows)
+    if options.write:
+        options.write.write_text(markdown(rows, machine.lines(described)), encoding="utf-8")
+    return 0 if rows and not any(row.remark for row in rows) else 1
