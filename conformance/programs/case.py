@@ -24,7 +24,9 @@ class Case:
     ``script`` is what a shell (``interpreter``) is given as a file, ``argv`` what is run without one; exactly one is there.
     ``files`` are in the current directory before, by name. What both runs print (``stderr`` only where ``stderr`` is
     true), their exit codes and the files they leave are compared, after each pattern of ``scrub`` was replaced by "…"
-    in the output; files whose names match ``ignore`` are not compared. ``ports`` are how many ports of the loopback
+    in the output; files whose names match ``ignore`` are not compared. ``build`` is a script that is run once,
+    natively and with ``files`` as they are, and what it leaves in its directory is there before each run: for programs that
+    a compiler of the tree makes. ``ports`` are how many ports of the loopback
     interface it may use: the environment has them as PORT, PORT2 …. ``default`` says whether the test suite runs it, and
     ``engines`` on what. ``memory`` is what the jail allows, each process.
     """
@@ -38,6 +40,7 @@ class Case:
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
+    build: str | None = None
     timeout: float = 60.0
     engines: tuple[str, ...] = ("jit",)
     ports: int = 0

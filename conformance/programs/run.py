@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ from conformance.programs.case import ENVIRONMENT, Case
 
 SCRIPT: Final = "case.sh"
 NATIVE: Final = "native"
+BUILD_TIMEOUT: Final = 600.0
 #: The reference engines take this much longer at most.
 _PATIENCE: Final = {"jit": 3.0, "reference": 40.0, "translated": 40.0}
 #: The C library asks CPUID which instructions it may use; the engines that are to be read model no SSE.
@@ -111,6 +112,8 @@ def run(case: Case, root: roots.Root, engine: str) -> Outcome:
             place = inside if engine == NATIVE else Path(outside)
             place.chmod(0o755)
             environment = _environment(case, guest_path, ports)
+            if case.build is not None:
+                shutil.copytree(_built(case, root), place, dirs_exist_ok=True, symlinks=True)
             argv = _prepare(case, place)
             if engine == NATIVE:
                 command = native.command(root.path, guest_path, argv)
@@ -119,6 +122,27 @@ def run(case: Case, root: roots.Root, engine: str) -> Outcome:
             return _execute(case, command, place, None, case.timeout * _PATIENCE[engine])
     finally:
         shutil.rmtree(inside, ignore_errors=True)
+
+
+def _built(case: Case, root: roots.Root) -> Path:
+    """What the case's build script leaves: kept beside the tree, or made. Raises roots.Unavailable."""
+    key = hashlib.sha256(repr((case.build, sorted(case.files.items()))).encode()).hexdigest()[:12]
+    kept = root.path.parent / f"built-{case.name}-{key}"
+    if not kept.is_dir():
+        name = f"build-{case.name}-{os.getpid()}"
+        place = root.path / "work" / name
+        place.mkdir(parents=True)
+        try:
+            step = replace(case, script=case.build, argv=(), build=None, timeout=BUILD_TIMEOUT)
+            command = native.command(root.path, f"/work/{name}", _prepare(step, place))
+            done = _execute(step, command, place, _environment(step, f"/work/{name}", []), step.timeout)
+            if done.exit_code != 0:
+                raise roots.Unavailable(f"{case.name} cannot be built: {done.stderr.decode(errors='replace')[-300:]}")
+            with contextlib.suppress(OSError):  # somebody else was faster
+                place.rename(kept)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+    return kept
 
 
 def jail_command(

@@ -35,7 +35,7 @@ SETS: Final[dict[str, tuple[str, ...]]] = {
     "p7zip": (*_SHELL, "p7zip", "p7zip-full"),
     "go": (*_SHELL, "golang-go"),
     "rust": (*_SHELL, "rustc", "gcc", "libc6-dev"),
-    "java": (*_SHELL, "openjdk-17-jre-headless"),
+    "java": (*_SHELL, "default-jre-headless"),
     "debug": (*_SHELL, "strace", "gdb"),
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from conformance.programs.case import Case
 
-_TEXT: Final = "".join(f"line {i} {(i * 2654435761) % 4294967296:08x} {'abc' * (i % 7)}\n" for i in range(60000))
+_TEXT: Final = "".join(f"line {i} {(i * 2654435761) % 4294967296:08x} {'abc' * (i % 7)}\n" for i in range(20000))
 _FILES: Final = {"text": _TEXT, "tree/a": "a\n", "tree/b/c": "c\n" * 100, "tree/b/run.sh": "#!/bin/sh\necho run\n"}
 _SHORT: Final = {"text": _TEXT[:200_000]}
 _EVERYWHERE: Final = ("jit", "reference")
