@@ -10,6 +10,7 @@ from typing import Final
 #: Of every case. The C locale is the one that needs no files.
 ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C",
     "LC_ALL": "C",
     "TZ": "UTC",
     "TERM": "dumb",

@@ -157,7 +157,7 @@ def jail_command(
     for key, value in environment.items():
         options += ["--env", f"{key}={value}"]
     for port in ports:
-        options += ["--net", f"127.0.0.1:{port}"]
+        options += ["--net", f"127.0.0.1:{port}/any", "--net", f"listen:127.0.0.1:{port}/any"]
     if engine in _POLICY:
         options += ["--instructions", _POLICY[engine]]
     return [sys.executable, "-m", "vx32py", "jail", *options, *argv]
