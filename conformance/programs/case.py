@@ -42,7 +42,7 @@ class Case:
     stdin: bytes = b""
     env: Mapping[str, str] = field(default_factory=dict)
     build: str | None = None
-    timeout: float = 60.0
+    timeout: float = 30.0
     engines: tuple[str, ...] = ("jit",)
     ports: int = 0
     stderr: bool = True
