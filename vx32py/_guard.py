@@ -321,11 +321,13 @@ class GuardedCall:
     def _start(self, index: int) -> str:
         """The directory from which the path at a position starts."""
         parameters = self._parameters
+        from vx32py.vfs.opened import name_of
+
         if index and parameters[index - 1].type == "dirfd":
             fd = self.arguments[index - 1]
             if fd != AT_FDCWD & 0xFFFF_FFFF:
                 try:
-                    return str(getattr(self.process.descriptors.get(fd), "path", "?"))
+                    return name_of(self.process.descriptors.get(fd))
                 except CallError:
                     return "?"
         return self.process.files.cwd

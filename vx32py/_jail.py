@@ -30,6 +30,7 @@ from vx32py.vfs.mounts import Grant, Granted
 
 if TYPE_CHECKING:
     from vx32py._network import Network
+    from vx32py.vfs.layers import Change
 
 #: Where a program of the host's appears in a jail that has no root.
 PROGRAM_DIRECTORY: Final = "/bin"
@@ -191,8 +192,24 @@ class Jail:
         observers: Iterable[Observer] = (),
     ) -> Result:
         """Run a program to its end: :meth:`spawn`, and ``Sandbox.run`` for what comes of it."""
-        process = self.spawn(command, stdin=stdin, stdout=stdout, stderr=stderr, env=env)
-        return self.sandbox.finish(process, observers=observers)
+        return self.finish(self.spawn(command, stdin=stdin, stdout=stdout, stderr=stderr, env=env), observers=observers)
+
+    def finish(self, process: Process, *, observers: Iterable[Observer] = ()) -> Result:
+        """Run a process that :meth:`spawn` made to its end, close it, and save the changes to an overlay where the policy
+        says so. Raises what ``Sandbox.finish`` raises, and OSError where changes cannot be saved."""
+        result = self.sandbox.finish(process, observers=observers)
+        if self.policy.overlay_save is not None:
+            process.files.save()
+        return result
+
+    def changes(self, process: Process) -> list[Change]:
+        """What a process of the jail, which may have ended, and its children have changed of the overlay: (what, path), in the
+        order of paths; ``what`` is added, changed or removed."""
+        if not self.policy.overlay:
+            return []
+        from vx32py.vfs.layers import changes
+
+        return changes(process.files.space.trees["/"])
 
     def _find(self, name: str, environment: Mapping[str, str]) -> tuple[Files, str]:
         """The files of a guest, and the path of a program in them. Raises FileNotFoundError."""
@@ -213,13 +230,12 @@ class Jail:
         raise FileNotFoundError(2, "there is no such program in the jail", name)
 
     def _files(self, files: Files) -> Files:
-        """Those of a guest, in its first directory. Raises FileNotFoundError."""
+        """Those of a guest, in its first directory. Raises OSError."""
         files = files.clone()
-        if self.policy.cwd != "/":
-            try:
-                files.chdir(self.policy.cwd)
-            except CallError as error:
-                raise FileNotFoundError(error.errno, os.strerror(error.errno), self.policy.cwd) from None
+        try:
+            files.chdir(self.policy.cwd)
+        except CallError as error:
+            raise OSError(error.errno, os.strerror(error.errno), self.policy.cwd) from None
         return files
 
     def __repr__(self) -> str:

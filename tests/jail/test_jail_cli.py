@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,20 @@ def test_trace_and_stats_are_on_stderr() -> None:
     assert (done.returncode, done.stdout) == (9, b"")
     assert b"exit_group(9)" in done.stderr
     assert b"system calls:" in done.stderr
+
+
+def test_changes_to_an_overlay_are_listed_and_kept(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "old").write_text("old")
+    source = """
+#include <fcntl.h>
+#include <unistd.h>
+int main(void) { unlink("/old"); close(creat("/new\\033[2J", 0644)); return 0; }
+"""
+    shutil.copy(compiled(source), root / "prog")
+    options = ["--root", str(root), "--overlay", "--overlay-list", "--overlay-save", str(tmp_path / "layer")]
+    done = jail(*options, "/prog")
+    assert (done.returncode, done.stderr) == (0, b"added    /new\\x1b[2J\nremoved  /old\n")
+    assert sorted(path.name for path in (tmp_path / "layer").iterdir()) == [".wh.old", "new\x1b[2J"]
+    assert (root / "old").exists()

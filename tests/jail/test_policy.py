@@ -55,7 +55,19 @@ int main(int argc, char **argv) {
     return write(fd, argv[2], strlen(argv[2])) < 0 ? 100 + errno : 0;
 }
 """
-ENOENT, EACCES, EROFS = 102, 113, 130
+#: Fills a file until it can no more; exits with 100 + errno.
+FILL = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    static char block[65536];
+    int fd = open(argv[1], O_WRONLY | O_CREAT, 0644);
+    for (int n = 0; n < 10000; n++) if (write(fd, block, sizeof block) < 0) return 100 + errno;
+    return 0;
+}
+"""
+ENOENT, EACCES, ENOSPC, EROFS = 102, 113, 128, 130
 
 
 @pytest.fixture
@@ -139,3 +151,62 @@ def test_nothing_of_the_host_is_there_unless_it_was_granted(root: Path, tmp_path
 def test_a_directory_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not HOST"):
         vx32py.Jail(dirs=[text])
+
+
+def test_a_tmpfs_is_empty_and_the_guests_own_and_holds_what_it_may_hold(root: Path) -> None:
+    jail = vx32py.Jail(root, tmpfs={"/tmp": "1M", "/run/lock": None}, disk="2M")  # noqa: S108 - the guest's
+    for path in ("/tmp/x", "/run/lock/x"):  # noqa: S108
+        assert jail.run(["put", path, "x"]).exit_code == 0
+        assert jail.run(["cat", path]).exit_code == ENOENT
+        assert jail.run([compiled_into(root, FILL), path]).exit_code == ENOSPC
+    assert not (root / "tmp").exists()
+    assert vx32py.Jail(root, ["/tmp:/tmp"]).run(["put", "/tmp/x", "x"]).exit_code == EROFS  # noqa: S108
+
+
+def compiled_into(root: Path, source: str) -> str:
+    """A program in a tree; its path for the guest."""
+    name = compiled(source).name
+    shutil.copy(compiled(source), root / "bin" / name)
+    return f"/bin/{name}"
+
+
+def test_an_overlay_keeps_the_root_as_it_is(root: Path) -> None:
+    jail = vx32py.Jail(root, overlay=True)
+    process = jail.spawn(["put", "/etc/motto", "changed"])
+    assert jail.finish(process).exit_code == 0
+    assert [tuple(change) for change in jail.changes(process)] == [("changed", "/etc/motto")]
+    assert (root / "etc" / "motto").read_text() == "sub rosa\n"
+    assert jail.run(["cat", "/etc/motto"]).stdout == b"sub rosa\n"
+    assert vx32py.Jail(root, overlay=True, disk="1M").run([compiled_into(root, FILL), "/x"]).exit_code == ENOSPC
+
+
+def test_an_overlay_that_is_saved_is_what_the_next_guest_finds(root: Path, tmp_path: Path) -> None:
+    layer = tmp_path / "layer"
+    jail = vx32py.Jail(root, overlay=True, overlay_save=layer)
+    assert jail.run(["put", "/etc/motto", "changed"]).exit_code == 0
+    assert (layer / "etc" / "motto").read_text() == "changed"
+    assert jail.run(["cat", "/etc/motto"]).stdout == b"changed"
+    assert vx32py.Jail(root).run(["cat", "/etc/motto"]).stdout == b"sub rosa\n"
+
+
+def test_an_overlay_that_cannot_be_saved_is_an_os_error(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    jail = vx32py.Jail(root, overlay=True, overlay_save=tmp_path / "file" / "layer")
+    with pytest.raises(OSError, match="layer"):
+        jail.run(["put", "/etc/motto", "changed"])
+
+
+def test_what_a_root_has_of_etc_is_kept_and_what_it_has_not_is_made_up(root: Path) -> None:
+    (root / "etc" / "hosts").write_text("mine\n")
+    jail = vx32py.Jail(root, hostname="cell", uid=7)
+    assert jail.run(["cat", "/etc/hosts"]).stdout == b"mine\n"
+    assert jail.run(["cat", "/etc/hostname"]).stdout == b"cell\n"
+    assert b"user:x:7:7:" in jail.run(["cat", "/etc/passwd"]).stdout
+    assert b"root:x:0:0:" in jail.run(["cat", "/etc/passwd"]).stdout
+    assert jail.run(["cat", "/etc/shadow"]).exit_code == ENOENT
+    assert jail.run(["cat", "/dev/null"]).stdout == b""
+
+
+def test_a_first_directory_that_is_not_there_is_said(root: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="/none"):
+        vx32py.Jail(root, cwd="/none").run(["show"])

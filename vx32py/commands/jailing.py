@@ -138,8 +138,23 @@ def _run(made: Jail, program: str, arguments: Sequence[str], *, trace: bool) -> 
     except (Vx32Error, VerificationError) as error:
         fail(program, error)
     try:
-        return made.sandbox.finish(process, observers=observers)
+        result = made.finish(process, observers=observers)
     except (Vx32Error, NotModelled, VerificationError) as error:
         fail(program, error)
+    except OSError as error:
+        fail(made.policy.overlay_save or program, error.strerror or error)
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + 2)
+    if made.policy.overlay_list:
+        for what, path in made.changes(process):
+            say(f"{what:<8} {printable(path)}")
+    return result
+
+
+def printable(path: str) -> str:
+    """A path that a guest has made up, without what a terminal would take for a command.
+
+    >>> printable("/tmp/\\x1b[2J")
+    '/tmp/\\\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in path)
