@@ -1,18 +1,19 @@
 """ELF: a small strict parser for the images that guests come in.
 
-Accepted: 32-bit little-endian i386, ET_EXEC, or ET_DYN without an interpreter (static-PIE). The input is hostile: every
-number is checked before it is used, and whatever is wrong raises :class:`BadImage` with one line that says what and
+Accepted: 32-bit little-endian i386, ET_EXEC or ET_DYN. An image may name an interpreter (the dynamic linker), which is
+another image. The input is hostile: every number is checked before it is used, and whatever is wrong raises :class:`BadImage` with one line that says what and
 where. Names and structures are those of the System V gABI, chapter 4 (object files) and 5 (program loading).
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from itertools import pairwise
 from typing import Final
 
 from reference.memory import PAGE, page_ceil, page_floor
-from reference.records import dataclass
+from reference.records import dataclass, replace
 from reference.traps import Access
 from vx32py._errors import BadImage
 
@@ -38,6 +39,10 @@ PN_XNUM: Final = 0xFFFF
 
 #: Where a static-PIE is placed: as low as leaves room for guard pages, so that the address space stays small.
 PIE_BASE: Final = 0x0040_0000
+#: Where a position-independent executable is placed whose libraries go below it, close to its own code.
+DYNAMIC_BASE: Final = 0x0400_0000
+#: The longest path of an interpreter (PATH_MAX).
+_MOST_INTERPRETER: Final = 4096
 #: A symbol table with more entries is refused: each becomes an object some ten times as large as its entry.
 MAX_SYMBOLS: Final = 1 << 19
 #: All names together may be so many times as long as the string table: names can be the ends of one another.
@@ -105,10 +110,20 @@ class Image:
     section_offset: int
     section_count: int
     section_entry_size: int
+    #: The path of the interpreter that the image needs, empty for none.
+    interpreter: str = ""
+    #: Of an image with its interpreter: where that was placed, and where execution begins; 0 without.
+    interpreter_base: int = 0
+    interpreter_entry: int = 0
+
+    @property
+    def start(self) -> int:
+        """Where execution begins."""
+        return self.interpreter_entry or self.entry
 
 
-def parse(data: bytes | memoryview) -> Image:
-    """Read and check header and program headers. Raises BadImage."""
+def parse(data: bytes | memoryview, base: int | None = None) -> Image:
+    """Read and check header and program headers. ``base`` is where an ET_DYN image is to be placed. Raises BadImage."""
     view = memoryview(data).cast("B")
     if bytes(view[:4]) != b"\x7fELF":
         raise BadImage("not an ELF file: it does not begin with 7F 45 4C 46")
@@ -142,16 +157,15 @@ def parse(data: bytes | memoryview) -> Image:
         raise BadImage(
             f"truncated: {e_phnum} program headers at offset {e_phoff:#x} reach past the end of the file at {len(view):#x}"
         )
-    bias = PIE_BASE if e_type == ET_DYN else 0
+    headers = [_PROGRAM_HEADER.unpack_from(view, e_phoff + index * _PROGRAM_HEADER.size) for index in range(e_phnum)]
+    interpreter = _interpreter(view, headers)
+    bias = 0
+    if e_type == ET_DYN:
+        bias = base if base is not None else DYNAMIC_BASE if interpreter else PIE_BASE
     types = set()
     segments = []
-    for index in range(e_phnum):
-        header = _PROGRAM_HEADER.unpack_from(view, e_phoff + index * _PROGRAM_HEADER.size)
+    for index, header in enumerate(headers):
         types.add(header[0])
-        if header[0] == PT_INTERP:
-            raise BadImage(
-                f"dynamically linked (program header {index} is PT_INTERP); link it statically: -static or -static-pie"
-            )
         if header[0] == PT_LOAD:
             segment = _load_segment(view, index, header, bias)
             if segment is not None:
@@ -173,8 +187,46 @@ def parse(data: bytes | memoryview) -> Image:
         if offset <= e_phoff and e_phoff + e_phnum * _PROGRAM_HEADER.size <= offset + len(segment.data):
             table = segment.start + e_phoff - offset
     return Image(
-        entry, bias, tuple(segments), table, e_phnum, frozenset(types), e_shoff, e_shnum, e_shentsize
+        entry, bias, tuple(segments), table, e_phnum, frozenset(types), e_shoff, e_shnum, e_shentsize, interpreter
     )  # fmt: skip
+
+
+def _interpreter(view: memoryview, headers: list[tuple[int, ...]]) -> str:
+    """The path in the PT_INTERP header, empty where there is none. Raises BadImage."""
+    found = [(index, header) for index, header in enumerate(headers) if header[0] == PT_INTERP]
+    if not found:
+        return ""
+    index, (_type, offset, _vaddr, _paddr, size, *_) = found[0]
+    if not 2 <= size <= _MOST_INTERPRETER:
+        raise BadImage(f"program header {index} (PT_INTERP): a path of {size} bytes")
+    if offset + size > len(view):
+        raise BadImage(
+            f"truncated: program header {index} (PT_INTERP) reaches past the end of the file at {len(view):#x}"
+        )
+    path = bytes(view[offset : offset + size])
+    if path[-1] or 0 in path[:-1]:
+        raise BadImage(f"program header {index} (PT_INTERP): a path that does not end with its only zero byte")
+    return os.fsdecode(path[:-1])
+
+
+def with_interpreter(image: Image, data: bytes | memoryview) -> Image:
+    """The image together with its interpreter, whose file ``data`` is; right below it. Raises BadImage."""
+    probe = parse(data, 0x1_0000)
+    if probe.interpreter:
+        raise BadImage(f"its interpreter needs an interpreter itself, {probe.interpreter}")
+    if not probe.bias:
+        raise BadImage("its interpreter is not position-independent")
+    size = probe.segments[-1].pages[1] - 0x1_0000
+    base = (image.segments[0].pages[0] - size) & -0x1_0000
+    if base < 0x1_0000:
+        raise BadImage(f"no room for its interpreter of {size:#x} bytes below {image.segments[0].pages[0]:#x}")
+    placed = parse(data, base)
+    return replace(
+        image,
+        segments=(*placed.segments, *image.segments),
+        interpreter_base=base,
+        interpreter_entry=placed.entry,
+    )
 
 
 def _load_segment(view: memoryview, index: int, header: tuple[int, ...], bias: int) -> Segment | None:
@@ -191,7 +243,7 @@ def _load_segment(view: memoryview, index: int, header: tuple[int, ...], bias: i
         raise BadImage(f"{where}: p_align {p_align:#x} is not a power of two")
     if p_align > 1 and (p_vaddr - p_offset) % p_align:
         raise BadImage(f"{where}: p_vaddr {p_vaddr:#x} and p_offset {p_offset:#x} differ modulo p_align {p_align:#x}")
-    if bias and p_align > bias:
+    if bias and bias % max(p_align, 1):
         raise BadImage(f"{where}: p_align {p_align:#x} is more than a position-independent image can have here")
     if p_memsz == 0:
         return None

@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from reference.policy import Policy
 from vx32py import _jailfiles
 from vx32py._calls import Observer, SystemCalls
-from vx32py._errors import BadImage, CallError
+from vx32py._errors import CallError
 from vx32py._guard import EVERY, Guard, Guards
 from vx32py._jailpolicy import DEFAULT_ENVIRONMENT, JailPolicy
-from vx32py._module import MAX_FILE, Module
 from vx32py._process import Process
 from vx32py._result import Result
 from vx32py._sandbox import Sandbox, Text
@@ -176,8 +175,12 @@ class Jail:
             raise ValueError("a command is a list of a program and its arguments")
         environment = self.sandbox.env if env is None else env
         files, path = self._find(os.fsdecode(command[0]), environment)
+        try:
+            module, arguments = self.sandbox.programs.find(files, path, [os.fsencode(word) for word in command])
+        except CallError as error:
+            raise OSError(error.errno, os.strerror(error.errno), path) from None
         return self.sandbox.spawn(
-            _load(files, path), command[1:], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, name=command[0],
+            module, arguments[1:], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, name=arguments[0],
             files=files,
         )  # fmt: skip
 
@@ -252,20 +255,3 @@ def _network(policy: JailPolicy) -> Network | None:
 
 def _granted(what: Any) -> Granted:
     return Grant(what) if isinstance(what, str | os.PathLike) else what
-
-
-def _load(files: Files, path: str) -> Module:
-    """The module at a guest path. Raises BadImage and OSError."""
-    try:
-        file = files.open(path, os.O_RDONLY)
-    except CallError as error:
-        raise OSError(error.errno, os.strerror(error.errno), path) from None
-    try:
-        size = file.status().size
-        if size > MAX_FILE:
-            raise BadImage(f"an image of {size} bytes; {MAX_FILE} are the most")
-        image = bytearray(size)
-        count = file.read_at(memoryview(image), 0) if image else 0
-    finally:
-        file.close()
-    return Module.from_bytes(image[:count], path.rsplit("/", 1)[-1])

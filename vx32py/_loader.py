@@ -48,13 +48,13 @@ ARGUMENTS_SHARE: Final = 4
 #: At the most, what is on a stack besides them: "i686", padding, 16 random bytes, the final words; argc, two zeros, and the
 #: auxiliary vector.
 _STRINGS_BESIDES: Final = 5 + 15 + 16 + 16
-_WORDS_BESIDES: Final = 3 + 2 * 19
+_WORDS_BESIDES: Final = 3 + 2 * 20
 
 #: A module keeps so many layouts, and contents of memory.
 _MOST_KEPT: Final = 16
 
 #: The auxiliary vector (System V ABI i386, figure 3-32; Linux uapi/linux/auxvec.h).
-AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_FLAGS, AT_ENTRY = 3, 4, 5, 6, 8, 9
+AT_PHDR, AT_PHENT, AT_PHNUM, AT_PAGESZ, AT_BASE, AT_FLAGS, AT_ENTRY = 3, 4, 5, 6, 7, 8, 9
 AT_UID, AT_EUID, AT_GID, AT_EGID, AT_PLATFORM, AT_HWCAP, AT_CLKTCK = 11, 12, 13, 14, 15, 16, 17
 AT_SECURE, AT_RANDOM, AT_EXECFN = 23, 25, 31
 
@@ -85,6 +85,11 @@ def plan(module: Module, budget: int, *, limit: int | None = None) -> Layout:
 
 
 def _plan(module: Module, budget: int, limit: int | None) -> Layout:
+    if not module.is_complete:
+        raise BadImage(
+            f"dynamically linked, and its interpreter {module.image.interpreter} is not among the guest's files;"
+            " grant them, or link it statically: -static or -static-pie"
+        )
     image = sum(end - start for start, end, _ in module.pages())
     stack = max(STACK_LEAST, min(STACK_MOST, page_floor(budget // 4)))
     if image + stack > budget:
@@ -178,6 +183,7 @@ def build_stack(
         *((AT_PHDR, image.program_headers) if image.program_headers else ()),
         AT_PHENT, 32,
         AT_PHNUM, image.program_header_count,
+        *((AT_BASE, image.interpreter_base) if image.interpreter_base else ()),
         AT_FLAGS, 0,
         AT_ENTRY, module.entry,
         AT_UID, GUEST_ID,

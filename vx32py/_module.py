@@ -69,6 +69,15 @@ class Module:
         held = bytes(data)
         return cls(held, name, _elf.parse(held))
 
+    def with_interpreter(self, interpreter: bytes | bytearray | memoryview) -> Module:
+        """This program with the file of its interpreter, as it is loaded. Raises BadImage."""
+        return Module(self.data, self.name, _elf.with_interpreter(self.image, bytes(interpreter)))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it can be loaded as it is: it needs no interpreter, or has it."""
+        return not self.image.interpreter or bool(self.image.interpreter_entry)
+
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Module:
         """Read and check an image. Raises BadImage, and OSError where the file cannot be read."""
@@ -81,7 +90,7 @@ class Module:
 
     @property
     def entry(self) -> int:
-        """The address of the first instruction."""
+        """The address of the program's first instruction; an interpreter comes before that."""
         return self.image.entry
 
     @property

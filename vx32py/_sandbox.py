@@ -12,7 +12,7 @@ from reference.memory import page_ceil
 from reference.policy import Group, Policy
 from reference.records import replace
 from vx32py import _engines, _loader
-from vx32py._calls import LINUX_TRAP, Observer, SystemCalls
+from vx32py._calls import LINUX_TRAP, VX_TRAP, Observer, SystemCalls
 from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import GUEST_ID, Descriptors, Meter
 from vx32py._errors import LimitExceeded
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reference.traps import Trap
     from vx32py._guard import Guards
     from vx32py._network import Network
+    from vx32py._program import Programs
 
 #: What runs: a module, the bytes of one, or the path of one.
 Program = Module | bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -148,6 +149,7 @@ class Sandbox:
         self.output_limit = _limit_of_bytes("output_limit", output_limit)
         self.write_limit = _limit_of_bytes("write_limit", write_limit)
         self.guests = guests
+        self._programs: Programs | None = None
         self._places = None if guests is None else threading.BoundedSemaphore(guests)
         self.open_files = open_files
         self.processes = processes
@@ -178,6 +180,21 @@ class Sandbox:
             self._network = Network.none()
         return self._network
 
+    @property
+    def programs(self) -> Programs:
+        """What its guests have executed."""
+        if self._programs is None:
+            from vx32py._program import Programs  # most guests execute nothing
+
+            self._programs = Programs()
+        return self._programs
+
+    def policy_for(self, module: Module) -> Policy:
+        """Which instructions a program has."""
+        if LINUX_TRAP in self.tables and (module.abi == "linux" or VX_TRAP not in self.tables):
+            return replace(self.policy, thread_pointer=True)  # its C library keeps errno behind GS
+        return self.policy
+
     def spawn(
         self,
         program: Program,
@@ -197,6 +214,8 @@ class Sandbox:
         the sandbox's. Raises BadImage, LimitExceeded("memory"), UnsupportedHost, and OSError for a path that cannot be read.
         """
         module = load_program(program)
+        if not module.is_complete:
+            module = self.programs.complete(files or self.files, module)
         layout = _loader.plan(module, self.memory)
         arguments = [os.fsencode(name if name is not None else module.name), *(os.fsencode(a) for a in args)]
         environment = [os.fsencode(f"{k}={v}") for k, v in (self.env if env is None else env).items()]
@@ -242,9 +261,7 @@ class Sandbox:
         files: Files | None = None,
         tables: dict[int, SystemCalls] | None = None,
     ) -> Process:
-        policy = self.policy
-        if module.abi == "linux" and LINUX_TRAP in self.tables:
-            policy = replace(policy, thread_pointer=True)  # its C library keeps errno behind GS
+        policy = self.policy_for(module)
         if self._places is not None and not self._places.acquire(blocking=False):
             raise LimitExceeded("guests", f"the sandbox has {self.guests} guests, as many as there may be")
         try:

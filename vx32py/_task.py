@@ -33,6 +33,7 @@ from vx32py.vfs.files import Files
 if TYPE_CHECKING:
     from reference.engine import Engine
     from reference.memory import AddressSpace
+    from reference.policy import Policy
     from vx32py._guard import GuardedCall, Guards
     from vx32py._module import Module
     from vx32py._sandbox import Sandbox
@@ -409,7 +410,13 @@ class Task:
             raise CallError(errno.EAGAIN)
 
     def _new_engine(
-        self, *, limit: int = 0, budget: int = 0, space: AddressSpace | None = None, program: object = None
+        self,
+        *,
+        limit: int = 0,
+        budget: int = 0,
+        space: AddressSpace | None = None,
+        program: object = None,
+        policy: Policy | None = None,
     ) -> Engine:
         """An engine like this task's. Raises CallError(EAGAIN) where there is no room for another guest of this size."""
         if space is not None:
@@ -419,7 +426,7 @@ class Task:
                 self.engine.name,
                 limit=limit,
                 budget=budget,
-                policy=self.engine.policy,
+                policy=policy or self.engine.policy,
                 program=program,
                 verify=self.sandbox.verify,
                 metered=self.family.fuel is not None,
@@ -447,7 +454,9 @@ class Task:
         budget = self.sandbox.memory
         layout = _loader.plan(module, budget)
         _loader.check_arguments(layout, arguments, environment)
-        engine = self._new_engine(limit=layout.limit, budget=budget, program=module.identity)
+        engine = self._new_engine(
+            limit=layout.limit, budget=budget, program=module.identity, policy=self.sandbox.policy_for(module)
+        )
         mm = Mm(engine.space, module, layout)
         try:
             self._load(engine, mm, arguments, environment)
@@ -496,12 +505,12 @@ class Task:
         cpu = engine.cpu
         cpu.reset()
         engine.set_thread_pointer(None, None)
-        cpu.esp, cpu.eip = esp, mm.module.entry
+        cpu.esp, cpu.eip = esp, mm.module.image.start
 
     def expect_calls(self) -> None:
         """Tell the engine by which trap this program makes its calls; which of them have native answers it is told when the
         program runs."""
-        trap = LINUX_TRAP if self.module.abi == "linux" else VX_TRAP
+        trap = LINUX_TRAP if self.module.abi == "linux" or VX_TRAP not in self.tables else VX_TRAP
         self._table, self._trap = self.tables.get(trap), trap
         self._retire_native()
         self.engine.expect_calls(trap, self._table.registers if self._table is not None else ())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import stat
 import struct
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from vx32py._clock import VirtualClock
 from vx32py._descriptors import OpenFile
 from vx32py._errors import BadImage, CallError, LimitExceeded
 from vx32py._family import SLICE
-from vx32py._module import MAX_FILE, Module
+from vx32py._module import MAX_FILE
 from vx32py._pipes import Pipe, PipeReader, PipeWriter
 from vx32py._wait import WouldBlock
 from vx32py.vfs.walk import MAX_PATH
@@ -200,25 +199,19 @@ def execute(process: Process, path: int, argv: int, envp: int | None) -> int:
     name = path_argument(process, path)
     arguments = string_array(process, argv) if argv else []
     environment = string_array(process, envp) if envp else [] if envp is not None else process.environment
-    file = process.files.open(name, os.O_RDONLY)
+    return execute_path(process, name, arguments, environment)
+
+
+def execute_path(process: Process, path: str, arguments: list[bytes], environment: list[bytes]) -> int:
+    """What execve(2) does. Returns in the new program."""
+    budget, first = process.engine.space.budget, process.family.program
     try:
-        status = file.status()
-        if not stat.S_ISREG(status.mode):
+        module, arguments = process.sandbox.programs.find(
+            process.files, path, arguments or [b""], min(MAX_FILE, budget)
+        )
+        # By content: a program of many names, such as busybox, may run itself by any of them.
+        if not process.sandbox.allow_exec and (first is None or module.data != first.data):
             raise CallError(errno.EACCES)
-        if status.size > min(
-            MAX_FILE, process.engine.space.budget
-        ):  # it takes the host's memory on behalf of the guest
-            raise CallError(errno.ENOMEM)
-        image = bytearray(status.size)
-        count = file.read_at(memoryview(image), 0) if image else 0
-    finally:
-        file.close()
-    first = process.family.program
-    # By content: a program of many names, such as busybox, may run itself by any of them.
-    if not process.sandbox.allow_exec and (first is None or image[:count] != first.data):
-        raise CallError(errno.EACCES)
-    try:
-        module = Module.from_bytes(image[:count], name.rsplit("/", 1)[-1])
         process.execute(module, arguments, environment)
     except BadImage:
         raise CallError(errno.ENOEXEC) from None

@@ -35,6 +35,10 @@ MREMAP_MAYMOVE: Final = 1
 MREMAP_FIXED: Final = 2
 MADV_DONTNEED: Final = 4
 
+#: Where libraries may begin, and how large they may be.
+LIBRARIES: Final = 0x0010_0000
+_MOST_OF_LIBRARY: Final = 16 << 20
+
 _FREE: Final = bytes(0 if state & MAPPED else 1 for state in range(256))
 
 
@@ -72,7 +76,7 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
             raise CallError(errno.EACCES)
         if flags & MAP_SHARED and protection & 2 and file.writable:
             raise CallError(errno.ENODEV)
-    start = _place(process, address, size, flags)
+    start = _place(process, address, size, flags, of_file=file is not None)
     space.map(start, size, access)
     if file is not None:
         content = bytearray(length)
@@ -81,7 +85,7 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
     return start
 
 
-def _place(process: Process, address: int, size: int, flags: int) -> int:
+def _place(process: Process, address: int, size: int, flags: int, *, of_file: bool = False) -> int:
     space, layout = process.engine.space, process.layout
     if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
         if address % PAGE:
@@ -96,7 +100,12 @@ def _place(process: Process, address: int, size: int, flags: int) -> int:
     hint = page_ceil(address)
     if hint >= LOWEST and hint + size <= layout.map_end and space.is_free(hint, size):
         return hint
-    found = find_free(space, size, low=LOWEST, high=layout.map_end)
+    found = None
+    if of_file and size <= _MOST_OF_LIBRARY:
+        # Libraries below the program, close to it and to each other: then one table has entries for all of the code.
+        found = find_free(space, size, low=LIBRARIES, high=process.module.start)
+    if found is None:
+        found = find_free(space, size, low=LOWEST, high=layout.map_end)
     if found is None:
         raise CallError(errno.ENOMEM)
     return found
