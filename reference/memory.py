@@ -188,6 +188,10 @@ class AddressSpace:
         """Whether no byte of a range of whole pages is mapped."""
         return not self.permissions[start >> PAGE_SHIFT : start + length >> PAGE_SHIFT].translate(None, _FREE_STATES)
 
+    def shared_at(self, address: int) -> tuple[object, int] | None:
+        """What memory shared with other spaces is mapped at an address, and the offset there; None for private memory."""
+        return None
+
     def regions(self) -> list[tuple[int, int, Access]]:
         """What is mapped, in order: (start, end, access) for each run of pages with equal permissions."""
         found, start = [], 0

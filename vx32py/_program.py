@@ -18,7 +18,7 @@ from vx32py._hostfile import HostFile
 from vx32py._module import MAX_FILE, Module
 
 if TYPE_CHECKING:
-    from vx32py._files import Files
+    from vx32py.vfs.files import Files
 
 #: Of a script so many bytes are looked at for the path of its interpreter (BINPRM_BUF_SIZE).
 _MOST_OF_SCRIPT: Final = 256

@@ -5,15 +5,17 @@ and processes it does to the guest's own, never to the host's: paths lead into g
 up, memory is the sandbox's. Calls that are not in the table answer -ENOSYS, as a kernel without them would, and C
 libraries and programs cope.
 
-Not here: threads, signal handlers (they are recorded and never run), sockets, shared memory between processes.
+What is complete, what is not, and what is refused: docs/linux-calls.md.
 """
 
 from __future__ import annotations
 
 from vx32py.personality.linux import (
     attributes,
+    clone,
     control,
     files,
+    futex,
     memory,
     paths,
     polling,
@@ -30,8 +32,10 @@ from vx32py.personality.linux.table import TABLE
 __all__ = [
     "TABLE",
     "attributes",
+    "clone",
     "control",
     "files",
+    "futex",
     "memory",
     "paths",
     "polling",

@@ -1,4 +1,4 @@
-"""Processes: ends, children, new programs, and who one is. Numbers are the sandbox's own."""
+"""Processes: waiting for children, and who one is. Numbers are the sandbox's own."""
 
 from __future__ import annotations
 
@@ -10,57 +10,11 @@ from vx32py._descriptors import GUEST_ID
 from vx32py._errors import CallError
 from vx32py.personality import common
 from vx32py.personality.linux.table import MASK32, call
-from vx32py.personality.linux.threads import set_thread_area
 
 if TYPE_CHECKING:
     from vx32py._process import Process
 
-CLONE_VM, CLONE_VFORK, CLONE_THREAD = 0x100, 0x4000, 0x10000
-CLONE_SETTLS, CLONE_PARENT_SETTID, CLONE_CHILD_SETTID = 0x80000, 0x100000, 0x1000000
 WNOHANG: Final = 1
-
-
-@call(1, "exit")
-@call(252, "exit_group")
-def exit_(process: Process, code: int) -> int:
-    """End the process."""
-    return process.exit(code)
-
-
-@call(2, "fork")
-@call(190, "vfork")
-def fork(process: Process) -> int:
-    """A copy of the process, which runs when this one waits. vfork's child has memory of its own, too."""
-    return process.fork_child().pid
-
-
-@call(120, "clone")
-def clone(process: Process, flags: int, stack: int, parent_tid_out: int, descriptor: int, child_tid_out: int) -> int:
-    """A process; not a thread. CLONE_VM is taken as vfork takes it, together with CLONE_VFORK."""
-    if flags & CLONE_THREAD or (flags & CLONE_VM and not flags & CLONE_VFORK):
-        raise CallError(errno.ENOSYS)
-    if flags & CLONE_PARENT_SETTID:
-        process.memory.check(parent_tid_out, 4, writable=True)
-    child = process.fork_child()
-    try:
-        if stack:
-            child.registers.esp = stack
-        if flags & CLONE_SETTLS:
-            set_thread_area(child, descriptor)
-        if flags & CLONE_CHILD_SETTID:
-            child.memory.write_u32(child_tid_out, child.pid)
-    except BaseException:
-        child.group.reap()  # the parent is told that there is none
-        raise
-    if flags & CLONE_PARENT_SETTID:
-        process.memory.write_u32(parent_tid_out, child.pid)
-    return child.pid
-
-
-@call(11, "execve")
-def execve(process: Process, path: int, argv: int, envp: int) -> int:
-    """Run another program, from a granted file."""
-    return common.execute(process, path, argv, envp)
 
 
 @call(7, "waitpid")

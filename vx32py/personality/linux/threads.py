@@ -1,4 +1,4 @@
-"""What C libraries need of threads while there is one: a thread pointer, futexes that nobody holds, and no more."""
+"""Thread-local storage: the descriptors that a thread loads into GS (arch/x86/kernel/tls.c)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from vx32py._errors import CallError
-from vx32py.personality.linux.polling import timespec
 from vx32py.personality.linux.table import MASK32, ThreadState, call
 
 if TYPE_CHECKING:
@@ -20,11 +19,6 @@ ENTRIES: Final = 3
 _USER_DESC: Final = struct.Struct("<IIII")
 #: Flags of an empty descriptor: read_exec_only and seg_not_present, and everything else zero (asm/desc.h, LDT_empty).
 _EMPTY_FLAGS: Final = 0b101000
-
-FUTEX_WAIT, FUTEX_WAKE, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP = 0, 1, 3, 4, 5
-FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET = 9, 10
-#: FUTEX_PRIVATE_FLAG and FUTEX_CLOCK_REALTIME are no part of the operation.
-FUTEX_COMMAND: Final = 0x7F
 
 
 @call(243, "set_thread_area")
@@ -64,52 +58,7 @@ def selector(entry: int) -> int:
     return entry << 3 | 3
 
 
-@call(258, "set_tid_address")
-def set_tid_address(process: Process, address: int) -> int:
-    """The number of the only thread."""
-    return process.pid
-
-
-@call(311, "set_robust_list")
-def set_robust_list(process: Process, head: int, size: int) -> None:
-    """Accepted: the locks of a thread that ends are of interest to nobody."""
-    if size != 12:
-        raise CallError(errno.EINVAL)
-
-
 @call(386, "rseq")
 def rseq(process: Process, area: int, size: int, flags: int, signature: int) -> int:
     """Not there; C libraries do without."""
     raise CallError(errno.ENOSYS)
-
-
-@call(240, "futex")
-def futex(process: Process, word: int, operation: int, value: int, timeout: int) -> int:
-    """Wake nobody, or wait for nobody."""
-    return _futex(process, word, operation, value, timeout, wide=False)
-
-
-@call(422, "futex_time64")
-def futex_time64(process: Process, word: int, operation: int, value: int, timeout: int) -> int:
-    """The same with a 64-bit timespec."""
-    return _futex(process, word, operation, value, timeout, wide=True)
-
-
-def _futex(process: Process, word: int, operation: int, value: int, timeout: int, *, wide: bool) -> int:
-    command = operation & FUTEX_COMMAND
-    if word % 4:
-        raise CallError(errno.EINVAL)
-    if command in (FUTEX_WAKE, FUTEX_WAKE_BITSET, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP):
-        process.memory.check(word, 4)
-        return 0
-    if command not in (FUTEX_WAIT, FUTEX_WAIT_BITSET):
-        raise CallError(errno.ENOSYS)
-    if process.memory.read_u32(word) != value or not timeout:
-        # Nobody could ever end a wait without a time-out: there is one thread, and memory is not shared.
-        process.give_way()
-        raise CallError(errno.EAGAIN)
-    seconds = timespec(process, timeout, wide=wide) or 0.0
-    if command == FUTEX_WAIT_BITSET:  # an absolute time
-        seconds = max(0.0, seconds - process.clock.monotonic() / 1e9)
-    process.pause(seconds)
-    raise CallError(errno.ETIMEDOUT)
