@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from images import BASE, DATA, ENTRY, PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_NOTE, PT_TLS, Elf, Load, R, W, X
 
 from reference.traps import Access
-from vx32py import BadImage, Module
+from vx32py import BadImage, Module, Sandbox
 from vx32py._elf import PIE_BASE
 
 
@@ -82,7 +82,11 @@ MALFORMED = {
     "entry nowhere": (header(e_entry=0), "entry point"),
     "no PT_LOAD": (segments(Load(p_type=PT_NOTE)), "no PT_LOAD"),
     "empty PT_LOAD": (segments(Load(p_filesz=0, p_memsz=0)), "no PT_LOAD"),
-    "dynamic": (segments(Load(), Load(p_type=PT_INTERP)), "dynamically linked .* -static"),
+    "interpreter without end": (segments(Load(), Load(p_type=PT_INTERP)), "PT_INTERP.* does not end with its only zero"),
+    "interpreter too long": (segments(Load(), Load(p_type=PT_INTERP, p_filesz=0x1001, p_memsz=0x1001)), "PT_INTERP"),
+    "interpreter too short": (segments(Load(), Load(p_type=PT_INTERP, p_filesz=1)), "PT_INTERP"),
+    "interpreter beyond the end": (
+        segments(Load(), Load(p_type=PT_INTERP, p_offset=1 << 30, p_filesz=16)), "truncated.*PT_INTERP"),
     "position-independent, big alignment": (
         segments(Load(p_vaddr=0x1000, p_align=1 << 31, p_offset=0x1000), e_type=3), "p_align"),
 }  # fmt: skip
@@ -93,6 +97,35 @@ def test_a_malformed_image_is_refused_in_one_line(name: str) -> None:
     data, message = MALFORMED[name]
     with pytest.raises(BadImage, match=message) as caught:
         Module.from_bytes(data)
+    assert "\n" not in str(caught.value)
+
+
+def dynamic(path: bytes = b"/lib/ld.so\0") -> bytes:
+    """An image that needs an interpreter, whose path is at the beginning of its data."""
+    data = Load(p_offset=0x2000, p_vaddr=DATA, p_flags=R | W)
+    name = Load(p_offset=0x2000, p_vaddr=DATA, p_filesz=len(path), p_type=PT_INTERP, p_align=1)
+    return Elf(data=path, loads=[Load(), data, name]).pack()
+
+
+def test_an_interpreter_that_is_not_there_is_named_when_the_program_is_loaded() -> None:
+    module = Module.from_bytes(dynamic())
+    assert module.image.interpreter == "/lib/ld.so"
+    with pytest.raises(BadImage, match="dynamically linked, and its interpreter /lib/ld.so is not .* -static"):
+        Sandbox(engine="reference").spawn(module)
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "message"),
+    [
+        (b"\x7fELF", "truncated"),
+        (Elf().pack(), "its interpreter is not position-independent"),
+        (dynamic(), "its interpreter needs an interpreter itself"),
+    ],
+)
+def test_a_bad_interpreter_is_refused_in_one_line(interpreter: bytes, message: str) -> None:
+    box = Sandbox(engine="reference", files={"/lib/ld.so": interpreter})
+    with pytest.raises(BadImage, match=message) as caught:
+        box.spawn(dynamic())
     assert "\n" not in str(caught.value)
 
 
