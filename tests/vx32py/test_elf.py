@@ -110,7 +110,7 @@ def dynamic(path: bytes = b"/lib/ld.so\0") -> bytes:
 def test_an_interpreter_that_is_not_there_is_named_when_the_program_is_loaded() -> None:
     module = Module.from_bytes(dynamic())
     assert module.image.interpreter == "/lib/ld.so"
-    with pytest.raises(BadImage, match="dynamically linked, and its interpreter /lib/ld.so is not .* -static"):
+    with pytest.raises(BadImage, match=r"dynamically linked, and its interpreter /lib/ld.so is not .* -static"):
         Sandbox(engine="reference").spawn(module)
 
 
