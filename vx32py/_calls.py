@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -21,12 +21,12 @@ from reference.registers import EAX, EBP, EBX, ECX, EDI, EDX, ESI, MASK32
 from reference.traps import SOFTWARE_INTERRUPT, Vector
 from reference.weak import WeakGroup
 from vx32py._errors import CallError
+from vx32py._wait import Interrupted, WouldBlock
 
 if TYPE_CHECKING:
     from reference.traps import Trap
     from vx32py._group import ThreadGroup
     from vx32py._task import Task
-    from vx32py._wait import WouldBlock
 
 #: ``handler(process, *arguments) -> result``: arguments are unsigned 32-bit numbers, a result of None counts as 0.
 Handler = Callable[..., int | None]
@@ -82,13 +82,26 @@ class Call:
 
 
 class Observer(Protocol):
-    """Sees every system call of a process, and cannot change it (``process.observers``)."""
+    """Sees every system call of a process, and cannot change it (``process.observers``).
+
+    It may have more methods: ``waits(call)``, when a call has to wait, and ``repeated(call)``, when it is made again, which is
+    no other call; ``signalled(task, info)`` before a signal is delivered, with its struct siginfo; ``ended(task)`` when a
+    process has ended, with a thread of its.
+    """
 
     def entered(self, call: Call) -> None:
         """Before the handler runs."""
 
     def returned(self, call: Call, result: int | None) -> None:
         """After it, with the result as the guest gets it (signed), or None where the call does not return."""
+
+
+def tell(observers: Sequence[Observer], event: str, *arguments: object) -> None:
+    """Call a method of all observers that have it."""
+    for observer in observers:
+        method = getattr(observer, event, None)
+        if method is not None:
+            method(*arguments)
 
 
 class Numbering(Protocol):
@@ -340,17 +353,22 @@ class SystemCalls:
         return True
 
     def _observed(self, process: Task, entry: Entry | None) -> int:
-        words = process.engine.cpu.words
-        arguments = tuple(words[r] for r in self.registers) if entry is None else entry.fetch(words)
-        call = Call(process, self, words[EAX], entry, arguments)
-        for observer in process.observers:
-            observer.entered(call)
-        result: int | None = None
+        words, call = process.engine.cpu.words, process.observed
+        if call is None or call.number != words[EAX] or call.table is not self:
+            arguments = tuple(words[r] for r in self.registers) if entry is None else entry.fetch(words)
+            process.observed = call = Call(process, self, words[EAX], entry, arguments)
+            tell(process.observers, "entered", call)
+        else:
+            tell(process.observers, "repeated", call)
         try:
             result = self._answer(process, entry)
-        finally:
-            for observer in process.observers:
-                observer.returned(call, None if result is None else signed(result & MASK32))
+        except (WouldBlock, Interrupted):
+            tell(process.observers, "waits", call)
+            raise
+        except BaseException:
+            process.observe_end(None)
+            raise
+        process.observe_end(signed(result & MASK32))
         return result
 
     def _answer(self, process: Task, entry: Entry | None) -> int:

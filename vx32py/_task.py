@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self, TypeVar
 from reference.registers import CPU, EAX, EIP, MASK32
 from reference.traps import Trap, Vector
 from vx32py import _engines, _loader
-from vx32py._calls import LINUX_TRAP, VX_TRAP, Observer, SystemCalls
+from vx32py._calls import LINUX_TRAP, VX_TRAP, Call, Observer, SystemCalls, signed, tell
 from vx32py._clock import Clock, VirtualClock
 from vx32py._descriptors import Descriptors, OpenFile
 from vx32py._errors import CallError, UnsupportedHost
@@ -104,6 +104,8 @@ class Task:
         #: Functions of the host's that see calls before they are made, and the call that they have let be while it waits.
         self.guards: Guards | None = sandbox.guards
         self.guarded: GuardedCall | None = None
+        #: The call that observers have been told of, until they are told its result.
+        self.observed: Call | None = None
         #: A plain dictionary, which is quicker than a Counter.
         self.tally: dict[str, int] = creator.tally if creator is not None else {}
         self.unknown_calls: Counter[tuple[str, int]] = creator.unknown_calls if creator is not None else Counter()
@@ -306,6 +308,7 @@ class Task:
         """Tell the personality that the process has ended."""
         if self._table is not None:
             self._table.hooks.ended(self.group)
+        tell(self.observers, "ended", self)
 
     def checkpoint(self) -> None:
         """Raise if the process has to stop now; for handlers that take long. See :class:`vx32py._wait.Waiter`."""
@@ -656,6 +659,14 @@ class Task:
     def end_of_call(self) -> None:
         """The call that was being made is over: what was kept for it is not about the next one."""
         self._waited_until, self._yielded, self.progress, self.kept, self.guarded = None, False, 0, None, None
+        if self.observed is not None:
+            self.observe_end(signed(self.engine.cpu.words[EAX]))
+
+    def observe_end(self, result: int | None) -> None:
+        """Tell the observers the result of the call that was being made; None where there is none."""
+        call, self.observed = self.observed, None
+        if call is not None:
+            tell(self.observers, "returned", call, result)
 
     def _attend(self, abandoned: WouldBlock | None) -> bool:
         """Let the personality look at the task before it goes on. False if it has to wait: it is stopped."""

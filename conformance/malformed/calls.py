@@ -39,7 +39,7 @@ from reference.memory import PAGE
 from reference.policy import Policy
 from reference.traps import Vector
 from vx32py import DEVNULL, LimitExceeded, MemoryFault, Module, Process, Sandbox, SystemCalls
-from vx32py._strace import CallPrinter
+from vx32py.strace import printer
 
 #: Wall time for sequences that may wait, and for those that have no reason to.
 WAITING: Final = 0.15
@@ -143,7 +143,7 @@ def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool, watched:
         try:
             process = sandbox.spawn(_module(calls.linux), ["an argument"], env={"NAME": "value"}, **streams)
             if watched:
-                process.observers.append(CallPrinter(lambda line: _check_line(line, verdict)))
+                process.observers.append(printer(lambda text: _check_text(text, verdict)))
             _make_calls(process, calls, played, verdict)
             played.output = process.stdout
             if _holds_secret(process) or SECRET in process.stdout + process.stderr:
@@ -158,9 +158,9 @@ def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool, watched:
     return played
 
 
-def _check_line(line: str, verdict: Verdict) -> None:
-    if not line.isprintable():
-        verdict.wrong("a line of trace that is not printable", repr(line))
+def _check_text(text: str, verdict: Verdict) -> None:
+    if not text.removesuffix("\n").isprintable():
+        verdict.wrong("a line of trace that is not printable", repr(text))
 
 
 def _make_calls(process: Process, calls: Calls, played: Played, verdict: Verdict) -> None:

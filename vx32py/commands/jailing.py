@@ -128,9 +128,9 @@ def _run(made: Jail, program: str, arguments: Sequence[str], *, trace: bool) -> 
     guests.tell_of_progress()
     observers = []
     if trace:
-        from vx32py._strace import CallPrinter
+        from vx32py import strace
 
-        observers.append(CallPrinter(say))
+        observers.append(strace.printer(strace.to_stderr))
     try:
         process = made.spawn([program, *arguments], **guests.standard_streams())
     except OSError as error:

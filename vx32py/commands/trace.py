@@ -19,10 +19,13 @@ _EPILOG = """\b
 Examples:
   vx32py trace hello.elf
   vx32py trace --calls read,write hello.elf < input
+  vx32py trace --calls %file,%network server.elf
+  vx32py trace --summary hello.elf
   vx32py trace --instructions --limit 100 hello.elf
   vx32py trace -o calls.txt hello.elf
 
 \b
+Classes of --calls: %file (what takes a path), %desc (a descriptor), %process, %network, %signal, %memory, %ipc, %creds.
 A line of --instructions is the guest EIP, the instruction, and the registers it changed.
 """
 
@@ -31,16 +34,38 @@ _REGISTERS = ("eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi")
 
 @click.command(epilog=_EPILOG, context_settings=GUEST_ARGUMENTS)
 @options_of(SANDBOX_OPTIONS)
-@click.option("--calls", metavar="NAMES", default="", help="Show these system calls alone, separated by commas.")
+@click.option(
+    "--calls", metavar="NAMES", default="", help="Show these system calls alone: names and classes, with commas."
+)
+@click.option(
+    "-c", "--summary", is_flag=True, help="Show no calls, but at the end how many there were, and their time."
+)
+@click.option(
+    "--string-limit", type=click.IntRange(min=0), metavar="N", default=32, help="How much is shown of a string."
+)
+@click.option("--time", "relative", is_flag=True, help="Begin each line with the seconds since the last one.")
 @click.option("--instructions", is_flag=True, help="Show every instruction, and the system calls between them.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="With --instructions: stop after N of them.")
 @click.option("-o", "--output", metavar="FILE", help="Write the trace there instead of to stderr.")
 @click.argument("program", metavar="PROGRAM")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
-def trace(calls: str, instructions: bool, limit: int | None, output: str | None, **options: Any) -> None:
+def trace(
+    calls: str,
+    summary: bool,
+    string_limit: int,
+    relative: bool,
+    instructions: bool,
+    limit: int | None,
+    output: str | None,
+    **options: Any,
+) -> None:
     """Run PROGRAM and show its system calls on stderr, as strace does."""
-    from vx32py._strace import CallPrinter
+    from vx32py import strace
 
+    try:
+        only = strace.selection(calls)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--calls") from None
     with ExitStack() as stack, wrong_usage_to_click():
         stream: IO[str] = sys.stderr
         if output is not None:
@@ -52,12 +77,21 @@ def trace(calls: str, instructions: bool, limit: int | None, output: str | None,
         def write(line: str) -> None:
             stream.write(line + "\n")
 
-        printer = CallPrinter(write, only=frozenset(calls.split(",")) - {""})
+        if summary and not instructions:
+            counted = strace.Summary(only=only)
+            _, result = run_guest(options, observers=[counted])
+            write(counted.table())
+            exit_like(options["program"], result)
+        printer = strace.Printer(stream.write, only=only, string_limit=string_limit, relative=relative)
         if instructions:
             _trace_instructions(options, printer, write, limit)
         else:
-            _, result = run_guest(options, observers=[printer])
-            write(f"+++ {result.describe()} +++")
+            try:
+                _, result = run_guest(options, observers=[printer])
+            finally:
+                printer.close()
+            if result.exit_code is None:
+                write(f"+++ {result.describe()} +++")
             exit_like(options["program"], result)
 
 

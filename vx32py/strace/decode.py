@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py.strace import flags
 from vx32py.strace.flags import names, signal_name, symbolic
-from vx32py.strace.frame import Frame, pointer, signed
+from vx32py.strace.frame import Frame, pointer, quoted, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,7 +169,12 @@ def _path(frame: Frame, parameter: Parameter, value: int) -> str:
 @shows("str", "c_string")
 def _string(frame: Frame, parameter: Parameter, value: int) -> str:
     if parameter.type == "c_string" and not frame.failed and value:
-        return frame.path(value)
+        if not frame.result:
+            return frame.path(value)
+        found = frame.read(value, min(frame.result, 4096))
+        if found is None:
+            return pointer(value)
+        return quoted(found.partition(b"\0")[0]) if b"\0" in found else quoted(found[:-1]) + "..."
     return frame.string(value) if value and not frame.failed else pointer(value)
 
 
@@ -191,7 +196,8 @@ def _strings(frame: Frame, parameter: Parameter, value: int) -> str:
     if not value:
         return "NULL"
     counted = parameter.type == "environment"
-    most, found, index = (0x10000 if counted else frame.limit), [], 0
+    most, index = (0x10000 if counted else frame.limit), 0
+    found: list[str] = []
     while True:
         word = frame.unpack("I", value + 4 * index)
         if word is None:
@@ -219,18 +225,16 @@ def _cut(found: list[str], address: int) -> str:
 def _iovec(frame: Frame, parameter: Parameter, value: int) -> str:
     left = detail(frame, parameter) if parameter.detail == "=" else None
     count = frame.values.get("count", 0)
-    if left is not None and frame.failed:
-        return pointer(value)
+    addresses = parameter.type == "iovec_addresses" or (left is not None and frame.failed)
 
     def one(base: int, length: int) -> str:
         nonlocal left
-        if parameter.type == "iovec_addresses":
+        if addresses:
             return f"{{iov_base={pointer(base)}, iov_len={length}}}"
         shown = length if left is None else min(length, left)
         if left is not None:
             left -= shown
-        text = frame.bytes(base, shown) if shown or base else '""'
-        return f"{{iov_base={text}, iov_len={length}}}"
+        return f"{{iov_base={frame.bytes(base, shown)}, iov_len={length}}}"
 
     return frame.array(value, min(count, 1024), "II", one)
 
@@ -248,6 +252,11 @@ def _open_only(frame: Frame, parameter: Parameter, value: int) -> str:
     return names("open_bits").flags(value)
 
 
+@shows("protection")
+def _protection(frame: Frame, parameter: Parameter, value: int) -> str:
+    return names("protection").flags(value) if value else "PROT_NONE"
+
+
 @shows("mmap")
 def _mmap(frame: Frame, parameter: Parameter, value: int) -> str:
     size = value >> 26 & 0x3F
@@ -257,7 +266,7 @@ def _mmap(frame: Frame, parameter: Parameter, value: int) -> str:
 
 @shows("clone_only")
 def _clone_only(frame: Frame, parameter: Parameter, value: int) -> str:
-    return names("clone_bits").flags(value)
+    return names("unshare_bits").flags(value)
 
 
 def clone_flags(value: int) -> str:
@@ -303,15 +312,23 @@ def _mode(frame: Frame, parameter: Parameter, value: int) -> str:
 
 
 def octal(mode: int) -> str:
-    """A mode as strace writes it: at least three digits, the first bits by name.
+    """A mode as strace writes it: a zero and at least two digits.
 
     >>> octal(0o644), octal(0), octal(0o4755)
     ('0644', '000', '04755')
     """
-    return f"0{mode:03o}" if mode > 0o77 else f"{mode:#05o}".replace("0o", "0") if mode else "000"
+    return f"0{mode:02o}"
 
 
-_KINDS: Final = {0o14: "S_IFSOCK", 0o12: "S_IFLNK", 0o10: "S_IFREG", 6: "S_IFBLK", 4: "S_IFDIR", 2: "S_IFCHR", 1: "S_IFIFO"}
+_KINDS: Final = {
+    0o14: "S_IFSOCK",
+    0o12: "S_IFLNK",
+    0o10: "S_IFREG",
+    6: "S_IFBLK",
+    4: "S_IFDIR",
+    2: "S_IFCHR",
+    1: "S_IFIFO",
+}
 
 
 def file_mode(mode: int) -> str:
@@ -334,10 +351,11 @@ def _file_mode(frame: Frame, parameter: Parameter, value: int) -> str:
 def device(number: int) -> str:
     """A device number."""
     major, minor = number >> 8 & 0xFFF | number >> 32 & ~0xFFF, number & 0xFF | number >> 12 & ~0xFF & 0xFFFF_FFFF
-    return f"makedev({_short_hex(major)}, {_short_hex(minor)})"
+    return f"makedev({short_hex(major)}, {short_hex(minor)})"
 
 
-def _short_hex(value: int) -> str:
+def short_hex(value: int) -> str:
+    """A number in hexadecimal, zero as it is."""
     return f"{value:#x}" if value else "0"
 
 
@@ -345,8 +363,8 @@ def _short_hex(value: int) -> str:
 
 
 def _created(frame: Frame, parameter: Parameter, value: int) -> list[str]:
-    creates = detail(frame, parameter) & 0x40 or detail(frame, parameter) & 0x410000 == 0x410000
-    return [octal(value & 0xFFFF)] if creates else []
+    # O_CREAT, __O_TMPFILE
+    return [octal(value & 0xFFFF)] if detail(frame, parameter) & 0x400040 else []
 
 
 def _device(frame: Frame, parameter: Parameter, value: int) -> list[str]:
@@ -358,10 +376,10 @@ def _hidden(frame: Frame, parameter: Parameter, value: int) -> list[str]:
 
 
 def _if_fixed(frame: Frame, parameter: Parameter, value: int) -> list[str]:
-    return [pointer(value)] if detail(frame, parameter) & 6 else []
+    return [pointer(value)] if detail(frame, parameter) & 3 == 3 else []
 
 
-MANY |= {"mode_if": _created, "device": _device, "hidden": _hidden, "ptr_if_fixed": _if_fixed}
+MANY.update({"mode_if": _created, "device": _device, "hidden": _hidden, "ptr_if_fixed": _if_fixed})
 
 
 def is_known(kind: str) -> bool:

@@ -85,7 +85,7 @@ class Frame:
     def bytes(self, address: int, count: int, *, most: int | None = None) -> str:
         """Bytes, as many as are shown."""
         limit = self.limit if most is None else most
-        shown = self.read(address, min(count, limit)) if address or not count else None
+        shown = self.read(address, min(count, limit)) if address else None
         if shown is None:
             return pointer(address)
         return quoted(shown) + ("..." if count > limit else "")
@@ -94,7 +94,8 @@ class Frame:
         """An array of structures: ``show(*fields)`` makes the text of one."""
         if not address:
             return "NULL"
-        size, found = struct.calcsize("<" + layout), []
+        size = struct.calcsize("<" + layout)
+        found: list[str] = []
         for index in range(min(count, self.limit)):
             fields = self.unpack(layout, address + index * size)
             if fields is None:

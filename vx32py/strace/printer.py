@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from vx32py.personality.linux.calls import KnownCall, known_calls
-from vx32py.strace import processes, sockets, structs  # noqa: F401  (they fill the table of types)
+from vx32py.strace import descriptors, processes, sockets, structs  # noqa: F401  (they fill the table of types)
 from vx32py.strace.decode import AFTER, MANY, show
 from vx32py.strace.flags import signal_name
 from vx32py.strace.frame import STRING_LIMIT, Frame
@@ -23,18 +23,38 @@ if TYPE_CHECKING:
 #: Where the results of short calls stand, one below the other.
 _COLUMN: Final = 40
 _SOCKETCALL: Final = 102
+#: How the kernel ends a call for a signal, before it is known what becomes of it (linux/errno.h).
+_RESTARTSYS: Final = 512
+_RESTART: Final = dict.fromkeys(
+    (
+        "pause",
+        "sigsuspend",
+        "rt_sigsuspend",
+        "ppoll",
+        "select",
+        "_newselect",
+        "pselect6",
+        "ppoll_time64",
+        "pselect6_time64",
+    ),
+    514,
+) | dict.fromkeys(("nanosleep", "clock_nanosleep", "clock_nanosleep_time64", "poll", "restart_syscall"), 516)
 
 
 class _Open:
     """A call that has been entered and has not returned."""
 
-    __slots__ = ("frame", "known", "later", "name", "wanted", "words")
+    __slots__ = ("begun", "frame", "known", "later", "name", "parted", "pid", "process", "wanted", "words")
 
-    def __init__(self, name: str, known: KnownCall | None, frame: Frame) -> None:
+    def __init__(self, process: Task, name: str, known: KnownCall | None, frame: Frame) -> None:
+        self.process = process
+        self.pid = process.pid
         self.name = name
         self.known = known
         self.frame = frame
         self.wanted = True
+        #: Whether arguments have been written, and a comma behind them.
+        self.begun = self.parted = False
         #: Texts of arguments in order; None for those that are known when it has returned, which are ``later``.
         self.words: list[list[str] | None] = []
         self.later: dict[int, Parameter] = {}
@@ -73,9 +93,9 @@ class Printer:
         """A call begins: its line as far as it is known."""
         known, name, parameters, values = identify(call)
         frame = Frame(call.process.memory, parameters, values, self._limit)
-        opened = _Open(name, known, frame)
+        opened = _Open(call.process, name, known, frame)
         opened.wanted = self._only is None or name in self._only or call.name in self._only
-        self._open[_number(call.process)] = opened
+        self._open[call.process.tid] = opened
         if not opened.wanted:
             return
         for index, parameter in enumerate(parameters):
@@ -83,14 +103,18 @@ class Printer:
             if parameter.written and (not parameter.read or parameter.type in AFTER):
                 opened.words.append(None)
                 opened.later[index] = parameter
-                if parameter.type in AFTER:
+                if parameter.read:
                     frame.notes[parameter.name] = show(frame, parameter, value)
             else:
                 opened.words.append(_texts(frame, parameter, value))
         known_now = opened.words[: opened.words.index(None)] if None in opened.words else opened.words
         shown = [text for texts in known_now if texts for text in texts]
         self._begin(call.process)
-        self._put(f"{name}({', '.join(shown)}" + (", " if shown and len(known_now) < len(opened.words) else ""))
+        waits = len(known_now) < len(opened.words)
+        # Of arguments that may turn out to be none it is not known yet whether there is something to be parted.
+        opened.parted = waits and opened.later[len(known_now)].type not in MANY
+        opened.begun = bool(shown)
+        self._put(f"{name}({', '.join(shown)}" + (", " if shown and opened.parted else ""))
 
     def returned(self, call: Call, result: int | None) -> None:
         """It is over: the rest of its line."""
@@ -98,6 +122,9 @@ class Printer:
 
     def ended(self, process: Task) -> None:
         """A process (or a thread of one) has ended."""
+        pid = process.pid
+        for opened in [o for o in self._open.values() if o.pid == pid and o.process is not process]:
+            self._finish(opened.process, None)
         self._finish(process, None)
         if process.signal is not None:
             self.line(process, f"+++ killed by {signal_name(process.signal)} +++")
@@ -105,7 +132,10 @@ class Printer:
             self.line(process, f"+++ exited with {process.exit_code} +++")
 
     def signalled(self, process: Task, info: bytes) -> None:
-        """A signal is about to be delivered: its struct siginfo."""
+        """A signal is about to be delivered: its struct siginfo. A call that it has interrupted is over."""
+        opened = self._open.get(process.tid)
+        if opened is not None:
+            self._finish(process, -_RESTART.get(opened.name, _RESTARTSYS))
         self.line(process, f"--- {signal_name(int.from_bytes(info[:4], 'little'))} {structs.siginfo(info)} ---")
 
     # -- lines ---------------------------------------------------------------------------------------------------
@@ -123,7 +153,7 @@ class Printer:
             self._unfinished = None
 
     def _finish(self, process: Task, result: int | None) -> None:
-        number = _number(process)
+        number = process.tid
         opened = self._open.pop(number, None)
         if opened is None or not opened.wanted:
             return
@@ -138,7 +168,7 @@ class Printer:
             if late:
                 rest += texts if texts is not None else self._late(opened, index)
         kind = opened.known.result if opened.known is not None else "int"
-        text = f"{', '.join(rest)})"
+        text = f"{', ' if rest and opened.begun and not opened.parted else ''}{', '.join(rest)})"
         padding = " " * (_COLUMN - 1 - self._width - len(text))
         self._put(f"{text}{padding} = {result_text(kind, frame, result)}\n")
         self._unfinished = None
@@ -149,14 +179,14 @@ class Printer:
         value = frame.values[parameter.name]
         if frame.result is None:
             return [f"{value:#x}"]
-        after = AFTER.get(parameter.type)
+        after = AFTER.get(parameter.type) if parameter.read else None
         return [after(frame, parameter, value)] if after is not None else _texts(frame, parameter, value)
 
     def _begin(self, process: Task) -> None:
         """The beginning of a line; another one that is not finished gets its end."""
         if self._unfinished is not None:
             self._write(" <unfinished ...>\n")
-        self._unfinished = number = _number(process)
+        self._unfinished = number = process.tid
         self._seen.add(number)
         self._width = 0
         prefix = f"[pid {number}] " if len(self._seen) > 1 else ""
@@ -169,10 +199,6 @@ class Printer:
     def _put(self, text: str) -> None:
         self._width += len(text)
         self._write(text)
-
-
-def _number(process: Task) -> int:
-    return process.tid
 
 
 def _texts(frame: Frame, parameter: Parameter, value: int) -> list[str]:

@@ -1,12 +1,12 @@
-"""Arguments of calls about processes, threads, descriptors and waiting for several of them, as text."""
+"""Arguments of calls about processes and threads as text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from vx32py.strace.decode import AFTER, MANY, SHOWS, clone_flags, detail, shows
+from vx32py.strace.decode import MANY, clone_flags, detail, short_hex, shows
 from vx32py.strace.flags import names, signal_name
-from vx32py.strace.frame import Frame, pointer, quoted, signed
+from vx32py.strace.frame import Frame, pointer, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _NO_LIMIT32: Final = 0xFFFF_FFFF
 _NO_LIMIT64: Final = (1 << 64) - 1
-_MOST_DESCRIPTORS: Final = 1024
 _PRIVATE, _REALTIME = 0x80, 0x100
 
 
@@ -60,7 +59,7 @@ def _clone_rest(frame: Frame, parameter: Parameter, value: int) -> list[str]:
     return parts
 
 
-MANY |= {"clone": _clone, "clone_rest": _clone_rest}
+MANY.update({"clone": _clone, "clone_rest": _clone_rest})
 
 
 @shows("clone_args")
@@ -73,7 +72,11 @@ def _clone_arguments(frame: Frame, parameter: Parameter, value: int) -> str:
     parts += [f"pidfd={pointer(pidfd)}"] if flags & 0x1000 else []
     parts += [f"child_tid={pointer(child)}"] if flags & 0x1200000 else []
     parts += [f"parent_tid={pointer(parent)}"] if flags & 0x100000 else []
-    parts += [f"exit_signal={signal_name(signal) if signal else 0}", f"stack={pointer(stack)}", f"stack_size={size:#x}"]
+    parts += [
+        f"exit_signal={signal_name(signal) if signal else 0}",
+        f"stack={pointer(stack)}",
+        f"stack_size={short_hex(size)}",
+    ]
     parts += [f"tls={pointer(tls)}"] if flags & 0x80000 else []
     return f"{{{', '.join(parts)}}}"
 
@@ -85,7 +88,7 @@ def _descriptor(frame: Frame, parameter: Parameter, value: int) -> str:
         return pointer(value)
     entry, base, limit, bits = fields
     return (
-        f"{{entry_number={signed(entry)}, base_addr={f'{base:#010x}' if base else '0'}, limit={limit:#08x}, seg_32bit={bits & 1}, "
+        f"{{entry_number={signed(entry)}, base_addr={short_hex(base)}, limit={limit:#08x}, seg_32bit={bits & 1}, "
         f"contents={bits >> 1 & 3}, read_exec_only={bits >> 3 & 1}, limit_in_pages={bits >> 4 & 1}, "
         f"seg_not_present={bits >> 5 & 1}, useable={bits >> 6 & 1}}}"
     )
@@ -130,9 +133,9 @@ def _prctl_argument(frame: Frame, parameter: Parameter, value: int) -> list[str]
     if option == 1:
         return [signal_name(value)]
     if option == 4:
-        return [{0: "SUID_DUMP_DISABLE", 1: "SUID_DUMP_USER", 2: "SUID_DUMP_ROOT"}.get(value, f"{value:#x}")]
+        return [names("dumpable").value(value)]
     if option in {15, 16}:
-        return [frame.string(value) if value and not frame.failed else pointer(value)]
+        return [frame.string(value) if value and not (option == 16 and frame.failed) else pointer(value)]
     return [str(value) if value < 0x10000 else f"{value:#x}"]
 
 
@@ -143,7 +146,7 @@ def _prctl_rest(frame: Frame, parameter: Parameter, value: int) -> list[str]:
     return [f"{value:#x}" if value else "0"]
 
 
-MANY |= {"prctl_argument": _prctl_argument, "prctl_rest": _prctl_rest}
+MANY.update({"prctl_argument": _prctl_argument, "prctl_rest": _prctl_rest})
 
 
 @shows("cap_header")
@@ -174,6 +177,8 @@ def _cap_data(frame: Frame, parameter: Parameter, value: int) -> str:
 
 # -- threads -----------------------------------------------------------------------------------------------------
 
+#: Operations that there are.
+_FUTEX_KNOWN: Final = frozenset(range(14))
 _FUTEX_WAITS: Final = frozenset({0, 6, 9, 11, 13})
 _FUTEX_MOVES: Final = frozenset({3, 4, 5, 12})
 
@@ -197,6 +202,8 @@ def _futex_part(show: Callable[[Frame, int, int], str | None]) -> Callable[[Fram
 
 def _futex_time(layout: str) -> Callable[[Frame, int, int], str | None]:
     def shown(frame: Frame, operation: int, value: int) -> str | None:
+        if operation not in _FUTEX_KNOWN:
+            return pointer(value)
         if operation in _FUTEX_MOVES:
             return str(value)
         if operation not in _FUTEX_WAITS:
@@ -209,169 +216,28 @@ def _futex_time(layout: str) -> Callable[[Frame, int, int], str | None]:
 
 def _futex_third(frame: Frame, operation: int, value: int) -> str | None:
     if operation in {9, 10}:
-        return "FUTEX_BITSET_MATCH_ANY" if value == 0xFFFF_FFFF else f"{value:#x}"
+        return "FUTEX_BITSET_MATCH_ANY" if value == 0xFFFF_FFFF else short_hex(value)
     if operation in {4, 12}:
         return str(value)
-    return f"{value:#x}" if operation == 5 else None
-
-
-MANY |= {
-    "futex_value": _futex_part(lambda frame, operation, value: None if operation in {6, 7, 8, 13} else str(value)),
-    "futex_timeout": _futex_part(_futex_time("iI")),
-    "futex_timeout64": _futex_part(_futex_time("qI")),
-    "futex_addr2": _futex_part(
-        lambda frame, operation, value: pointer(value) if operation in _FUTEX_MOVES | {11} else None
-    ),
-    "futex_value3": _futex_part(_futex_third),
-}
-
-
-# -- waiting for several descriptors -----------------------------------------------------------------------------
-
-
-@shows("pollfds")
-def _pollfds(frame: Frame, parameter: Parameter, value: int) -> str:
-    def one(fd: int, events: int, revents: int) -> str:
-        return f"{{fd={fd}, events={names('poll_bits').flags(events)}}}" if fd >= 0 else f"{{fd={fd}}}"
-
-    return frame.array(value, min(detail(frame, parameter), _MOST_DESCRIPTORS), "iHH", one)
-
-
-def descriptors_of(frame: Frame, address: int, count: int) -> list[int] | None:
-    """The members of an fd_set, or None."""
-    count = min(max(signed(count), 0), _MOST_DESCRIPTORS)
-    data = frame.read(address, (count + 31) // 32 * 4) if address else None
-    if data is None:
+    if operation not in _FUTEX_KNOWN:
+        return short_hex(value)
+    if operation != 5:
         return None
-    bits = int.from_bytes(data, "little")
-    return [n for n in range(count) if bits >> n & 1]
+    act, compare = names("futex_act").value(value >> 28 & 7), names("futex_compare").value(value >> 24 & 15)
+    shift = "FUTEX_OP_OPARG_SHIFT<<28|" if value >> 31 else ""
+    return f"{shift}{act}<<28|{short_hex(value >> 12 & 0xFFF)}<<12|{compare}<<24|{short_hex(value & 0xFFF)}"
 
 
-@shows("fd_set")
-def _fd_set(frame: Frame, parameter: Parameter, value: int) -> str:
-    found = descriptors_of(frame, value, detail(frame, parameter))
-    return f"[{' '.join(map(str, found))}]" if found is not None else pointer(value)
-
-
-def _epoll_event(events: int, low: int, high: int) -> str:
-    return f"{{events={names('epoll_event_bits').flags(events)}, data={{u32={low}, u64={high << 32 | low}}}}}"
-
-
-@shows("epoll_event")
-def _one_event(frame: Frame, parameter: Parameter, value: int) -> str:
-    fields = frame.unpack("3I", value) if value else None
-    return _epoll_event(*fields) if fields is not None else pointer(value)
-
-
-@shows("epoll_events")
-def _events(frame: Frame, parameter: Parameter, value: int) -> str:
-    return pointer(value) if frame.failed else frame.array(value, detail(frame, parameter), "3I", _epoll_event)
-
-
-# -- fcntl and ioctl ---------------------------------------------------------------------------------------------
-
-_SET_NUMBER: Final = frozenset({0, 8, 1030, 1031})
-_NO_ARGUMENT: Final = frozenset({1, 3, 9, 11, 1025, 1032, 1034})
-
-
-def _fcntl_argument(frame: Frame, parameter: Parameter, value: int) -> list[str]:
-    command = detail(frame, parameter)
-    if command in _NO_ARGUMENT:
-        return []
-    if command in _SET_NUMBER:
-        return [str(signed(value))]
-    if command == 2:
-        return [names("fd_bits").flags(value)]
-    if command == 4:
-        return [SHOWS["open"](frame, parameter, value)]
-    if command in {5, 6, 7, 12, 13, 14, 36, 37, 38}:
-        return [_lock(frame, value, "hhii" if command < 12 else "hhqq", reply=command in {5, 12, 36})]
-    if command == 1033:
-        return [names("seals").flags(value)]
-    if command == 10:
-        return [signal_name(value) if value else "0"]
-    return [f"{value:#x}" if value else "0"]
-
-
-def _lock(frame: Frame, address: int, layout: str, *, reply: bool) -> str:
-    fields = frame.unpack(layout, address) if address and not (reply and frame.failed) else None
-    if fields is None:
-        return pointer(address)
-    kind, whence, start, length = fields
-    text = f"l_type={names('lock_type').value(kind)}, l_whence={names('seek').value(whence)}, l_start={start}, l_len={length}"
-    if reply:
-        found = frame.unpack("i", address + (12 if layout == "hhii" else 20))
-        text += f", l_pid={found[0] if found else 0}"
-    return f"{{{text}}}"
-
-
-@shows("ioctl")
-def _ioctl(frame: Frame, parameter: Parameter, value: int) -> str:
-    known = names("ioctl").value(value)
-    if not known.startswith("0x"):
-        return known
-    directions = ("_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE")
-    kind, number, size = value >> 8 & 0xFF, value & 0xFF, value >> 16 & 0x3FFF
-    return f"_IOC({directions[value >> 30]}, {kind:#x}, {number:#x}, {size:#x})"
-
-
-_IOCTL_NONE: Final = frozenset({"FIOCLEX", "FIONCLEX", "TIOCEXCL", "TIOCNXCL", "TIOCNOTTY"})
-_IOCTL_IN: Final = frozenset({"FIONBIO", "FIOASYNC", "TIOCSPGRP", "TIOCSPTLCK", "TIOCSETD"})
-_IOCTL_OUT: Final = frozenset({"FIONREAD", "TIOCGPGRP", "TIOCGSID", "TIOCOUTQ", "TIOCGPTN", "TIOCGETD", "SIOCATMARK"})
-
-
-def _ioctl_argument(frame: Frame, parameter: Parameter, value: int) -> list[str]:
-    name = names("ioctl").value(detail(frame, parameter))
-    if name in _IOCTL_NONE:
-        return []
-    if name in _IOCTL_IN or (name in _IOCTL_OUT and not frame.failed):
-        fields = frame.unpack("i", value) if value else None
-        return [f"[{fields[0]}]" if fields is not None else pointer(value)]
-    if name in {"TIOCGWINSZ", "TIOCSWINSZ"} and not frame.failed:
-        fields = frame.unpack("4H", value)
-        if fields is not None:
-            return ["{{ws_row={}, ws_col={}, ws_xpixel={}, ws_ypixel={}}}".format(*fields)]
-    return [_terminal(frame, value)] if name == "TCGETS" and not frame.failed else [f"{value:#x}" if value else "0"]
-
-
-def _terminal(frame: Frame, value: int) -> str:
-    """A struct termios: the words that people look for."""
-    fields = frame.unpack("4I", value)
-    if fields is None:
-        return pointer(value)
-    local = fields[3]
-    words = [f"{'' if local & bit else '-'}{name}" for name, bit in (("isig", 1), ("icanon", 2), ("echo", 8))]
-    return f"{{{'' if fields[1] & 1 else '-'}opost {' '.join(words)} ...}}"
-
-
-MANY |= {"fcntl_argument": _fcntl_argument, "ioctl_argument": _ioctl_argument}
-
-
-# -- arguments in memory -----------------------------------------------------------------------------------------
-
-
-def _old_mmap(frame: Frame, parameter: Parameter, value: int) -> list[str]:
-    fields = frame.unpack("6I", value) if value else None
-    if fields is None:
-        return [pointer(value)]
-    address, length, protection, flags, fd, offset = fields
-    return [
-        pointer(address), str(length), names("protection").flags(protection), SHOWS["mmap"](frame, parameter, flags),
-        str(signed(fd)), f"{offset:#x}" if offset else "0",
-    ]  # fmt: skip
-
-
-def _old_select(frame: Frame, parameter: Parameter, value: int) -> list[str]:
-    fields = frame.unpack("5I", value) if value else None
-    if fields is None:
-        return [pointer(value)]
-    frame.values |= dict(zip(("nfds", "readfds", "writefds", "exceptfds", "timeout"), fields, strict=True))
-    sets: list[Any] = [descriptors_of(frame, address, fields[0]) for address in fields[1:4]]
-    shown = [
-        pointer(address) if found is None else f"[{' '.join(map(str, found))}]"
-        for found, address in zip(sets, fields[1:4], strict=True)
-    ]
-    return [str(signed(fields[0])), *shown, SHOWS["timeval"](frame, parameter, fields[4])]
-
-
-MANY |= {"old_mmap": _old_mmap, "old_select": _old_select}
+MANY.update(
+    {
+        "futex_value": _futex_part(lambda frame, operation, value: None if operation in {6, 7, 8, 13} else str(value)),
+        "futex_timeout": _futex_part(_futex_time("iI")),
+        "futex_timeout64": _futex_part(_futex_time("qI")),
+        "futex_addr2": _futex_part(
+            lambda frame, operation, value: (
+                pointer(value) if operation in _FUTEX_MOVES | {11} or operation not in _FUTEX_KNOWN else None
+            )
+        ),
+        "futex_value3": _futex_part(_futex_third),
+    }
+)

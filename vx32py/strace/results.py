@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vx32py.strace.decode import SHOWS, octal, persona
-from vx32py.strace.flags import error_text, names
+from vx32py.personality.linux.calls import Parameter
+from vx32py.strace.decode import SHOWS, octal, persona, short_hex
+from vx32py.strace.descriptors import descriptors_of
+from vx32py.strace.flags import error_text, names, signal_name
 from vx32py.strace.frame import Frame, signed
-from vx32py.strace.processes import descriptors_of
 from vx32py.strace.structs import date, signal_set
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _select(frame: Frame, result: int, detail: str) -> str:
         found = descriptors_of(frame, frame.values.get(name, 0), count)
         if found:
             parts.append(f"{word} [{' '.join(map(str, found))}]")
-    return _with(str(result), [*parts, *_time_left(frame)])
+    return f"{result} ({', '.join([*parts, *_time_left(frame)])})"
 
 
 def _time_left(frame: Frame) -> list[str]:
@@ -55,14 +56,14 @@ def _poll(frame: Frame, result: int, detail: str) -> str:
     if not result:
         return "0 (Timeout)"
 
-    found = []
+    found: list[str] = []
     for index in range(min(frame.values["nfds"], 1024)):
         fields = frame.unpack("iHH", frame.values["fds"] + 8 * index)
         if fields is None:
             break
         if fields[2] and len(found) < frame.limit:
             found.append(f"{{fd={fields[0]}, revents={names('poll_bits').flags(fields[2])}}}")
-    return _with(str(result), [f"[{', '.join(found)}]", *_time_left(frame)])
+    return _with(str(result), [*([f"[{', '.join(found)}]"] if found else []), *_time_left(frame)])
 
 
 def _with(text: str, parts: list[str]) -> str:
@@ -76,6 +77,11 @@ def _fcntl(frame: Frame, result: int, detail: str) -> str:
     if command == 3:
         flags = names("open_bits").flags(result & ~3, first=names("open_mode").value(result & 3))
         return f"{result:#x} (flags {flags})" if result else "0 (flags O_RDONLY)"
+    if command == 1025:
+        kind = names("lock_type").value(result).partition(" ")[0]
+        return f"{result:#x}" if kind.startswith("0x") else f"{short_hex(result)} ({kind})"
+    if command == 11 and result:
+        return f"{result} ({signal_name(result)})"
     if command == 1034:
         return f"{result:#x} (seals {names('seals').flags(result)})" if result else "0"
     return str(result)
@@ -94,6 +100,17 @@ def _moment(frame: Frame, result: int, detail: str) -> str:
     return _with(str(result), [date(result)])
 
 
+def _prctl(frame: Frame, result: int, detail: str) -> str:
+    dumpable = frame.values.get(detail) == 3  # PR_GET_DUMPABLE
+    return f"{result} ({names('dumpable').value(result)})" if dumpable else str(result)
+
+
+def _handler(frame: Frame, result: int, detail: str) -> str:
+    name = SHOWS["handler"](frame, _HANDLER, result & 0xFFFF_FFFF)
+    return name if name.startswith("0x") else f"{short_hex(result)} ({name})"
+
+
+_HANDLER: Final = Parameter("handler", "handler")
 _RESULTS: Final[dict[str, Callable[[Frame, int, str], str]]] = {
     "address": _address,
     "hex": _address,
@@ -106,6 +123,9 @@ _RESULTS: Final[dict[str, Callable[[Frame, int, str], str]]] = {
     "set_thread_area": _entry,
     "old_mask": _mask,
     "time": _moment,
+    "prctl": _prctl,
+    "handler": _handler,
+    "signal": lambda frame, result, detail: f"{result} ({signal_name(result)})" if result else "0",
     "sched_policy": lambda frame, result, detail: f"{result} ({names('sched_policy').value(result)})",
     "personality": lambda frame, result, detail: f"{_address(frame, result, '')} ({persona(result)})",
 }

@@ -21,12 +21,14 @@ _BY_NAME: Final = {
     "count": ("size", "", False),
     "size": ("size", "", False),
 }
-_HEXADECIMAL: Final = frozenset({"flags", "address", "end", "protection", "options", "request", "operation", "new_address"})
+_HEXADECIMAL: Final = frozenset(
+    {"flags", "address", "end", "protection", "options", "request", "operation", "new_address"}
+)
 
 
 def parameters_of(names: Sequence[str]) -> tuple[Parameter, ...]:
     """Parameters by the names that a handler has for them."""
-    found = []
+    found: list[Parameter] = []
     for index, name in enumerate(names):
         if name == "data":
             following = names[index + 1] if index + 1 < len(names) else ""

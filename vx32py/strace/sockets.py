@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py.personality.linux.calls import KnownCall
 from vx32py.strace.decode import SHOWS, detail, shows
-from vx32py.strace.flags import is_known, names
+from vx32py.strace.flags import error_text, is_known, names
 from vx32py.strace.frame import Frame, pointer, quoted, signed
 
 if TYPE_CHECKING:
@@ -38,7 +38,11 @@ def address(data: bytes) -> str:
         port, flow = struct.unpack_from(">HI", data, 2)
         text = socket.inet_ntop(socket.AF_INET6, data[8:24])
         scope = struct.unpack_from("<I", data, 24)[0] if len(data) >= 28 else 0
-        parts += [f"sin6_port=htons({port})", f"sin6_flowinfo=htonl({flow})", f'inet_pton(AF_INET6, "{text}", &sin6_addr)']
+        parts += [
+            f"sin6_port=htons({port})",
+            f"sin6_flowinfo=htonl({flow})",
+            f'inet_pton(AF_INET6, "{text}", &sin6_addr)',
+        ]
         parts.append(f"sin6_scope_id={scope}")
     elif family == socket.AF_UNIX:
         path = data[2:]
@@ -96,7 +100,8 @@ def _message(frame: Frame, fields: tuple[int, ...], count: int | None) -> str:
 
 
 def _control(frame: Frame, where: int, length: int) -> str:
-    found, end = [], where + min(length, 4096)
+    end = where + min(length, 4096)
+    found: list[str] = []
     while where + 12 <= end and len(found) < frame.limit:
         fields = frame.unpack("Iii", where)
         if fields is None or fields[0] < 12:
@@ -144,6 +149,8 @@ def _mmsghdrs(frame: Frame, parameter: Parameter, value: int) -> str:
 
 @shows("socket_type")
 def _type(frame: Frame, parameter: Parameter, value: int) -> str:
+    if not value:
+        return "0"
     text, bits = names("sock").value(value & 0xF), value & ~0xF
     if text.startswith("0x"):
         return f"{value:#x} /* SOCK_??? */"
@@ -160,7 +167,7 @@ def _protocol(frame: Frame, parameter: Parameter, value: int) -> str:
 @shows("socket_option")
 def _option(frame: Frame, parameter: Parameter, value: int) -> str:
     kind = f"option_{detail(frame, parameter)}"
-    return names(kind).value(value) if is_known(kind) else f"{value:#x}" if value else "0"
+    return names(kind).value(value) if is_known(kind) else str(value)
 
 
 @shows("option_value")
@@ -171,26 +178,34 @@ def _option_value(frame: Frame, parameter: Parameter, value: int) -> str:
     if parameter.written:
         fields = frame.unpack("I", length)
         length = fields[0] if fields is not None else 0
-    socket_level = frame.values.get("level") == socket.SOL_SOCKET
-    option = frame.values.get("option")
-    if socket_level and option == 13 and length == 8:
-        fields = frame.unpack("ii", value)
-        return "{{onoff={}, linger={}}}".format(*fields) if fields is not None else pointer(value)
-    if socket_level and option in {20, 21} and length == 8:
+    option = frame.values.get("option", 0) if frame.values.get("level") == socket.SOL_SOCKET else 0
+    words = _OPTION_WORDS.get(option)
+    if words is not None and (parameter.written or length >= 4 * len(words)):
+        return _cut_words(frame, value, length, words)
+    if option in {20, 21} and length == 8:
         return SHOWS["timeval"](frame, parameter, value)
-    if socket_level and option == 17 and length == 12:
-        fields = frame.unpack("iII", value)
-        return "{{pid={}, uid={}, gid={}}}".format(*fields) if fields is not None else pointer(value)
     if length == 4 and value:
         fields = frame.unpack("i", value)
-        if fields is not None and socket_level and option == 4:
-            from vx32py.strace.flags import error_text
-
-            return f"[{error_text(fields[0]).partition(' ')[0] if fields[0] else 0}]"
-        if fields is not None and socket_level and option == 3:
-            return f"[{names('sock').value(fields[0])}]"
-        return f"[{fields[0]}]" if fields is not None else pointer(value)
+        if fields is None:
+            return pointer(value)
+        is_error = option == socket.SO_ERROR and parameter.written and fields[0]
+        return f"[{error_text(fields[0]).partition(' ')[0] if is_error else fields[0]}]"
     return frame.bytes(value, min(length, 4096))
+
+
+#: Options of sockets whose values are structures of words.
+_OPTION_WORDS: Final = {
+    socket.SO_LINGER: ("l_onoff", "l_linger"),
+    socket.SO_PEERCRED: ("pid", "uid", "gid"),
+}
+
+
+def _cut_words(frame: Frame, where: int, length: int, words: tuple[str, ...]) -> str:
+    """As much of a structure as the length gives."""
+    fields = frame.unpack(f"{min(length // 4, len(words))}i", where) if where else None
+    if not fields:
+        return pointer(where)
+    return f"{{{', '.join(f'{name}={value}' for name, value in zip(words, fields, strict=False))}}}"
 
 
 # -- socketcall --------------------------------------------------------------------------------------------------
@@ -213,5 +228,3 @@ def behind(number: int, calls: dict[int, KnownCall]) -> KnownCall | None:
     """The call that a socketcall stands for."""
     name = _BEHIND.get(number)
     return next((call for call in calls.values() if call.name == name), None) if name else _OLD.get(number)
-
-

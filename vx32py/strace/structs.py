@@ -6,7 +6,7 @@ import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from vx32py.strace.decode import AFTER, SHOWS, detail, device, file_mode, octal, shows
+from vx32py.strace.decode import SHOWS, detail, device, file_mode, octal, shows
 from vx32py.strace.flags import names, short_signal_name, signal_name
 from vx32py.strace.frame import pointer, quoted, signed
 
@@ -287,7 +287,9 @@ def _event(frame: Frame, parameter: Parameter, value: int) -> str:
     if fields is None:
         return pointer(value)
     content, signal, notify = fields
-    pointed = f"{{sival_int={signed(content)}, sival_ptr={pointer(content)}}}" if content else "{sival_int=0, sival_ptr=NULL}"
+    pointed = (
+        f"{{sival_int={signed(content)}, sival_ptr={pointer(content)}}}" if content else "{sival_int=0, sival_ptr=NULL}"
+    )
     return f"{{sigev_value={pointed}, sigev_signo={signal_name(signal)}, sigev_notify={names('signal_end').value(notify)}}}"
 
 
@@ -297,7 +299,14 @@ def _siginfo(frame: Frame, parameter: Parameter, value: int) -> str:
     return siginfo(data) if data is not None else pointer(value)
 
 
-_CODES: Final = {4: "code_illegal", 5: "code_trap", 7: "code_bus", 8: "code_arithmetic", 11: "code_fault", 17: "code_child"}
+_CODES: Final = {
+    4: "code_illegal",
+    5: "code_trap",
+    7: "code_bus",
+    8: "code_arithmetic",
+    11: "code_fault",
+    17: "code_child",
+}
 
 
 def siginfo(data: bytes) -> str:
@@ -315,7 +324,13 @@ def siginfo(data: bytes) -> str:
         parts += [_value(third)] if code == -1 else []
     elif signal == 17:
         status = signal_name(third) if code in {2, 3, 4, 5, 6} else str(third)
-        parts += [f"si_pid={first}", f"si_uid={second}", f"si_status={status}", f"si_utime={more[0]}", f"si_stime={more[1]}"]
+        parts += [
+            f"si_pid={first}",
+            f"si_uid={second}",
+            f"si_status={status}",
+            f"si_utime={more[0]}",
+            f"si_stime={more[1]}",
+        ]
     elif signal in {4, 7, 8, 11} and own is not general:
         parts.append(f"si_addr={pointer(first & 0xFFFF_FFFF)}")
     return f"{{{', '.join(parts)}}}"

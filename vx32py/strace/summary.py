@@ -57,7 +57,7 @@ class Summary:
         ]
         lines += [_row(name, *counts, total) for name, counts in rows]
         lines.append(lines[1])
-        calls, errors = (sum(counts[index] for _, counts in rows) for index in (0, 1))
+        calls, errors = sum(counts[0] for _, counts in rows), sum(counts[1] for _, counts in rows)
         lines.append(_row("total", calls, errors, total, total))
         return "\n".join(lines)
 
