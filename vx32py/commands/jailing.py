@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from vx32py._jailpolicy import WORDS, JailPolicy, PolicyError
-from vx32py.cli import EXIT_SIGNAL, fail
+from vx32py.cli import EXIT_SIGNAL, fail, say
 from vx32py.commands import guests
 from vx32py.commands.guests import WrongUsage
 
