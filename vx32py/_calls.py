@@ -158,12 +158,14 @@ class Hooks:
     ``deliver(task, wait)``: a task with ``attention`` goes on, or a call of its, which waits, may have to end: true if that
     call is over, with its result in EAX or EIP back at the call. ``fault(task, trap)``: a trap that no table of calls handles:
     true if the guest goes on. ``thread_ends(task)``, before its memory goes; ``ended(group)``, when a process has ended.
+    ``send(group, number)``: the host sends a signal.
     """
 
     deliver: Callable[[Task, WouldBlock | None], bool] = lambda task, wait: False
     fault: Callable[[Task, Trap], bool] = lambda task, trap: False
     thread_ends: Callable[[Task], None] = lambda task: None
     ended: Callable[[ThreadGroup], None] = lambda group: None
+    send: Callable[[ThreadGroup, int], None] = lambda group, number: group.terminate(number)
 
 
 class SystemCalls:

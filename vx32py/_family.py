@@ -13,6 +13,7 @@ import os
 import select
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 from weakref import ref
@@ -117,6 +118,10 @@ class Family:
         self._turn_ends = 0.0
         self._watched = False
         self._timers: list[Timer] = []
+        #: What others than the thread that runs the family want to have done.
+        self._errands: deque[Callable[[], None]] = deque()
+        #: The process group in the foreground of the terminal; the first process's, until somebody says otherwise.
+        self.foreground = FIRST_PID
         #: The thread of who runs the family.
         self.thread = 0
         # What its clock says when the processor time is used up.
@@ -173,6 +178,12 @@ class Family:
         self.closed = True
         self._nudge()
 
+    def ask(self, errand: Callable[[], None]) -> None:
+        """Have something done by the thread that runs the family, between two instructions of whoever runs then. From any
+        thread or signal handler."""
+        self._errands.append(errand)
+        self._nudge()
+
     def time_is_up(self) -> None:
         """The watchdog's call: see that the thread in run() makes a checkpoint."""
         if self._lock.acquire(blocking=False):
@@ -214,6 +225,8 @@ class Family:
             self._limit = now + left if self.deadline is None else min(self.deadline, now + left)
         if self.killed or self.interrupted:
             raise Interrupted
+        while self._errands:
+            self._errands.popleft()()
         if self._watched and self.when <= now:
             self._wake_at(self._limit)
         if self._timers and self._timers[0].when <= now:
@@ -361,7 +374,7 @@ class Family:
                 task = self._next(task, wanted)
                 self.set_current(task)
             while True:
-                trap = task.advance(single=single and task is wanted)
+                trap = task.advance(single=single and task is wanted) if task.alive else None
                 if trap is not None:
                     if task is wanted:
                         return trap
@@ -396,6 +409,8 @@ class Family:
                 return blamed
             self._wait_for_host(waits)
             self.checkpoint()
+            if wanted.group.exit_code is not None:  # somebody has ended it meanwhile
+                return wanted
 
     def fuel_left(self) -> int:
         """How many instructions may still be executed. Raises LimitExceeded("fuel") when there are none."""

@@ -10,7 +10,7 @@ A trap that :meth:`Process.run` returns is not the end: the host may change regi
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from reference.errors import OutOfMemory
 from reference.traps import Trap
@@ -18,6 +18,9 @@ from vx32py._errors import LimitExceeded
 from vx32py._snapshot import Snapshot, connect, put_back, take
 from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._task import Task
+
+#: _NSIG of Linux.
+MOST_SIGNAL: Final = 64
 
 
 class Process(Task):
@@ -85,6 +88,23 @@ class Process(Task):
         """End the guest and all its children, as SIGKILL does. From any thread or signal handler."""
         self.family.kill()
         self._settle()
+
+    def send_signal(self, number: int, *, foreground: bool = False) -> None:
+        """Send the guest a signal, as kill(2) would; with ``foreground`` every process of the group in the foreground, as a
+        terminal does. It comes before the guest's next instruction, or before its first. A guest without signal handling,
+        such as one of the VX ABI, ends of any. From any thread or signal handler. ValueError for a number that is none."""
+        if not 1 <= number <= MOST_SIGNAL:
+            raise ValueError(f"signals are 1 to {MOST_SIGNAL}, not {number!r}")
+        self.family.ask(lambda: self._take_signal(number, foreground=foreground))
+
+    def _take_signal(self, number: int, *, foreground: bool) -> None:
+        groups = [self.group]
+        if foreground:
+            groups = [group for group in self.family.processes.values() if group.pgid == self.family.foreground]
+        for group in groups:
+            leader = group.leader
+            if group.alive and leader is not None:
+                leader.send_signal_of_host(number)
 
     def snapshot(self) -> Snapshot:
         """The state of this process, to come back to with :meth:`restore`: memory with its rights, registers, floating-point

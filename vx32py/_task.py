@@ -609,6 +609,8 @@ class Task:
                 if trap.number == IRQ:
                     self._pending, answered = None, False
                     self.family.checkpoint()
+                    if not self.alive:  # somebody has ended the process
+                        return self._end_of_run()
                     if self.family.is_others_turn(self):
                         return None
                     continue
@@ -655,6 +657,13 @@ class Task:
         if self.group.exit_code is None or self.parent is not None:
             return None
         return Trap(self._trap, self.engine.cpu.words[EIP])
+
+    def send_signal_of_host(self, number: int) -> None:
+        """The host sends the process a signal."""
+        if self._table is not None:
+            self._table.hooks.send(self.group, number)
+        else:
+            self.group.terminate(number)
 
     def end_of_call(self) -> None:
         """The call that was being made is over: what was kept for it is not about the next one."""
