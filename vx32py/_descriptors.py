@@ -14,7 +14,8 @@ from typing import Any, Final, Protocol
 
 from reference.records import dataclass
 from vx32py._errors import CallError, LimitExceeded
-from vx32py._wait import Waiter
+from vx32py._readiness import POLLERR, POLLHUP, READABLE, WRITABLE
+from vx32py._wait import Waiter, WouldBlock
 
 #: The user and group that a guest believes to be.
 GUEST_ID: Final = 1000
@@ -91,10 +92,12 @@ class OpenFile:
 
     ``flags`` are the status flags that the guest sees, with Linux's values; ``references`` counts descriptors; ``meter``
     limits what is written. ``location`` is the place in the guest's name space from which it was opened, or the mount
-    (:mod:`vx32py.vfs.walk`).
+    (:mod:`vx32py.vfs.walk`). ``outside``: whether somebody beyond the guest's family can make it readable or writable.
 
     A snapshot :meth:`hold` s a file's state and :meth:`go_back` to it, or makes a :meth:`copy` for another process.
     """
+
+    outside = False
 
     def __init__(self, flags: int) -> None:
         self.flags = flags
@@ -126,8 +129,14 @@ class OpenFile:
         meter = self.meter
         if meter is None:
             return self.put(view, waiter)
-        count = self.put(view[: meter.left], waiter) if meter.left else 0
-        meter.left -= count
+        before = waiter.progress  # which has been taken from the meter
+        most = meter.left + before
+        try:
+            count = self.put(view[:most], waiter) if most else 0
+        except WouldBlock:
+            meter.left -= waiter.progress - before
+            raise
+        meter.left -= count - before
         if not meter.left and count < len(view):
             meter.take(1)
         return count
@@ -166,16 +175,24 @@ class OpenFile:
         """What fstat tells."""
         return Status(stat.S_IFIFO | 0o600)
 
+    def poll(self) -> int:
+        """The events that there are now, of all that poll(2) can tell; those of a regular file unless it says otherwise."""
+        return READABLE | WRITABLE
+
     def ready(self, *, write: bool) -> bool:
         """Whether a read (or write) would not wait."""
-        return True
+        return bool(self.poll() & (WRITABLE | POLLERR if write else READABLE | POLLHUP | POLLERR))
+
+    def available(self) -> int:
+        """How many bytes can be read at once (FIONREAD). Raises CallError(ENOTTY) where nobody knows."""
+        raise CallError(errno.ENOTTY)
 
     def is_terminal(self) -> bool:
         """Whether it is a terminal."""
         return False
 
     def host_descriptor(self) -> int | None:
-        """The host's descriptor behind it, for waiting on several at once."""
+        """The host's descriptor behind it whose events are its own, if there is one: for waiting on several at once."""
         return None
 
     def close(self) -> None:
@@ -215,6 +232,9 @@ class BytesFile(OpenFile):
         piece = self.data[offset : offset + len(view)]
         view[: len(piece)] = piece
         return len(piece)
+
+    def available(self) -> int:
+        return max(len(self.data) - self.position, 0)
 
     def hold(self) -> int:
         return self.position

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-import select
 import stat
 import sys
+import termios
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from vx32py._descriptors import GUEST_ID, OpenFile, OwnMeter, Status
 from vx32py._errors import CallError, LimitExceeded
+from vx32py._readiness import POLLERR, POLLHUP, POLLIN, POLLOUT, READABLE, WRITABLE, events_of
 from vx32py._wait import Interrupted, Waiter, WouldBlock
 
 #: A write of at most this many bytes to a host pipe that is ready does not block (pipe(7), PIPE_BUF).
@@ -74,6 +76,8 @@ class HostFile(OpenFile):
     #: Whether the engine may read it by itself, also where a subclass looks at what is written.
     reads_natively = False
 
+    outside = True
+
     def __init__(self, fd: int, flags: int, *, owned: bool, append: bool = False) -> None:
         """``owned``: close ``fd`` with the last reference."""
         super().__init__(flags | (os.O_APPEND if append else 0))
@@ -89,74 +93,84 @@ class HostFile(OpenFile):
     def read(self, view: memoryview, waiter: Waiter) -> int:
         if not self._waits:
             return _in_pieces(view, waiter, lambda piece: os.readv(self.fd, [piece]))
-        if self.nonblocking and not self.ready(write=False):
-            raise CallError(errno.EAGAIN)
-        waiter.wait_for_descriptor(self.fd, write=False)
-        with _HOST_ERRORS:
+        if not self._can_read():
+            if self.nonblocking:
+                raise CallError(errno.EAGAIN)
+            raise WouldBlock(self._can_read, fds=((self.fd, POLLIN),))
+        with HOST_ERRORS:
             return os.readv(self.fd, [view])
+
+    def _can_read(self) -> bool:
+        return bool(events_of(self.fd) & (READABLE | POLLHUP | POLLERR))
+
+    def _can_write(self) -> bool:
+        return bool(events_of(self.fd) & (WRITABLE | POLLERR))
 
     def put(self, view: memoryview, waiter: Waiter) -> int:
         if not self._waits:
             return _in_pieces(view, waiter, lambda piece: os.write(self.fd, piece))
-        if self.nonblocking:
-            if not self.ready(write=True):
-                raise CallError(errno.EAGAIN)
-            with _HOST_ERRORS:
-                return os.write(self.fd, view[:PIPE_ATOMIC])
         done = waiter.progress
         while done < len(view):
             try:
-                done += self._put_some(view[done:], waiter)
-            except WouldBlock:
-                waiter.progress = done
-                raise
-            except (CallError, Interrupted, LimitExceeded):
+                count = self._put_some(view[done:])
+            except CallError:
                 if not done:
                     raise
                 break
+            if not count:
+                if self.nonblocking:
+                    if done:
+                        break
+                    raise CallError(errno.EAGAIN)
+                waiter.progress = done
+                raise WouldBlock(self._can_write, fds=((self.fd, POLLOUT),))
+            done += count
+            if done < len(view):
+                waiter.progress = done
+                waiter.checkpoint()
+        waiter.progress = 0  # a call may write more than once
         return done
 
-    def _put_some(self, view: memoryview, waiter: Waiter) -> int:
-        """Write what there is room for, and wait for room only."""
-        with _HOST_ERRORS:
+    def _put_some(self, view: memoryview) -> int:
+        """Write what there is room for; 0 where there is none."""
+        with HOST_ERRORS:
             if self._no_wait:
                 try:
                     return os.pwritev(self.fd, [view], _OWN_POSITION, _NO_WAIT)
                 except BlockingIOError:
-                    pass
+                    return 0
                 except OSError as error:
                     if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
                         raise
                     self._no_wait = False
-            waiter.wait_for_descriptor(self.fd, write=True)
-            return os.write(self.fd, view[:PIPE_ATOMIC])
+            return os.write(self.fd, view[:PIPE_ATOMIC]) if self._can_write() else 0
 
     def write_vector(self, views: list[memoryview], waiter: Waiter) -> int:
         if self._waits or self.meter is not None or sum(map(len, views)) > PIECE:
             return super().write_vector(views, waiter)
-        with _HOST_ERRORS:
+        with HOST_ERRORS:
             return os.writev(self.fd, views)
 
     def read_at(self, view: memoryview, offset: int) -> int:
-        with _HOST_ERRORS:
+        with HOST_ERRORS:
             return os.preadv(self.fd, [view[:_MOST_AT_OFFSET]], offset)
 
     def write_at(self, view: memoryview, offset: int) -> int:
         meter, piece = self.meter, view[:_MOST_AT_OFFSET]
         if meter is not None and len(piece) and not meter.left:
             meter.take(1)
-        with _HOST_ERRORS:
+        with HOST_ERRORS:
             count = os.pwrite(self.fd, piece if meter is None else piece[: meter.left], offset)
         if meter is not None:
             meter.take(count)
         return count
 
     def seek(self, offset: int, whence: int) -> int:
-        with _HOST_ERRORS:
+        with HOST_ERRORS:
             return os.lseek(self.fd, offset, whence)
 
     def truncate(self, size: int) -> None:
-        with _HOST_ERRORS:
+        with HOST_ERRORS:
             if self.meter is not None:
                 self.meter.take(max(0, size - os.fstat(self.fd).st_size))
             os.ftruncate(self.fd, size)
@@ -164,12 +178,14 @@ class HostFile(OpenFile):
     def status(self) -> Status:
         return Status.of(os.fstat(self.fd), *self.owner)
 
-    def ready(self, *, write: bool) -> bool:
-        if not self._waits:
-            return True
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT if write else select.POLLIN)
-        return bool(poll.poll(0))
+    def poll(self) -> int:
+        return events_of(self.fd) if self._waits else super().poll()
+
+    def available(self) -> int:
+        if self.transfers is Transfers.LASTING:
+            with HOST_ERRORS:
+                return max(os.fstat(self.fd).st_size - os.lseek(self.fd, 0, os.SEEK_CUR), 0)
+        return bytes_available(self.fd)
 
     def is_terminal(self) -> bool:
         return os.isatty(self.fd)
@@ -239,17 +255,23 @@ class _HostErrors:
             raise CallError(error.errno or errno.EIO) from error
 
 
-_HOST_ERRORS: Final = _HostErrors()
+HOST_ERRORS: Final = _HostErrors()
+
+
+def bytes_available(fd: int) -> int:
+    """How many bytes can be read at once from a descriptor of the host. Raises CallError."""
+    with HOST_ERRORS:
+        return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def _in_pieces(view: memoryview, waiter: Waiter, transfer: Callable[[memoryview], int]) -> int:
     """Transfer all of it, or as much as goes before the guest has to stop."""
-    with _HOST_ERRORS:
+    with HOST_ERRORS:
         done = transfer(view[:PIECE])
     while PIECE <= done < len(view):
         try:
             waiter.checkpoint()
-            with _HOST_ERRORS:
+            with HOST_ERRORS:
                 count = transfer(view[done : done + PIECE])
         except (CallError, Interrupted, LimitExceeded):
             break

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from vx32py._clock import HostClock
 from vx32py._descriptors import GUEST_ID, OpenFile
 from vx32py._hostfile import PIECE, PIPE_ATOMIC, HostFile, Transfers
+from vx32py._pipes import Pipe, PipeEnd, PipeReader, PipeWriter
 
 if TYPE_CHECKING:
     from vx32py._calls import SystemCalls
@@ -87,6 +88,8 @@ class NativeAnswers:
         self._tally = tally
         self._guards = guards
         self._names: dict[int, str] = {}
+        #: The pipes of the family's own that it may write into, by descriptor.
+        self._writers: dict[int, Pipe] = {}
         if isinstance(clock, HostClock):
             page.set_clocks(clock.started, clock.started_processor)
         table.users.add(self)
@@ -118,11 +121,17 @@ class NativeAnswers:
     def descriptor_changed(self, fd: int, file: OpenFile | None) -> None:
         """``fd`` stands for ``file`` from now on, or for none."""
         self.page.revoke(fd)
-        if not isinstance(file, HostFile) or file.transfers is Transfers.OTHER:
+        self._writers.pop(fd, None)
+        if not isinstance(file, HostFile | PipeEnd) or file.transfers is Transfers.OTHER:
             return
-        plain = type(file) is HostFile
-        if not plain and not file.reads_natively:
+        plain = type(file) in _PLAIN
+        if not plain and not (isinstance(file, HostFile) and file.reads_natively):
             return
+        if isinstance(file, PipeWriter):
+            if file.pipe.broken:
+                return
+            self._writers[fd] = file.pipe
+            file.pipe.users.add(self)
         # What is written is Python's to count where there is a limit.
         rights = _READ * file.readable | _WRITE * (file.writable and file.meter is None and plain)
         if file.transfers is Transfers.LASTING:
@@ -133,6 +142,12 @@ class NativeAnswers:
             return
         # Python makes of more than a piece several, and looks in between whether the guest has to stop.
         self.page.grant(fd, file.fd, rights, PIECE)
+
+    def pipe_broken(self, pipe: Pipe) -> None:
+        """Nobody reads it: for a write the kernel would send this process a signal."""
+        for fd in [fd for fd, written in self._writers.items() if written is pipe]:
+            del self._writers[fd]
+            self.page.revoke(fd)
 
     def retire(self) -> None:
         """Another program is loaded, whose calls may be another table's."""
@@ -148,6 +163,8 @@ class NativeAnswers:
             self._tally[name] = self._tally.get(name, 0) + count
 
 
+#: Files that an engine may read and write by itself: exactly these, and nothing that is derived from them.
+_PLAIN: Final = (HostFile, PipeReader, PipeWriter)
 #: Answers that are another one with a value.
 _ROUTINES: Final = {
     "process_number": "constant",

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final
 from vx32py._descriptors import BytesFile, Meter, OpenFile, OwnMeter, Status
 from vx32py._errors import CallError
 from vx32py._hostfile import PIECE, HostFile
+from vx32py._readiness import WRITABLE
 from vx32py._wait import Waiter
 
 Input = bytes | bytearray | memoryview | BinaryIO | int | None
@@ -37,6 +38,9 @@ class Capture(OpenFile):
     def put(self, view: memoryview, waiter: Waiter) -> int:
         self.data += view
         return len(view)
+
+    def poll(self) -> int:
+        return WRITABLE
 
     def hold(self) -> bytes:
         return bytes(self.data)

@@ -398,7 +398,7 @@ def test_write_to_a_full_pipe_without_time_limit_could_not_be_interrupted(
 
 
 def test_a_large_write_to_a_pipe_arrives_whole_while_it_waits(engine_name: str, pipe: tuple[int, int]) -> None:
-    """More than a pipe holds: it waits in the middle. An interruption there shows the guest what has gone out."""
+    """More than a pipe holds: it waits in the middle. After an interruption there the call goes on where it was."""
     size = 300_000
     text = f"""
         mov eax, 2; mov edx, {HEAP + (1 << 20)}; syscall

@@ -511,9 +511,9 @@ def test_random_numbers_follow_the_policy() -> None:
 
 
 def test_unknown_calls_are_enosys(quick: Linux) -> None:
-    for number in (0, 17, 102, 359, 1000, MINUS_1):
+    for number in (0, 17, 1000, MINUS_1):
         assert quick(number) == -errno.ENOSYS
-    assert sum(quick.process.unknown_calls.values()) == 6
+    assert sum(quick.process.unknown_calls.values()) == 4
 
 
 @pytest.mark.parametrize("table", [SystemCalls.linux(), SystemCalls.vx()], ids=["linux", "vx"])

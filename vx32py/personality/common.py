@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import struct
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from reference.memory import page_ceil
 from reference.traps import Access
-from vx32py._clock import VirtualClock
-from vx32py._descriptors import OpenFile
 from vx32py._errors import BadImage, CallError, LimitExceeded
-from vx32py._family import SLICE
 from vx32py._module import MAX_FILE
-from vx32py._pipes import Pipe, PipeReader, PipeWriter
+from vx32py._pipes import make_pipe as open_pipe
+from vx32py._readiness import POLLERR, POLLHUP, POLLPRI, POLLRDBAND, POLLWRBAND, READABLE, WRITABLE, wait_for_events
 from vx32py._wait import WouldBlock
 from vx32py.vfs.walk import MAX_PATH
 
@@ -34,6 +29,8 @@ MAX_STRINGS: Final = 4096
 MAX_STRING_BYTES: Final = 1 << 20
 #: FD_SETSIZE.
 MAX_SELECT: Final = 1024
+#: What makes a descriptor readable, writable and exceptional (fs/select.c).
+_SELECTED: Final = (READABLE | POLLRDBAND | POLLHUP | POLLERR, WRITABLE | POLLWRBAND | POLLERR, POLLPRI)
 #: IOV_MAX.
 MAX_VECTOR: Final = 1024
 #: What all buffers of one call may hold together: the result must not look like an error.
@@ -151,10 +148,13 @@ def string_array(process: Process, address: int) -> list[bytes]:
 def make_pipe(process: Process, fds: int, flags: int = 0) -> int:
     """pipe2(2): two descriptors, stored at ``fds``."""
     process.memory.check(fds, 8, writable=True)
-    pipe = Pipe()
-    reader, writer = PipeReader(pipe, flags & os.O_NONBLOCK), PipeWriter(pipe, flags & os.O_NONBLOCK)
+    reader, writer = open_pipe(flags & os.O_NONBLOCK)
     close_on_exec = bool(flags & os.O_CLOEXEC)
-    first = process.descriptors.install(reader, close_on_exec=close_on_exec)
+    try:
+        first = process.descriptors.install(reader, close_on_exec=close_on_exec)
+    except CallError:
+        writer.close()
+        raise
     try:
         second = process.descriptors.install(writer, close_on_exec=close_on_exec)
     except CallError:
@@ -220,47 +220,6 @@ def execute_path(process: Process, path: str, arguments: list[bytes], environmen
     return 0
 
 
-def wait_for_files(
-    process: Process, wanted: Sequence[tuple[OpenFile, bool, bool]], timeout: float | None
-) -> list[tuple[bool, bool]]:
-    """Wait until one of the files can be read or written as wanted: (file, read, write) → for each (readable, writable).
-
-    ``timeout`` in seconds, None for ever, 0 for a look. Everything False when the time is up.
-    """
-
-    def look() -> list[tuple[bool, bool]]:
-        return [(r and f.ready(write=False), w and f.ready(write=True)) for f, r, w in wanted]
-
-    def any_ready() -> bool:
-        return any(r or w for r, w in look())
-
-    while True:
-        found = look()
-        if any(r or w for r, w in found):
-            return found
-        clock = process.clock
-        if timeout is not None and isinstance(clock, VirtualClock):
-            process.give_way()
-            clock.elapsed += int(timeout * 1e9)
-            return look()
-        left = None if timeout is None else process.wait(timeout)
-        if left is not None and left <= 0:
-            return found
-        # One of which nothing is wanted cannot end the wait, but the host would report its errors again and again.
-        host = [(f.host_descriptor(), r, w) for f, r, w in wanted if r or w]
-        slice_ = SLICE if left is None else min(left, SLICE)
-        if process.has_others() or (timeout is None and not any(fd is not None for fd, _, _ in host)):
-            on_host = any(fd is not None for fd, _, _ in host)
-            deadline = None if left is None and not on_host else time.monotonic() + (slice_ if on_host else left or 0)
-            raise WouldBlock(any_ready, deadline)
-        process.checkpoint()
-        poll = select.poll()
-        for fd, r, w in host:
-            if fd is not None:
-                poll.register(fd, (select.POLLIN if r else 0) | (select.POLLOUT if w else 0))
-        poll.poll(slice_ * 1000)
-
-
 def select_descriptors(process: Process, count: int, addresses: tuple[int, int, int], seconds: float | None) -> int:
     """select(2): three bit maps of 32-bit words at ``addresses`` (0: none), for descriptors below ``count``."""
     if count > MAX_SELECT:
@@ -272,14 +231,17 @@ def select_descriptors(process: Process, count: int, addresses: tuple[int, int, 
             process.memory.check(address, size, writable=True)
         sets.append(int.from_bytes(process.memory.read(address, size), "little") if address else 0)
     fds = [fd for fd in range(count) if (sets[0] | sets[1] | sets[2]) >> fd & 1]
-    files = [process.descriptors.get(fd) for fd in fds]
-    wanted = [(file, bool(sets[0] >> fd & 1), bool(sets[1] >> fd & 1)) for fd, file in zip(fds, files, strict=True)]
-    found = wait_for_files(process, wanted, seconds)
+    wanted = []
+    for fd in fds:
+        events = 0
+        for mask, bits in zip(_SELECTED, sets, strict=True):
+            events |= mask if bits >> fd & 1 else 0
+        wanted.append((process.descriptors.get(fd), events))
     results = [0, 0, 0]
-    for fd, (can_read, can_write) in zip(fds, found, strict=True):
-        results[0] |= can_read << fd
-        results[1] |= can_write << fd
+    for fd, events in zip(fds, wait_for_events(process, wanted, seconds), strict=True):
+        for index, mask in enumerate(_SELECTED):
+            results[index] |= bool(events & mask and sets[index] >> fd & 1) << fd
     for address, bits in zip(addresses, results, strict=True):
         if address:
             process.memory.write(address, bits.to_bytes(size, "little"))
-    return results[0].bit_count() + results[1].bit_count()
+    return sum(bits.bit_count() for bits in results)

@@ -52,6 +52,8 @@ class _Fifo:
 class FifoFile(HostFile):
     """An open end."""
 
+    outside = False
+
     def __init__(self, inode: Inode, fifo: _Fifo, fd: int, flags: int) -> None:
         super().__init__(fd, flags & (os.O_ACCMODE | os.O_NONBLOCK), owned=True)
         self.inode = inode
@@ -69,6 +71,11 @@ class FifoFile(HostFile):
             with HOST_ERRORS:
                 return os.readv(self.fd, [view])
         return super().read(view, waiter)
+
+    def put(self, view: memoryview, waiter: Waiter) -> int:
+        if not self.fifo.opened[_READS]:  # the kernel would send this process a signal
+            raise CallError(errno.EPIPE)
+        return super().put(view, waiter)
 
     def status(self) -> Status:
         return self.inode.status()

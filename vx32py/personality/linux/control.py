@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from vx32py._calls import signed
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile, Transfers
-from vx32py._pipes import PIPE_BYTES, PipeReader, PipeWriter
+from vx32py._pipes import PIPE_BYTES, PipeEnd
 from vx32py.personality.linux import locks
 from vx32py.personality.linux.table import call
 from vx32py.vfs.opened import PathFile
@@ -107,7 +107,11 @@ def _rare(process: Process, file: OpenFile, command: int, argument: int) -> int:
             raise CallError(errno.EAGAIN)
         case 1025:  # F_GETLEASE
             return F_UNLCK
-        case 1032 | 1031 if _is_pipe(file):  # F_GETPIPE_SZ, F_SETPIPE_SZ: of one size
+        case 1032 if isinstance(file, PipeEnd):  # F_GETPIPE_SZ
+            return file.size
+        case 1031 if isinstance(file, PipeEnd):  # F_SETPIPE_SZ
+            return file.resize(signed(argument))
+        case 1032 | 1031 if _is_pipe(file):  # of the application's, or a FIFO: of one size
             if command == F_SETPIPE_SZ and argument > PIPE_BYTES:
                 raise CallError(errno.EPERM)
             return PIPE_BYTES
@@ -117,9 +121,7 @@ def _rare(process: Process, file: OpenFile, command: int, argument: int) -> int:
 
 
 def _is_pipe(file: OpenFile) -> bool:
-    return isinstance(file, (PipeReader, PipeWriter)) or (
-        isinstance(file, HostFile) and file.transfers is Transfers.PIPE
-    )
+    return isinstance(file, HostFile) and file.transfers is Transfers.PIPE
 
 
 def set_flags(file: OpenFile, flags: int) -> None:

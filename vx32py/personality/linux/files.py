@@ -44,7 +44,7 @@ def write(process: Process, fd: int, data: int, count: int) -> int:
     try:
         return common.write_descriptor(process, fd, data, _count(process, data, count, writable=False))
     except CallError as error:
-        raise _broken_pipe(process, error) from None
+        raise broken_pipe(process, error) from None
 
 
 @call(145, "readv")
@@ -59,7 +59,7 @@ def writev(process: Process, fd: int, vector: int, count: int) -> int:
     try:
         return common.write_vector(process, fd, common.vector_argument(process, vector, count))
     except CallError as error:
-        raise _broken_pipe(process, error) from None
+        raise broken_pipe(process, error) from None
 
 
 @call(180, "pread64")
@@ -306,7 +306,7 @@ def _count(process: Process, address: int, count: int, *, writable: bool) -> int
     return min(count, MOST)
 
 
-def _broken_pipe(process: Process, error: CallError) -> CallError:
+def broken_pipe(process: Process, error: CallError) -> CallError:
     """A write without a reader ends a process that has not said otherwise (signal(7), SIGPIPE)."""
     if error.errno == errno.EPIPE and is_default(process, SIGPIPE):
         process.exit_by_signal(SIGPIPE)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import errno
 import struct
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
+from reference.errors import MemoryFault
 from vx32py._calls import signed
 from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError
+from vx32py._readiness import ALWAYS, POLLNVAL, wait_for_events
 from vx32py.personality import common
-from vx32py.personality.linux import layouts
+from vx32py.personality.linux import layouts, signals
 from vx32py.personality.linux.table import call
 
 if TYPE_CHECKING:
     from vx32py._process import Process
 
-POLLIN, POLLOUT, POLLNVAL, POLLRDNORM, POLLWRNORM = 1, 4, 0x20, 0x40, 0x100
-_READ: Final = POLLIN | POLLRDNORM
-_WRITE: Final = POLLOUT | POLLWRNORM
+POLLFD: Final = struct.Struct("<ihH")
+SIGSET_BYTES: Final = 8
 
 
 @call(168, "poll")
@@ -29,23 +31,31 @@ def poll(process: Process, fds: int, count: int, milliseconds: int) -> int:
 
 
 @call(309, "ppoll")
-def ppoll(process: Process, fds: int, count: int, timeout: int) -> int:
-    """The same with a timespec (and a signal mask, without meaning here)."""
-    return _poll(process, fds, count, timespec(process, timeout))
+def ppoll(process: Process, fds: int, count: int, timeout: int, mask: int, mask_size: int) -> int:
+    """The same with a timespec and a signal mask."""
+    return _ppoll(process, (fds, count), timeout, (mask, mask_size), wide=False)
 
 
 @call(414, "ppoll_time64")
-def ppoll_time64(process: Process, fds: int, count: int, timeout: int) -> int:
+def ppoll_time64(process: Process, fds: int, count: int, timeout: int, mask: int, mask_size: int) -> int:
     """The same with a 64-bit timespec."""
-    return _poll(process, fds, count, timespec(process, timeout, wide=True))
+    return _ppoll(process, (fds, count), timeout, (mask, mask_size), wide=True)
+
+
+def _ppoll(process: Process, fds: tuple[int, int], timeout: int, mask: tuple[int, int], *, wide: bool) -> int:
+    seconds = timespec(process, timeout, wide=wide)
+    with masked(process, *mask):
+        found = _poll(process, *fds, seconds)
+    _tell_time_left(process, timeout, seconds, layouts.TIMESPEC64 if wide else layouts.TIMESPEC)
+    return found
 
 
 def _poll(process: Process, fds: int, count: int, seconds: float | None) -> int:
     if count > common.MAX_SELECT:
         raise CallError(errno.EINVAL)
     process.memory.check(fds, 8 * count, writable=True)
-    entries = list(struct.iter_unpack("<ihh", process.memory.read(fds, 8 * count)))
-    wanted: list[tuple[OpenFile, bool, bool]] = []
+    entries = list(struct.iter_unpack("<ihH", process.memory.read(fds, 8 * count)))
+    wanted: list[tuple[OpenFile, int]] = []
     where: list[int] = []
     results = [0] * count
     for index, (fd, events, _) in enumerate(entries):
@@ -54,27 +64,28 @@ def _poll(process: Process, fds: int, count: int, seconds: float | None) -> int:
         if fd not in process.descriptors:
             results[index] = POLLNVAL
             continue
-        wanted.append((process.descriptors.get(fd), bool(events & _READ), bool(events & _WRITE)))
+        wanted.append((process.descriptors.get(fd), events & 0xFFFF | ALWAYS))
         where.append(index)
-    found = common.wait_for_files(process, wanted, 0 if any(results) else seconds)
-    for index, (can_read, can_write) in zip(where, found, strict=True):
-        events = entries[index][1]
-        results[index] = (events & _READ if can_read else 0) | (events & _WRITE if can_write else 0)
-    packed = b"".join(struct.pack("<ihh", e[0], e[1], r) for e, r in zip(entries, results, strict=True))
+    found = wait_for_events(process, wanted, 0 if any(results) else seconds)
+    for index, events in zip(where, found, strict=True):
+        results[index] = events
+    packed = b"".join(POLLFD.pack(e[0], e[1], r) for e, r in zip(entries, results, strict=True))
     process.memory.write(fds, packed)
     return sum(1 for result in results if result)
 
 
 @call(142, "_newselect")
 def newselect(process: Process, count: int, readable: int, writable: int, exceptional: int, timeout: int) -> int:
-    """Wait for descriptors below ``count``; ``timeout`` is a timeval."""
+    """Wait for descriptors below ``count``; ``timeout`` is a timeval, where the time that is left is put."""
     seconds = None
     if timeout:
         whole, microseconds = layouts.TIMEVAL.unpack(process.memory.read(timeout, layouts.TIMEVAL.size))
         if whole < 0 or microseconds < 0:
             raise CallError(errno.EINVAL)
         seconds = whole + microseconds / 1e6
-    return common.select_descriptors(process, count, (readable, writable, exceptional), seconds)
+    found = common.select_descriptors(process, count, (readable, writable, exceptional), seconds)
+    _tell_time_left(process, timeout, seconds, layouts.TIMEVAL)
+    return found
 
 
 @call(82, "select")
@@ -84,17 +95,56 @@ def old_select(process: Process, arguments: int) -> int:
 
 
 @call(308, "pselect6")
-def pselect6(process: Process, count: int, readable: int, writable: int, exceptional: int, timeout: int) -> int:
-    """The same with a timespec (and a signal mask, without meaning here)."""
-    seconds = timespec(process, timeout)
-    return common.select_descriptors(process, count, (readable, writable, exceptional), seconds)
+def pselect6(
+    process: Process, count: int, readable: int, writable: int, exceptional: int, timeout: int, mask: int
+) -> int:
+    """The same with a timespec, and the address and size of a signal mask at ``mask``."""
+    return _pselect(process, count, (readable, writable, exceptional), timeout, mask, wide=False)
 
 
 @call(413, "pselect6_time64")
-def pselect6_time64(process: Process, count: int, readable: int, writable: int, exceptional: int, timeout: int) -> int:
+def pselect6_time64(
+    process: Process, count: int, readable: int, writable: int, exceptional: int, timeout: int, mask: int
+) -> int:
     """The same with a 64-bit timespec."""
-    seconds = timespec(process, timeout, wide=True)
-    return common.select_descriptors(process, count, (readable, writable, exceptional), seconds)
+    return _pselect(process, count, (readable, writable, exceptional), timeout, mask, wide=True)
+
+
+def _pselect(process: Process, count: int, sets: tuple[int, int, int], timeout: int, mask: int, *, wide: bool) -> int:
+    seconds = timespec(process, timeout, wide=wide)
+    address, size = struct.unpack("<II", process.memory.read(mask, 8)) if mask else (0, 0)
+    with masked(process, address, size):
+        found = common.select_descriptors(process, count, sets, seconds)
+    _tell_time_left(process, timeout, seconds, layouts.TIMESPEC64 if wide else layouts.TIMESPEC)
+    return found
+
+
+def masked(process: Process, address: int, size: int) -> AbstractContextManager[None]:
+    """A context in which the signal mask at ``address`` is in place of the thread's own, also while the call waits; none for
+    a null pointer. Raises CallError(EINVAL)."""
+    if not address:
+        return nullcontext()
+    if size != SIGSET_BYTES:
+        raise CallError(errno.EINVAL)
+    with_mask = getattr(signals, "with_mask", None)
+    if with_mask is None:
+        process.memory.check(address, size)
+        return nullcontext()
+    context: AbstractContextManager[None] = with_mask(process, address, size)
+    return context
+
+
+def _tell_time_left(process: Process, address: int, seconds: float | None, layout: struct.Struct) -> None:
+    """What is left of a wait replaces its time-out (poll_select_finish of fs/select.c), where that can be written."""
+    if seconds is None:
+        return
+    left = max(process.wait(seconds), 0.0) if seconds else 0.0
+    whole = int(left)
+    part = int((left - whole) * (10**6 if layout is layouts.TIMEVAL else layouts.SECOND))
+    try:
+        process.memory.write(address, layout.pack(min(whole, 0x7FFF_FFFF), part))
+    except MemoryFault:
+        return
 
 
 def timespec(process: Process, address: int, *, wide: bool = False) -> float | None:

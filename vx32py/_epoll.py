@@ -1,0 +1,230 @@
+"""Sets of files to wait for (epoll(7)): sets of the host, with the host's descriptors of what the guest puts in.
+
+So level and edge, one shot, sets within sets are what the kernel makes of them. Files of the guest that no descriptor of
+the host is behind (captured output, file objects) are always ready; they are told of beside.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from contextlib import suppress
+from typing import Any, Final
+
+from reference.records import dataclass
+from reference.weak import WeakGroup
+from vx32py._descriptors import OpenFile, Status
+from vx32py._errors import CallError
+from vx32py._readiness import ALWAYS, READABLE, events_of
+
+EPOLLET: Final = 1 << 31
+EPOLLONESHOT: Final = 1 << 30
+EPOLLEXCLUSIVE: Final = 1 << 28
+_MODES: Final = 0xF << 28
+
+
+@dataclass(slots=True)
+class _Member:
+    """A file in a set, under one of the guest's descriptors. ``fd`` is the host's, its own copy if ``owned``; None for a file
+    that is always ready, and then ``armed`` as long as that is still to be told."""
+
+    file: OpenFile
+    events: int
+    data: int
+    fd: int | None
+    owned: bool = False
+    armed: bool = True
+
+
+_all: Final[WeakGroup[EpollFile]] = WeakGroup()
+
+
+def tell_of_change(file: OpenFile) -> None:
+    """Another file of the host is behind the descriptor of ``file`` now."""
+    for epoll in _all:
+        epoll.changed(file)
+
+
+class EpollFile(OpenFile):
+    """A set. Raises OSError."""
+
+    def __init__(self) -> None:
+        super().__init__(os.O_RDWR)
+        self._epoll = select.epoll()
+        self._members: dict[tuple[int, OpenFile], _Member] = {}
+        self._by_fd: dict[int, _Member] = {}
+        _all.add(self)
+        # A snapshot's members, put in when they are first asked for: by then all files are what they have been.
+        self._remembered: list[tuple[int, OpenFile, int, int]] | None = None
+
+    # -- membership ----------------------------------------------------------------------------------------------
+
+    def add(self, guest_fd: int, file: OpenFile, events: int, data: int) -> None:
+        """Put a file in. Raises CallError."""
+        self._recall()
+        self._prune()
+        if (guest_fd, file) in self._members:
+            raise CallError(errno.EEXIST)
+        fd = file.host_descriptor()
+        if fd is None:
+            if stat.S_ISREG(file.status().mode) or stat.S_ISDIR(file.status().mode):
+                raise CallError(errno.EPERM)
+            self._members[guest_fd, file] = _Member(file, events, data, None)
+            return
+        owned = fd in self._by_fd
+        try:
+            if owned:
+                fd = os.dup(fd)
+            self._epoll.register(fd, events)
+        except OSError as error:
+            if owned:
+                os.close(fd)
+            raise CallError(error.errno or errno.EPERM) from error
+        self._members[guest_fd, file] = self._by_fd[fd] = _Member(file, events, data, fd, owned)
+
+    def modify(self, guest_fd: int, file: OpenFile, events: int, data: int) -> None:
+        """Other events for a file. Raises CallError."""
+        member = self._member(guest_fd, file)
+        if (events | member.events) & EPOLLEXCLUSIVE:
+            raise CallError(errno.EINVAL)
+        if member.fd is not None:
+            try:
+                self._epoll.modify(member.fd, events)
+            except OSError as error:
+                raise CallError(error.errno or errno.EINVAL) from error
+        member.events, member.data, member.armed = events, data, True
+
+    def remove(self, guest_fd: int, file: OpenFile) -> None:
+        """Take a file out. Raises CallError."""
+        member = self._member(guest_fd, file)
+        del self._members[guest_fd, file]
+        self._forget(member)
+
+    def _member(self, guest_fd: int, file: OpenFile) -> _Member:
+        self._recall()
+        member = self._members.get((guest_fd, file))
+        if member is None:
+            raise CallError(errno.ENOENT)
+        return member
+
+    def _forget(self, member: _Member) -> None:
+        fd = member.fd
+        if fd is None or self._by_fd.get(fd) is not member:
+            return
+        del self._by_fd[fd]
+        with suppress(OSError):  # the host has forgotten a descriptor that has been closed
+            self._epoll.unregister(fd)
+        if member.owned:
+            os.close(fd)
+
+    def _prune(self) -> None:
+        """Forget files that have been closed, as the kernel does; their descriptors may be others' by now."""
+        for key in [key for key in self._members if not key[1].references]:
+            member = self._members.pop(key)
+            if member.owned:
+                self._forget(member)
+            elif member.fd is not None and self._by_fd.get(member.fd) is member:
+                del self._by_fd[member.fd]
+
+    def changed(self, file: OpenFile) -> None:
+        """Another descriptor of the host is behind a file now."""
+        for (guest_fd, member_file), member in list(self._members.items()):
+            if member_file is file:
+                self.remove(guest_fd, file)
+                self.add(guest_fd, file, member.events, member.data)
+
+    # -- what has happened ---------------------------------------------------------------------------------------
+
+    def take(self, most: int) -> list[tuple[int, int]]:
+        """What has happened, to be told once: (events, data), at most ``most``."""
+        self._recall()
+        found = []
+        for member in self._soft_ready()[:most]:
+            found.append((member.file.poll() & (member.events | ALWAYS), member.data))
+            if member.events & (EPOLLET | EPOLLONESHOT):
+                member.armed = False
+        room = most - len(found)
+        for fd, events in self._epoll.poll(0, room) if room else ():
+            told = self._by_fd.get(fd)
+            if told is None:
+                continue
+            if not told.file.references:  # closed; the host knows it by the copy of its descriptor
+                self._prune()
+                continue
+            found.append((events, told.data))
+        return found
+
+    def _soft_ready(self) -> list[_Member]:
+        if len(self._by_fd) == len(self._members):
+            return []
+        return [
+            member
+            for member in self._members.values()
+            if member.fd is None and member.armed and member.file.references
+            and member.file.poll() & (member.events & ~_MODES | ALWAYS)
+        ]  # fmt: skip
+
+    def poll(self) -> int:
+        self._recall()
+        if self._soft_ready():
+            return READABLE
+        return events_of(self._epoll.fileno()) & READABLE
+
+    def host_descriptor(self) -> int | None:
+        self._recall()
+        return self._epoll.fileno() if len(self._by_fd) == len(self._members) else None
+
+    @property
+    def fd(self) -> int:
+        """The host's set."""
+        return self._epoll.fileno()
+
+    @property
+    def outside(self) -> bool:  # type: ignore[override]
+        return any(member.file.outside for member in self._members.values())
+
+    def seek(self, offset: int, whence: int) -> int:
+        return 0  # as of everything without a position that the kernel makes a file of
+
+    def status(self) -> Status:
+        return Status(0o600)
+
+    def close(self) -> None:
+        for member in self._members.values():
+            if member.owned and member.fd is not None:
+                os.close(member.fd)
+        self._members.clear()
+        self._by_fd.clear()
+        self._epoll.close()
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
+
+    def hold(self) -> list[tuple[int, OpenFile, int, int]]:
+        self._recall()
+        self._prune()
+        return [(fd, file, member.events, member.data) for (fd, file), member in self._members.items()]
+
+    def go_back(self, held: list[tuple[int, OpenFile, int, int]]) -> bool:
+        if not self._epoll.closed:
+            self.close()
+        self._epoll = select.epoll()
+        self._remembered = held
+        return True
+
+    def copy(self, held: list[tuple[int, OpenFile, int, int]], copies: dict[object, Any]) -> EpollFile:
+        other = EpollFile()
+        other._remembered = held
+        other._copies = copies
+        return other
+
+    _copies: dict[object, Any] | None = None
+
+    def _recall(self) -> None:
+        held, self._remembered = self._remembered, None
+        for guest_fd, old, events, data in held or ():
+            file = old if self._copies is None else self._copies.get(old)
+            if file is not None and file.references:
+                with suppress(CallError):
+                    self.add(guest_fd, file, events, data)
