@@ -175,14 +175,18 @@ class Jail:
             raise ValueError("a command is a list of a program and its arguments")
         environment = self.sandbox.env if env is None else env
         files, path = self._find(os.fsdecode(command[0]), environment)
+        words = [os.fsencode(word) for word in command]
         try:
-            module, arguments = self.sandbox.programs.find(files, path, [os.fsencode(word) for word in command])
+            module, arguments = self.sandbox.programs.find(files, path, words)
+            place = files.locate(path if arguments is words else os.fsdecode(arguments[0]))
         except CallError as error:
             raise OSError(error.errno, os.strerror(error.errno), path) from None
-        return self.sandbox.spawn(
+        process = self.sandbox.spawn(
             module, arguments[1:], stdin=stdin, stdout=stdout, stderr=stderr, env=environment, name=arguments[0],
             files=files,
         )  # fmt: skip
+        process.mm.executable = place
+        return process
 
     def run(
         self,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vx32py._loader import Layout
     from vx32py._module import Module
     from vx32py._task import Task
+    from vx32py.vfs.walk import Location
 
 
 class Mm:
@@ -25,6 +26,9 @@ class Mm:
         self._heap_end = layout.heap
         self.arguments: list[bytes] = []
         self.environment: list[bytes] = []
+        #: Where in the guest's name space the program is, and ESP at its beginning.
+        self.executable: Location | None = None
+        self.initial_stack = 0
         self.users: list[Task] = []
 
     @property
@@ -44,6 +48,7 @@ class Mm:
         other = Mm(space, self.module, self.layout)
         other._heap_end = self._heap_end
         other.arguments, other.environment = self.arguments, self.environment
+        other.executable, other.initial_stack = self.executable, self.initial_stack
         return other
 
     def join(self, task: Task) -> None:

@@ -97,7 +97,7 @@ def _open(files: Files, path: str) -> tuple[OpenFile, Status]:
 
 def _key(file: OpenFile, status: Status) -> _Key | None:
     """What tells a file of the host, with its content, from every other one; None for a file that may change unnoticed."""
-    if type(file) is not HostFile:
+    if not isinstance(file, HostFile):
         return None
     host = os.fstat(file.fd)
     if time.time_ns() - max(host.st_ctime_ns, host.st_mtime_ns) < _SETTLED:

@@ -509,6 +509,7 @@ class Task:
         cpu.reset()
         engine.set_thread_pointer(None, None)
         cpu.esp, cpu.eip = esp, mm.module.image.start
+        mm.initial_stack = esp
 
     def expect_calls(self) -> None:
         """Tell the engine by which trap this program makes its calls; which of them have native answers it is told when the

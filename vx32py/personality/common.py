@@ -206,13 +206,15 @@ def execute_path(process: Process, path: str, arguments: list[bytes], environmen
     """What execve(2) does. Returns in the new program."""
     budget, first = process.engine.space.budget, process.family.program
     try:
-        module, arguments = process.sandbox.programs.find(
-            process.files, path, arguments or [b""], min(MAX_FILE, budget)
+        module, complete = process.sandbox.programs.find(
+            process.files, path, given := arguments or [b""], min(MAX_FILE, budget)
         )
+        place = process.files.locate(path if complete is given else os.fsdecode(complete[0]))
         # By content: a program of many names, such as busybox, may run itself by any of them.
         if not process.sandbox.allow_exec and (first is None or module.data != first.data):
             raise CallError(errno.EACCES)
-        process.execute(module, arguments, environment)
+        process.execute(module, complete, environment)
+        process.mm.executable = place
     except BadImage:
         raise CallError(errno.ENOEXEC) from None
     except LimitExceeded as error:

@@ -67,7 +67,7 @@ class FifoFile(HostFile):
                 self.fifo.opened[side] += change
 
     def read(self, view: memoryview, waiter: Waiter) -> int:
-        if not self.fifo.opened[_WRITES] or self.nonblocking:
+        if not self.fifo.has(_WRITES) or self.nonblocking:
             with HOST_ERRORS:
                 return os.readv(self.fd, [view])
         return super().read(view, waiter)

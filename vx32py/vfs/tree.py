@@ -23,6 +23,7 @@ from vx32py.vfs.host import HostTree
 from vx32py.vfs.listing import list_directory
 from vx32py.vfs.mounts import parse_size
 from vx32py.vfs.nodes import (
+    HOST_ERRORS,
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
     Entry,
@@ -527,7 +528,8 @@ class Inode(Node):
             return self.text
         fd = self._lower_descriptor()
         try:
-            return os.readlink(b"", dir_fd=fd)
+            with HOST_ERRORS:
+                return os.readlink(b"", dir_fd=fd)
         finally:
             os.close(fd)
 

@@ -161,13 +161,9 @@ class Walker:
         if here.node.kind != stat.S_IFDIR:
             raise CallError(errno.ENOTDIR)
         names = [name for name in path.split("/") if name and name != "."]
-        slash = path[-1] == "/" or path.endswith("/.") or path == "."
-        if not names:
-            return Parent(here, "", slash=False, links=links)
-        last = names.pop()
-        if last == "..":
-            names.append(last)
-            last, slash = "", False
+        slash, last = path[-1] == "/", ""
+        if names and names[-1] != ".." and path.rstrip("/").rpartition("/")[2] != ".":
+            last = names.pop()
         here, links = self._directory(here, names, links)
         return Parent(here, last, slash=slash, links=links)
 
