@@ -18,7 +18,7 @@ import pytest
 
 from vx32py._errors import CallError
 from vx32py.vfs.files import Files
-from vx32py.vfs.mounts import Grant, Overlay, Tmpfs
+from vx32py.vfs.mounts import Grant, Granted, Overlay, Tmpfs
 
 NAMES = ("a", "b", "c", "d")
 STEPS = 400
@@ -217,13 +217,13 @@ def test_random_operations_do_what_the_kernel_does(kind: str, seed: int, tmp_pat
     try:
         grow(native)
         grow(granted)
-        mounted = {
+        mounts: dict[str, Granted] = {
             "grant": Grant(granted, writable=True),
             "overlay": Overlay(granted),
             "tmpfs": Tmpfs("1M", mode=0o777),
-        }[kind]
+        }
         view = {"uid": os.getuid(), "gid": os.getgid()}
-        kernel, guest = Kernel(native), Guest(Files({"/w": mounted}, **view))
+        kernel, guest = Kernel(native), Guest(Files({"/w": mounts[kind]}, **view))
         if kind == "tmpfs":
             shutil.rmtree(native)
             native.mkdir()
