@@ -14,7 +14,7 @@ from traced_programs import build
 
 import vx32py
 from vx32py import strace
-from vx32py._calls import LINUX_REGISTERS, LINUX_TRAP, SystemCalls
+from vx32py._calls import LINUX_REGISTERS, LINUX_TRAP, Call, SystemCalls
 from vx32py.personality.linux.calls import known_calls
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,8 +102,43 @@ def test_a_process_that_is_killed_is_said_to_be(tmp_path: Path) -> None:
     assert lines[-1] == "+++ killed by SIGKILL +++"
 
 
-def test_a_signal_is_a_line_and_ends_the_call_that_waited(tmp_path: Path) -> None:
-    """The observer is told of a signal while its process waits: siginfo of a fault, as the kernel lays it out."""
+class _Signals:
+    """An observer that tells a printer of a signal in the middle of the first call, as if it had waited."""
+
+    def __init__(self, printer: strace.Printer) -> None:
+        self.printer = printer
+        self.done = False
+
+    def entered(self, call: Call) -> None:
+        if not self.done:
+            self.done = True
+            self.printer.signalled(call.process, bytes([1]) + bytes(127))
+            self.printer.repeated(call)
+
+    def returned(self, call: Call, result: int | None) -> None:
+        pass
+
+
+def test_a_signal_ends_the_line_of_the_call_that_waited(tmp_path: Path) -> None:
+    pieces: list[str] = []
+    printer = strace.printer(pieces.append)
+    program = build(_CALL + "void _start(void) { call(3, 0, (int)buf, 16); call(1, 0, 0, 0); }", tmp_path / "p")
+    box = vx32py.Sandbox(memory="64M")
+    box.run(vx32py.Module.from_file(program), stdin=b"abc", observers=[printer, _Signals(printer)])
+    lines = plain("".join(pieces).splitlines())
+    assert re.fullmatch(
+        r"read\(0, 0x[0-9a-f]+, 16\) = \? ERESTARTSYS \(To be restarted if SA_RESTART is set\)", lines[0]
+    )
+    assert lines[1:] == [
+        "--- SIGHUP {si_signo=SIGHUP, si_code=SI_USER, si_pid=0, si_uid=0} ---",
+        'read(0, "abc", 16) = 3',
+        "exit(0) = ?",
+        "+++ exited with 0 +++",
+    ]
+
+
+def test_a_signal_is_a_line_with_its_siginfo(tmp_path: Path) -> None:
+    """Of a fault and of the end of a child, laid out as the kernel does."""
     pieces: list[str] = []
     printer = strace.printer(pieces.append)
     program = build(PIPED, tmp_path / "piped")

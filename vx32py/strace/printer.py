@@ -116,6 +116,11 @@ class Printer:
         opened.begun = bool(shown)
         self._put(f"{name}({', '.join(shown)}" + (", " if shown and opened.parted else ""))
 
+    def repeated(self, call: Call) -> None:
+        """It is made again: where a signal has ended its line, on a line of its own."""
+        if call.process.tid not in self._open:
+            self.entered(call)
+
     def returned(self, call: Call, result: int | None) -> None:
         """It is over: the rest of its line."""
         self._finish(call.process, result)
