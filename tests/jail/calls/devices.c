@@ -1,0 +1,138 @@
+/* /dev and /proc, as far as a jail has them. */
+#include "harness.h"
+
+#include <sys/sysmacros.h>
+
+CASE(dev_null) {
+    char byte;
+    struct stat st;
+    int fd = T(open("/dev/null", O_RDWR));
+    T(write(fd, "gone", 4));
+    T(read(fd, &byte, 1));
+    T(lseek(fd, 10, SEEK_SET));
+    T(fstat(fd, &st));
+    say("%o %d %d", st.st_mode & S_IFMT, major(st.st_rdev), minor(st.st_rdev));
+    T(ftruncate(fd, 0));
+    T(close(open("/dev/null", O_WRONLY | O_TRUNC | O_CREAT, 0600)));
+    T(fsync(fd));
+    T(isatty(fd));
+    T(open("/dev/null", O_RDONLY | O_DIRECTORY));
+    T(open("/dev/null/x", O_RDONLY));
+}
+
+CASE(dev_zero_and_full) {
+    char bytes[4] = "abc";
+    int zero = T(open("/dev/zero", O_RDWR)), full = T(open("/dev/full", O_RDWR));
+    T(read(zero, bytes, 4));
+    say("%s", quoted(bytes, 4));
+    T(write(zero, bytes, 4));
+    T(read(full, bytes, 4));
+    T(write(full, bytes, 4));
+    T(write(full, bytes, 0));
+    char *at = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
+    T(at != MAP_FAILED);
+    if (at != MAP_FAILED)
+        T(at[0]);
+    T(access("/dev/zero", R_OK | W_OK));
+}
+
+CASE(dev_random) {
+    unsigned char a[32] = {0}, b[32] = {0};
+    int fd = T(open("/dev/urandom", O_RDONLY));
+    T(read(fd, a, 32));
+    T(read(fd, b, 32));
+    say("%d", memcmp(a, b, 32) != 0);
+    T(read(open("/dev/random", O_RDONLY), a, 1));
+    T(pread(fd, a, 4, 100));
+}
+
+CASE(proc_self) {
+    char text[5000], own[40];
+    int length = T(readlink("/proc/self", text, sizeof text)) > 0 ? readlink("/proc/self", text, sizeof text) : 0;
+    text[length] = 0;
+    sprintf(own, "%d", getpid());
+    say("%d", !strcmp(text, own));
+    length = readlink("/proc/self/exe", text, sizeof text);
+    say("%.5s", length > 5 ? text + length - 5 : "");
+    length = readlink("/proc/self/cwd", text, sizeof text);
+    say("%d", length == (int)strlen(directory) && !memcmp(text, directory, length));
+    struct stat a, b;
+    T(stat("/proc/self/exe", &a));
+    T(stat("prog", &b));
+    say("%d", a.st_ino == b.st_ino && a.st_size == b.st_size);
+    T(open("/proc/self/missing", O_RDONLY));
+    T(open("/proc/99999999/stat", O_RDONLY));
+}
+
+CASE(proc_self_fd) {
+    char name[40], text[5000];
+    make("file", "0123456789");
+    int fd = T(open("file", O_RDONLY));
+    T(lseek(fd, 3, SEEK_SET));
+    sprintf(name, "/proc/self/fd/%d", fd);
+    int length = readlink(name, text, sizeof text);
+    say("%d", length == (int)strlen(directory) + 5 && !memcmp(text + length - 5, "/file", 5));
+    int again = T(open(name, O_RDONLY));
+    T(lseek(again, 0, SEEK_CUR));
+    T(open("/proc/self/fd/99", O_RDONLY));
+    T(readlink("/proc/self/fd/99", text, sizeof text));
+    int ends[2];
+    T(pipe(ends));
+    sprintf(name, "/proc/self/fd/%d", ends[0]);
+    length = readlink(name, text, sizeof text);
+    say("%.6s", text);
+    int count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir)
+        while (readdir(dir))
+            count++;
+    say("%d", count);
+    T(access("/dev/fd/0", F_OK));
+    T(access("/dev/stdin", F_OK));
+}
+
+static int line_of(const char *path, const char *start, char *line) {
+    FILE *file = fopen(path, "r");
+    int found = 0;
+    while (file && !found && fgets(line, 500, file))
+        found = !strncmp(line, start, strlen(start));
+    if (file)
+        fclose(file);
+    return found;
+}
+
+CASE(proc_self_status_and_stat) {
+    char line[500], name[100];
+    int pid = -1;
+    say("%d", line_of("/proc/self/status", "Name:", line));
+    say("%s", quoted(line, strlen(line)));
+    say("%d", line_of("/proc/self/status", "Pid:", line) && sscanf(line, "Pid: %d", &pid) == 1 && pid == getpid());
+    say("%d", line_of("/proc/self/status", "PPid:", line) && sscanf(line, "PPid: %d", &pid) == 1 && pid == getppid());
+    say("%d", line_of("/proc/self/status", "Uid:", line) && sscanf(line, "Uid: %d", &pid) == 1 && pid == (int)getuid());
+    FILE *file = fopen("/proc/self/stat", "r");
+    char state = 0;
+    say("%d", file && fscanf(file, "%d %99s %c", &pid, name, &state) == 3 && pid == getpid());
+    say("%s %c", name, state);
+    sprintf(name, "/proc/%d/status", getpid());
+    T(access(name, R_OK));
+    sprintf(name, "/proc/%d/status", getppid());
+    say("%d", line_of("/proc/meminfo", "MemTotal:", line));
+    say("%d", line_of("/proc/cpuinfo", "processor", line));
+}
+
+CASE(proc_self_cmdline_and_maps) {
+    char text[500], line[500];
+    int fd = T(open("/proc/self/cmdline", O_RDONLY));
+    int length = read(fd, text, sizeof text);
+    say("%s %d", text, length > 10);
+    fd = T(open("/proc/self/comm", O_RDONLY));
+    show_descriptor(fd);
+    say("%d", line_of("/proc/self/maps", "", line));
+    unsigned start = 0, end = 0;
+    FILE *file = fopen("/proc/self/maps", "r");
+    int found = 0;
+    while (file && fgets(line, sizeof line, file))
+        found |= sscanf(line, "%x-%x", &start, &end) == 2 && (unsigned)&found >= start && (unsigned)&found < end;
+    say("the stack is there: %d", found);
+    T(open("/proc/self/maps", O_WRONLY));
+}
