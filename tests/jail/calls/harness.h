@@ -69,6 +69,9 @@ void add_named(struct named *);
     __attribute__((constructor)) static void add_##title(void) { add_named(&named_##title); }                          \
     static void case_##title(void)
 
+/* One whose answers the jail documents, and the kernel's file system may not give: it is not compared. */
+#define JAIL_CASE(title) CASE(title)
+
 /* What a case makes of this program with execve: HELPER(name) { argc, argv ... return status; }. Called `prog @name ...`. */
 #define HELPER(title)                                                                                                  \
     static int help_##title(int, char **);                                                                             \

@@ -153,8 +153,9 @@ CASE(threads_can_be_cancelled) {
     while (!shared)
         sched_yield();
     pause_ms(5);
-    T(pthread_cancel(thread));
+    int error = pthread_cancel(thread);
     T(result_of(thread) == (long)PTHREAD_CANCELED);
+    say("%d", error);
 }
 
 static pthread_key_t key;
