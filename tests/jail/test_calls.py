@@ -6,6 +6,7 @@ calls/harness.h. What is known to differ is listed in calls/expected_failures.tx
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
 import re
@@ -35,7 +36,6 @@ LITTLE_PATIENCE = 1
 #: Cases that are run on the engines that are there to be read, too: short ones, that take seconds there.
 ELSEWHERE = (
     ("descriptors:dup_takes_the_lowest", "translated"),
-    ("processes:exit_codes_reach_the_parent", "translated"),
     ("descriptors:dup_takes_the_lowest", "reference"),
     ("links:symbolic_links_are_followed", "reference"),
     ("memory:fixed_mappings_replace", "reference"),
@@ -156,6 +156,14 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def compare(native: Outcome, jail: Outcome) -> None:
+    """Fail with the lines that differ."""
+    if native != jail:
+        texts = [[*outcome.said, f"ends with {outcome.exit_code}"] for outcome in (native, jail)]
+        lines = difflib.unified_diff(*texts, "natively", "in the jail", n=1, lineterm="")
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
 def known_to_differ(case: str) -> list[pytest.MarkDecorator]:
     """The mark of a case that is known to differ."""
     why = expected_failures().get(case)
@@ -164,7 +172,7 @@ def known_to_differ(case: str) -> list[pytest.MarkDecorator]:
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=known_to_differ(case)) for case in cases()])
 def test_a_case_is_the_same_natively_and_in_the_jail(program: Path, case: str) -> None:
-    assert in_the_jail(program, case, "jit") == natively(program, case)
+    compare(natively(program, case), in_the_jail(program, case, "jit"))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +180,7 @@ def test_a_case_is_the_same_natively_and_in_the_jail(program: Path, case: str) -
     [pytest.param(*pair, marks=known_to_differ(pair[0]), id="-".join(pair)) for pair in ELSEWHERE],
 )
 def test_a_case_is_the_same_on_every_engine(program: Path, case: str, engine: str) -> None:
-    assert in_the_jail(program, case, engine) == natively(program, case)
+    compare(natively(program, case), in_the_jail(program, case, engine))
 
 
 @pytest.mark.parametrize("case", [pytest.param(JAIL_ONLY, marks=known_to_differ(JAIL_ONLY))])
