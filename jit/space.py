@@ -28,6 +28,7 @@ from jit.resting import Loan, Rest
 from reference.contents import Contents
 from reference.errors import OutOfMemory
 from reference.memory import HELD_STATES, MAPPED, PAGE, PAGE_SHIFT, USED, WATCHED, AddressSpace, runs
+from reference.shared import SharedRun
 from reference.traps import Access
 
 # What a page is on the host: not there (its content is gone), there without access, readable, writable.
@@ -181,7 +182,7 @@ class HostSpace(AddressSpace):
         except OSError:
             return super().capture(base=base)
         contents.backing = image
-        if base and mappings.allow(2 * len(image.runs)):
+        if base and not self.shared and mappings.allow(2 * len(image.runs)):
             self._rest = None
             self._lay(self._lowest >> PAGE_SHIFT, len(self.permissions), image)
             self._begin(contents, image)
@@ -195,6 +196,7 @@ class HostSpace(AddressSpace):
                 raise self._too_low(next(p for p, state in enumerate(contents.permissions) if state) << PAGE_SHIFT)
             image = image_of(contents)
             self.mapped = contents.mapped
+            self._unshare(0, len(self.permissions))
             if image is None:
                 if self._rest is not None or self._image is not None:
                     # Not even pages that stay what they are: nobody would know any more that they are an image's.
@@ -219,9 +221,29 @@ class HostSpace(AddressSpace):
         else:
             assert self._image is not None
             self.mapped = contents.mapped
+            self._unshare(0, len(self.permissions))
             self._drop_changed_code(contents, self._suspects())
             self._undo_changes(contents, self._image)
             self._undo_stores(contents, self._image)
+
+    def _share(self, run: SharedRun) -> None:
+        """As the specification has it, with the host's rights of each page."""
+        _held = self._still_there()
+        start = run.first
+        for state, count in runs(self._host[run.first : run.last]):
+            offset = run.offset + ((start - run.first) << PAGE_SHIFT)
+            try:
+                system.map_shared(
+                    self.base + (start << PAGE_SHIFT), count << PAGE_SHIFT, _PROTECTIONS[state], run.shared.file, offset
+                )
+            except OSError as error:
+                raise OutOfMemory(f"the host cannot map {count << PAGE_SHIFT:#x} bytes: {error}") from error
+            start += count
+
+    def _lay_private(self, first: int, last: int) -> None:
+        """To be mapped anew: see :meth:`_clear`, and ``lowmem.renew`` for pages that are unmapped."""
+        if self._host[first:last].strip(bytes([_ABSENT])):
+            self._set_host_state(first, last, _ABSENT)
 
     # -- what the specification leaves to engines ------------------------------------------------------------------
 
@@ -437,6 +459,8 @@ class HostSpace(AddressSpace):
         for low, high in scan:
             first, last = (low - self.base) >> PAGE_SHIFT, (high - self.base) >> PAGE_SHIFT
             marks[first:last] = b"\1" * (last - first)
+        for run in self.shared:
+            marks[run.first : run.last] = b"\1" * (run.last - run.first)
         for start, end, _ in self.regions():
             for found in re.finditer(b"\1+", marks[start >> PAGE_SHIFT : end >> PAGE_SHIFT]):
                 here, length = start + (found.start() << PAGE_SHIFT), (found.end() - found.start()) << PAGE_SHIFT
@@ -453,6 +477,7 @@ class HostSpace(AddressSpace):
         if rest is None and contents is not None and image is self._first_image and self._program is not None:
             assert image is not None
             try:
+                self._unshare(0, len(self.permissions))
                 self._undo_changes(contents, image)
                 while (page := self.permissions.find(_WATCHED_AND_WRITABLE)) >= 0:
                     self._before_change(page, page + 1)

@@ -19,6 +19,7 @@ READ: Final = 1
 WRITE: Final = 2
 EXECUTE: Final = 4
 
+MAP_SHARED: Final = 0x01
 MAP_PRIVATE: Final = 0x02
 MAP_PRIVATE_ANONYMOUS: Final = 0x22
 MAP_FIXED: Final = 0x10
@@ -102,6 +103,12 @@ def munmap_from(kept: list[int], size: int) -> None:
 def map_file(address: int, size: int, protection: int, file: int, offset: int) -> None:
     """Replace what is mapped there by a private mapping of a file. Raises OSError."""
     if _mmap(address, size, protection, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file, offset) == -1:
+        raise _error(f"mmap of {size:#x} bytes of a file at {address:#x}")
+
+
+def map_shared(address: int, size: int, protection: int, file: int, offset: int) -> None:
+    """Replace what is mapped there by a shared mapping of a file. Raises OSError."""
+    if _mmap(address, size, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, file, offset) == -1:
         raise _error(f"mmap of {size:#x} bytes of a file at {address:#x}")
 
 

@@ -19,8 +19,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from reference import shared as _shared
 from reference.contents import PIECE, Contents
 from reference.errors import MemoryFault, OutOfMemory
+from reference.shared import Shared, SharedRun
 from reference.traps import Access
 
 PAGE: Final = 4096
@@ -130,6 +132,8 @@ class AddressSpace:
         self.permissions = bytearray(limit >> PAGE_SHIFT)
         self.buffer = buffer if buffer is not None else zeros(limit)
         self._watchers: list[Callable[[int, int], None]] = []
+        #: What is shared with other spaces.
+        self.shared: list[SharedRun] = []
 
     # -- mapping -------------------------------------------------------------------------------------------------
 
@@ -145,6 +149,7 @@ class AddressSpace:
                 f"mapping {length:#x} bytes at {start:#010x} exceeds the guest's {self.budget:#x} bytes of memory"
             )
         self._before_change(first, last)
+        self._unshare(first, last)
         self._clear(first, last)
         self.mapped += fresh
         self.permissions[first:last] = bytes([_mapped_state(access)]) * (last - first)
@@ -164,10 +169,23 @@ class AddressSpace:
         """Remove pages; pages that are not mapped are left as they are."""
         first, last = self._pages(start, length)
         self._before_change(first, last)
+        self._unshare(first, last)
         states = self.permissions[first:last]
         self.mapped -= (len(states) - len(states.translate(None, _MAPPED_STATES))) * PAGE
         self.permissions[first:last] = states.translate(_UNMAPPED)
         self._apply(first, last)
+
+    def map_shared(self, start: int, length: int, access: Access, shared: Shared, offset: int) -> None:
+        """Map pages of memory that other spaces may have, too, from byte ``offset`` of it on. Raises what :meth:`map`
+        raises, and OutOfMemory where the host cannot do it."""
+        self.map(start, length, access)
+        run = SharedRun(start >> PAGE_SHIFT, (start + length) >> PAGE_SHIFT, shared, offset)
+        try:
+            self._share(run)
+        except OutOfMemory:
+            self.unmap(start, length)
+            raise
+        self.shared.append(run)
 
     def find_free(self, length: int, *, low: int, high: int) -> int | None:
         """The highest start of ``length`` unmapped bytes within [low, high), or None. Top-down, as Linux places mmap."""
@@ -188,8 +206,12 @@ class AddressSpace:
         """Whether no byte of a range of whole pages is mapped."""
         return not self.permissions[start >> PAGE_SHIFT : start + length >> PAGE_SHIFT].translate(None, _FREE_STATES)
 
-    def shared_at(self, address: int) -> tuple[object, int] | None:
+    def shared_at(self, address: int) -> tuple[Shared, int] | None:
         """What memory shared with other spaces is mapped at an address, and the offset there; None for private memory."""
+        page = address >> PAGE_SHIFT
+        for run in self.shared:
+            if run.first <= page < run.last:
+                return run.shared, run.offset + address - (run.first << PAGE_SHIFT)
         return None
 
     def regions(self) -> list[tuple[int, int, Access]]:
@@ -218,9 +240,11 @@ class AddressSpace:
         self._check_fits(contents)
         wanted = contents.permissions
         self.mapped = contents.mapped
+        self._unshare(0, len(self.permissions))
         same = bytearray(wanted)
         for first, last in _differences(self.permissions.translate(_UNWATCHED), wanted):
             self._before_change(first, last)
+            self._unshare(first, last)
             self._clear(first, last)
             same[first:last] = bytes(last - first)
             self.permissions[first:last] = wanted[first:last]
@@ -231,6 +255,25 @@ class AddressSpace:
             for start in range(first << PAGE_SHIFT, last << PAGE_SHIFT, PIECE):
                 length = min(PIECE, (last << PAGE_SHIFT) - start)
                 self._replace(start, contents.read(start, length))
+
+    def _share(self, run: SharedRun) -> None:
+        """Let mapped pages be shared memory. Raises OutOfMemory."""
+        if sys.platform == "win32":
+            raise OutOfMemory("this host has no memory that can be shared")
+        _shared.lay(self.buffer, run.first << PAGE_SHIFT, (run.last - run.first) << PAGE_SHIFT, run)
+
+    def _unshare(self, first: int, last: int) -> None:
+        """Let pages be nobody else's, whatever they hold then."""
+        for run in self.shared:
+            low, high = max(run.first, first), min(run.last, last)
+            if low < high:
+                self._lay_private(low, high)
+        if self.shared:
+            self.shared = _shared.cut(self.shared, first, last, PAGE)
+
+    def _lay_private(self, first: int, last: int) -> None:
+        """Replace pages of shared memory by others."""
+        _shared.lay(self.buffer, first << PAGE_SHIFT, (last - first) << PAGE_SHIFT, None)
 
     def _check_fits(self, contents: Contents) -> None:
         if len(contents.permissions) != len(self.permissions):

@@ -21,9 +21,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reference.contents import Contents
+from reference.memory import PAGE_SHIFT, AddressSpace, runs
 from reference.records import dataclass
 from reference.registers import CPU
-from reference.traps import Trap
+from reference.shared import SharedRun
+from reference.traps import Access, Trap
 
 if TYPE_CHECKING:
     from vx32py._descriptors import HeldTable, OpenFile
@@ -54,6 +56,17 @@ class Snapshot:
     streams: tuple[OpenFile, ...]
     clock: tuple[int, int]
     next_pid: int
+    #: What a forked child shares with its parent; in a snapshot that is kept, such memory is private.
+    shared: tuple[SharedRun, ...] = ()
+
+
+def share(space: AddressSpace, run: SharedRun) -> None:
+    """Let pages that are mapped, with whatever rights, be shared memory. Raises OutOfMemory."""
+    first = run.first
+    for state, pages in runs(space.permissions[run.first : run.last]):
+        offset = run.offset + ((first - run.first) << PAGE_SHIFT)
+        space.map_shared(first << PAGE_SHIFT, pages << PAGE_SHIFT, Access(state & 7), run.shared, offset)
+        first += pages
 
 
 def take(task: Task, pending: Trap | None = None, *, base: bool = False, descriptors: bool = False) -> Snapshot:
@@ -77,6 +90,7 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False, descrip
         streams=task.streams,
         clock=task.clock.hold(),
         next_pid=task.family.next_number,
+        shared=() if base else tuple(engine.space.shared),
     )
 
 
@@ -87,6 +101,8 @@ def put_back(task: Task, snapshot: Snapshot) -> None:
     if limit != engine.space.limit:
         raise ValueError(f"a snapshot of {limit:#x} bytes of addresses, not {engine.space.limit:#x}")
     engine.space.restore(snapshot.memory)
+    for run in snapshot.shared:
+        share(engine.space, run)
     cpu = snapshot.cpu
     if cpu.gs_base is not None or engine.cpu.gs_base is not None:
         engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)

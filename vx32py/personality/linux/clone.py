@@ -9,7 +9,7 @@ from reference.errors import MemoryFault
 from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
-from vx32py.personality.linux import futex
+from vx32py.personality.linux import filemaps, futex
 from vx32py.personality.linux.table import NO_STACK, TABLE, ThreadState, call
 from vx32py.personality.linux.threads import set_thread_area
 
@@ -152,6 +152,8 @@ def get_robust_list(process: Process, tid: int, head_out: int, size_out: int) ->
 
 def thread_ends(task: Task) -> None:
     """Give up its locks, and tell who waits for the thread (kernel/fork.c, mm_release)."""
+    if len(task.mm.users) == 1:
+        filemaps.write_back(task, 0, task.engine.space.limit)
     state = task.state(ThreadState)
     if state.robust_list:
         futex.give_up_locks(task, state.robust_list)

@@ -1,6 +1,7 @@
 """Memory: brk, mmap and their kin (mm/mmap.c, mm/mremap.c, mm/madvise.c).
 
-A mapping of a file is a copy of it, made when it is mapped: nothing is written back, and nothing is shared.
+A private mapping of a file is a copy of it, made when it is mapped. What is mapped shared is memory of its own
+(:mod:`reference.shared`), which processes have together; for a file see :mod:`.filemaps`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from reference.errors import MemoryFault, OutOfMemory
 from reference.memory import MAPPED, PAGE, PAGE_SHIFT, AddressSpace, page_ceil
+from reference.shared import Shared
 from reference.traps import Access
 from vx32py._descriptors import BytesFile
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
 from vx32py._loader import LOWEST
 from vx32py.personality import common
+from vx32py.personality.linux import filemaps
 from vx32py.personality.linux.table import MASK32, call
 
 if TYPE_CHECKING:
@@ -68,15 +71,22 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
         raise CallError(errno.EINVAL)
     access = access_of(protection)
     file = None
+    if flags & MAP_SHARED and access & Access.EXECUTE:
+        flags = flags & ~MAP_SHARED_VALIDATE | MAP_PRIVATE  # code that others could change unnoticed
     if not flags & MAP_ANONYMOUS:
         file = process.descriptors.get(fd)
         if not isinstance(file, (HostFile, BytesFile)) or not stat.S_ISREG(file.status().mode):
             raise CallError(errno.ENODEV)
         if not file.readable:
             raise CallError(errno.EACCES)
-        if flags & MAP_SHARED and protection & 2 and file.writable:
-            raise CallError(errno.ENODEV)
+        if flags & MAP_SHARED and protection & 2 and not file.writable:
+            raise CallError(errno.EACCES)
     start = _place(process, address, size, flags, of_file=file is not None)
+    if flags & MAP_SHARED_VALIDATE != MAP_PRIVATE and (file is None or file.writable or filemaps.known(process, file)):
+        offset = page_offset << PAGE_SHIFT
+        shared = Shared(size) if file is None else filemaps.mapping(process, file, offset + size)
+        space.map_shared(start, size, access, shared, 0 if file is None else offset)
+        return start
     space.map(start, size, access)
     if file is not None:
         content = bytearray(length)
@@ -115,6 +125,7 @@ def _place(process: Process, address: int, size: int, flags: int, *, of_file: bo
 def munmap(process: Process, address: int, length: int) -> None:
     """Remove pages."""
     start, size = _range(process.engine.space, address, length)
+    filemaps.write_back(process, start, start + size)
     process.engine.space.unmap(start, size)
 
 
@@ -161,6 +172,13 @@ def mremap(process: Process, address: int, old_length: int, length: int, flags: 
         if new_address < address + old_size and address < new_address + size:
             raise CallError(errno.EINVAL)
         target = _place(process, new_address, size, MAP_FIXED)
+    found = space.shared_at(address)
+    if found is not None and isinstance(found[0], Shared):
+        shared, offset = found
+        shared.grow(offset + size)
+        space.map_shared(target, size, access, shared, offset)
+        space.unmap(address, old_size)
+        return target
     content = space.load(address, min(old_size, size))
     budget = space.budget
     space.budget = budget + min(old_size, size)  # for a moment both exist, and the guest gains nothing by it
@@ -186,10 +204,26 @@ def madvise(process: Process, address: int, length: int, advice: int) -> None:
         raise CallError(errno.ENOMEM)
     if advice == MADV_DONTNEED:
         for first, last, access in _runs(space, start, start + size):
-            space.map(first, last - first, access)
+            for here, end in _private_parts(space, first, last):
+                space.map(here, end - here, access)
+
+
+def _private_parts(space: AddressSpace, start: int, end: int) -> list[tuple[int, int]]:
+    """The parts of a range of whole pages that are not shared."""
+    parts = [(start, end)]
+    for run in space.shared:
+        low, high = run.first << PAGE_SHIFT, run.last << PAGE_SHIFT
+        parts = [each for a, b in parts for each in ((a, min(b, low)), (max(a, high), b)) if each[0] < each[1]]
+    return parts
 
 
 @call(144, "msync")
+def msync(process: Process, address: int, length: int, flags: int) -> None:
+    """Write what was stored in shared mappings of files back to them."""
+    accept_range(process, address, length)
+    filemaps.write_back(process, address, address + page_ceil(length))
+
+
 @call(150, "mlock")
 @call(151, "munlock")
 def accept_range(process: Process, address: int, length: int) -> None:

@@ -1,0 +1,98 @@
+"""Memory that several address spaces have at once: MAP_SHARED.
+
+It is a file that exists in memory only, so that engines can map it where a guest's memory is. It never becomes smaller:
+whoever has mapped it can touch all of it. On Linux only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import weakref
+from functools import cache
+from typing import Any, Final
+
+from reference.errors import OutOfMemory
+from reference.records import dataclass
+
+_F_ADD_SEALS: Final = 1033
+_F_SEAL_SHRINK: Final = 2
+_MAP_FIXED: Final = 0x10
+
+
+class Shared:
+    """``size`` bytes of zeros, a multiple of the page size. Raises OutOfMemory where the host cannot have such memory."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        try:
+            self.file = os.memfd_create("vx32py shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        except (AttributeError, OSError) as error:
+            raise OutOfMemory(f"the host has no memory that can be shared: {error}") from error
+        weakref.finalize(self, os.close, self.file).atexit = False
+        import fcntl
+
+        os.ftruncate(self.file, size)
+        fcntl.fcntl(self.file, _F_ADD_SEALS, _F_SEAL_SHRINK)
+
+    def grow(self, size: int) -> None:
+        """Have at least so many bytes."""
+        if size > self.size:
+            os.ftruncate(self.file, size)
+            self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Some bytes of it."""
+        return os.pread(self.file, length, offset)
+
+    def write(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Change some bytes, which are in it."""
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(self.file, view, offset)
+            offset, view = offset + count, view[count:]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRun:
+    """Pages [first, last) of a space are ``shared``, from ``offset`` on, in bytes."""
+
+    first: int
+    last: int
+    shared: Shared
+    offset: int
+
+
+def cut(found: list[SharedRun], first: int, last: int, page: int) -> list[SharedRun]:
+    """The runs without pages [first, last)."""
+    kept = []
+    for run in found:
+        if run.last <= first or last <= run.first:
+            kept.append(run)
+            continue
+        if run.first < first:
+            kept.append(SharedRun(run.first, first, run.shared, run.offset))
+        if last < run.last:
+            kept.append(SharedRun(last, run.last, run.shared, run.offset + (last - run.first) * page))
+    return kept
+
+
+@cache
+def _mmap() -> Any:
+    function = ctypes.CDLL(None, use_errno=True).mmap
+    function.restype = ctypes.c_void_p
+    function.argtypes = (
+        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,
+    )  # fmt: skip
+    return function
+
+
+def lay(buffer: memoryview, start: int, length: int, run: SharedRun | None) -> None:
+    """Let these bytes of a buffer of pages be the run's, or zeros of nobody else's. Raises OutOfMemory."""
+    address = ctypes.addressof(ctypes.c_ubyte.from_buffer(buffer)) + start
+    flags = _MAP_FIXED | (mmap.MAP_SHARED if run is not None else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    file, offset = (run.shared.file, run.offset) if run is not None else (-1, 0)
+    found = _mmap()(address, length, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, offset)
+    if found == ctypes.c_void_p(-1).value:
+        raise OutOfMemory(f"the host cannot map {length:#x} bytes: {os.strerror(ctypes.get_errno())}")
