@@ -104,7 +104,6 @@ def _key(file: OpenFile) -> Key:
 
 def _close_with(memory: Shared, file: OpenFile) -> None:
     """Give up a reference to a file when its memory has gone."""
-    import weakref
 
     def give_up() -> None:
         file.references -= 1
