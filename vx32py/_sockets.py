@@ -183,6 +183,7 @@ class Socket(OpenFile):
                     return done
                 raise CallError(error.errno or errno.EIO) from error
             if done >= total:
+                task.progress = 0  # a call may send more than once
                 return done
 
     def receive_some(
@@ -217,6 +218,7 @@ class Socket(OpenFile):
                 raise CallError(error.errno or errno.EIO) from error
             done += count
             if not count or not everything or done >= total:
+                task.progress = 0
                 return done, source, told
 
 

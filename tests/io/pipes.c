@@ -29,6 +29,34 @@ static void pass_through(size_t size) {
     printf("%lu bytes, sum %lx, writer %d\n", total, sum, WEXITSTATUS(status));
 }
 
+/* Through a pipe whose reader comes later, by sendfile or (between pipes) splice. */
+static void send_through(int socket, size_t size) {
+    int p[2], q[2];
+    if (socket) socketpair(AF_UNIX, SOCK_STREAM, 0, p); else pipe(p);
+    if (!fork()) {
+        close(p[0]);
+        off_t at = 0;
+        while (at < (off_t)size) if (sendfile(p[1], 0, &at, size - at) <= 0) _exit(1);
+        _exit(0);
+    }
+    close(p[1]);
+    pipe(q);
+    if (!fork()) {
+        close(q[0]);
+        size_t moved = 0;
+        for (ssize_t n; (n = splice(p[0], 0, q[1], 0, 100000, 0)) > 0;) moved += n;
+        _exit(moved != size);
+    }
+    close(p[0]); close(q[1]);
+    unsigned long sum = 0, total = 0;
+    for (ssize_t n; (n = read(q[0], buffer, 3000)) > 0;)
+        for (ssize_t i = 0; i < n; i++) sum = sum * 33 + (unsigned char)buffer[i], total++;
+    int one, other;
+    wait(&one); wait(&other);
+    close(q[0]);
+    printf("%lu bytes, sum %lx, %d\n", total, sum, one | other);
+}
+
 int main(void) {
     int p[2], q[2];
     signal(SIGPIPE, SIG_IGN);
@@ -78,6 +106,7 @@ int main(void) {
     SHOW(select(0, 0, 0, 0, &negative)); SHOW(select(-1, 0, 0, 0, &soon));
     SHOW(select(0, 0, 0, 0, &soon)); SHOW(soon.tv_sec + soon.tv_usec);
     pass_through(1000); pass_through(300000); pass_through(1 << 20);
+    send_through(0, 500000); send_through(1, 500000);
     if (!fork()) {
         signal(SIGPIPE, SIG_DFL);
         pipe(p);

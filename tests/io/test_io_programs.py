@@ -28,7 +28,7 @@ def compare(name: str, engine: str, *arguments: str, network: Network | None = N
     with path.open("rb") as regular:
         native = subprocess.run([path, *arguments], stdin=regular, capture_output=True, timeout=TIMEOUT, check=False)
     box = Sandbox(engine=engine, timeout=TIMEOUT, memory="64M", network=network)
-    result = box.run(path, arguments, stdin=b"")
+    result = box.run(path, arguments, stdin=path.read_bytes())
     assert result.stderr == native.stderr
     assert result.stdout.decode().splitlines() == native.stdout.decode().splitlines()
     assert result.describe() == "exit code 0"

@@ -40,7 +40,12 @@ def _move(process: Process, source: OpenFile, at: int, target: OpenFile, to: int
                     break
                 with view[:got] as piece:
                     put = target.write(piece, process) if to is None else target.write_at(piece, to + done)
-            except (CallError, WouldBlock, Interrupted, LimitExceeded):
+            except WouldBlock:
+                if not done:
+                    raise
+                done += process.progress  # of this piece, which has gone out
+                break
+            except (CallError, Interrupted, LimitExceeded):
                 if not done:
                     raise
                 break
