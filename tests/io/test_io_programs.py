@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
-from small_programs import compiled
+from io_programs import program
 
 from vx32py import Sandbox
 from vx32py._network import Network
 
-HERE = Path(__file__).parent
 TIMEOUT = 60
-
-
-def program(name: str) -> Path:
-    """One of the programs beside this file."""
-    return compiled(
-        f'#include "{HERE / "report.h"}"\n' + (HERE / f"{name}.c").read_text().replace('#include "report.h"', "")
-    )
 
 
 def compare(name: str, engine: str, *arguments: str, network: Network | None = None) -> None:
