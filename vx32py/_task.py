@@ -229,6 +229,7 @@ class Task:
         if self.family.current is self:
             self.family.set_current(None)
         self._closed = True
+        self.observed = None  # which leads back to here
         self._retire_native()
         self.group.tasks.remove(self)
         self.family.tasks.pop(self.tid, None)
