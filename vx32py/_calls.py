@@ -151,6 +151,16 @@ class _Process:
 _process: Final = _Process()
 
 
+#: Signals that do not end a process that has not asked for them: they are ignored, or would stop it (signal(7)).
+_HARMLESS: Final = frozenset({17, 18, 19, 20, 21, 22, 23, 28})
+
+
+def _default_action(group: ThreadGroup, number: int) -> None:
+    """What a signal does to a process that knows none."""
+    if number not in _HARMLESS:
+        group.terminate(number)
+
+
 @dataclass
 class Hooks:
     """What a personality does beside answering calls.
@@ -165,7 +175,7 @@ class Hooks:
     fault: Callable[[Task, Trap], bool] = lambda task, trap: False
     thread_ends: Callable[[Task], None] = lambda task: None
     ended: Callable[[ThreadGroup], None] = lambda group: None
-    send: Callable[[ThreadGroup, int], None] = lambda group, number: group.terminate(number)
+    send: Callable[[ThreadGroup, int], None] = _default_action
 
 
 class SystemCalls:

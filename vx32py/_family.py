@@ -112,6 +112,8 @@ class Family:
         #: What the family was started with: a sandbox may refuse to let it run anything else.
         self.program: Module | None = None
         self.next_number = FIRST_PID
+        #: How many there have been.
+        self.processes_started = self.threads_started = 0
         #: For the watchdog: when to look whether something is to be done; and when a limit of time may have been passed.
         self.when = _NEVER
         self._limit = _NEVER
@@ -147,11 +149,13 @@ class Family:
     def new_number(self) -> int:
         """A number for a thread or a process."""
         self.next_number += 1
+        self.threads_started += 1
         return self.next_number - 1
 
     def add(self, task: Task) -> None:
         """Take a thread in, and its process."""
         self.tasks[task.tid] = task
+        self.processes_started += task.pid not in self.processes
         self.processes[task.pid] = task.group
 
     def add_timer(self, when: float, callback: Callable[[], None]) -> Timer:

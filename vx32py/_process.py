@@ -92,7 +92,7 @@ class Process(Task):
     def send_signal(self, number: int, *, foreground: bool = False) -> None:
         """Send the guest a signal, as kill(2) would; with ``foreground`` every process of the group in the foreground, as a
         terminal does. It comes before the guest's next instruction, or before its first. A guest without signal handling,
-        such as one of the VX ABI, ends of any. From any thread or signal handler. ValueError for a number that is none."""
+        such as one of the VX ABI, ends of any that would end it. From any thread or signal handler. ValueError for a number that is none."""
         if not 1 <= number <= MOST_SIGNAL:
             raise ValueError(f"signals are 1 to {MOST_SIGNAL}, not {number!r}")
         self.family.ask(lambda: self._take_signal(number, foreground=foreground))

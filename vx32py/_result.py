@@ -38,7 +38,7 @@ class RunStats:
     ``engine`` is the engine's name and ``counters`` its own counters, live: while a process goes on, so do they.
     ``seconds`` is wall time inside ``run()``, ``memory`` the bytes mapped at the end. ``calls`` counts system calls by
     name, ``unknown_calls`` those that no table knows, by (table, number); of very
-    many numbers the later ones are counted together, as -1.
+    many numbers the later ones are counted together, as -1. ``processes`` and ``threads`` say how many were started.
     """
 
     engine: str
@@ -47,6 +47,8 @@ class RunStats:
     memory: int
     calls: Counter[str] = field(default_factory=Counter)
     unknown_calls: Counter[tuple[str, int]] = field(default_factory=Counter)
+    processes: int = 1
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

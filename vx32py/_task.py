@@ -214,6 +214,8 @@ class Task:
             self.engine.space.mapped,
             self.calls,
             self.unknown_calls,
+            self.family.processes_started,
+            self.family.threads_started,
         )
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from images import DATA, image
 from small_programs import compiled
@@ -106,7 +106,8 @@ def test_calls_that_are_answered_natively_are_seen_when_somebody_wants_to(jail: 
         counts[call.name] += 1
 
     with open(tmp_path / "out", "wb", buffering=0) as file:
-        assert jail.run([compiled(FORKER)], stdout=file.fileno()).exit_code == 1
+        result = jail.run([compiled(FORKER)], stdout=file.fileno())
+        assert (result.exit_code, result.stats.processes, result.stats.threads) == (1, 2, 2)
         jail.run([compiled(OPENER), "open"], stdout=file.fileno()).check()
     assert counts == {"write": 1, "getpid": 2}
     assert (tmp_path / "out").read_text() == "open open!\n"
@@ -300,6 +301,7 @@ def test_copies_are_made_while_a_guard_looks_and_win_afterwards() -> None:
     assert plain.read(DATA, 10) == b"abcdefghij"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.sampled_from("rwvxs"), st.integers(0, 40), st.integers(0, 40)), max_size=20),
     st.integers(0, 20),

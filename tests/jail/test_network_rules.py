@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vx32py._network import Network, Rule
@@ -127,6 +127,7 @@ def test_what_is_no_rule_is_refused_in_one_line(text: str) -> None:
     assert len(str(caught.value)) < 200
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="0123456789.:/[]*-abcdefltsinohucpx%", max_size=30) | st.text(max_size=30))
 def test_any_text_is_a_rule_that_says_itself_again_or_a_value_error(text: str) -> None:
     try:
@@ -136,6 +137,7 @@ def test_any_text_is_a_rule_that_says_itself_again_or_a_value_error(text: str) -
     assert Rule.parse(str(rule)) == rule
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(), st.integers(), st.text(max_size=20) | st.binary(max_size=20), st.integers())
 def test_nothing_that_a_guest_passes_makes_a_match_fail(
     family: int, kind: int, address: str | bytes, port: int

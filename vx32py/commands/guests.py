@@ -241,6 +241,7 @@ def show_stats(result: Result) -> None:
         ("code translated", f"{counters.guest_bytes_translated:,} bytes to {counters.cache_bytes:,}"),
         ("traps", f"{counters.traps:,}"),
         ("invalidations", f"{counters.invalidations:,}"),
+        ("processes", f"{stats.processes:,} started, with {stats.threads:,} threads"),
         ("memory mapped", f"{stats.memory:,} bytes"),
         ("system calls", ", ".join(f"{name} {count}" for name, count in stats.calls.most_common()) or "none"),
     ]

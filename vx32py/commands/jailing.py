@@ -3,8 +3,10 @@ and a guest run to its end. :mod:`.jail` has help and complaints."""
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from vx32py._jailpolicy import WORDS, JailPolicy, PolicyError
@@ -14,11 +16,16 @@ from vx32py.commands.guests import WrongUsage
 
 if TYPE_CHECKING:
     from vx32py._jail import Jail
+    from vx32py._process import Process
     from vx32py._result import Result
 
 #: Kinds of words that may be said several times, and those whose values are numbers.
 LISTS: Final = frozenset({"dirs", "tmpfs", "rules", "env"})
 NUMBERS: Final[dict[str, type[int | float]]] = {"seconds": float, "number": int, "count": int}
+
+#: Signals that go to the guest; and those of them that a terminal sends to processes in the foreground.
+_PASSED_ON: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1, signal.SIGUSR2)
+_OF_TERMINALS: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGWINCH)
 
 _FLAGS: Final = {"--show-policy": "show_policy", "--trace": "trace", "--stats": "stats"}
 
@@ -138,7 +145,8 @@ def _run(made: Jail, program: str, arguments: Sequence[str], *, trace: bool) -> 
     except (Vx32Error, VerificationError) as error:
         fail(program, error)
     try:
-        result = made.finish(process, observers=observers)
+        with _passing_on_signals(process), _terminal_kept(made.policy):
+            result = made.finish(process, observers=observers)
     except (Vx32Error, NotModelled, VerificationError) as error:
         fail(program, error)
     except OSError as error:
@@ -149,6 +157,44 @@ def _run(made: Jail, program: str, arguments: Sequence[str], *, trace: bool) -> 
         for what, path in made.changes(process):
             say(f"{what:<8} {printable(path)}")
     return result
+
+
+@contextmanager
+def _passing_on_signals(process: Process) -> Iterator[None]:
+    """What this command is sent goes to the guest: what a terminal sends to all processes in the foreground, the rest to the
+    first. What the command was started to ignore, the guest does not see either."""
+    before = {}
+
+    def pass_on(number: int, frame: object) -> None:
+        process.send_signal(number, foreground=number in _OF_TERMINALS)
+
+    for number in _PASSED_ON:
+        handler = signal.getsignal(number)
+        if handler is not signal.SIG_IGN and handler is not None:
+            before[number] = handler
+            signal.signal(number, pass_on)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _terminal_kept(policy: JailPolicy) -> Iterator[None]:
+    """The settings of the terminal are afterwards what they were, however the guest has ended."""
+    import termios
+
+    before = {}
+    for fd in range(3) if policy.terminal else ():
+        with suppress(termios.error):  # no terminal
+            before[fd] = termios.tcgetattr(fd)
+    try:
+        yield
+    finally:
+        for fd, settings in before.items():
+            with suppress(termios.error):
+                termios.tcsetattr(fd, termios.TCSADRAIN, settings)
 
 
 def printable(path: str) -> str:

@@ -2,7 +2,8 @@
 
 What the host's terminal is like a guest may ask. Its settings it may change where the sandbox grants the terminal
 (``Sandbox(terminal=True)``). To put characters into its input (TIOCSTI), to take it away from the host's processes
-(TIOCSCTTY, TIOCNOTTY, TIOCSPGRP) or to resize it a guest is never allowed; process groups are the guest's own affair.
+(TIOCSCTTY, TIOCNOTTY) or to resize it a guest is never allowed. Process groups are the guest's own affair: which one is in
+the foreground says who gets what the terminal sends (``Process.send_signal``), and the host's is never changed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import struct
 import termios
 from typing import TYPE_CHECKING, Final
 
+from vx32py._calls import signed
 from vx32py._errors import CallError
 from vx32py._hostfile import HOST_ERRORS
 from vx32py.personality.linux.table import call
@@ -74,12 +76,12 @@ def _terminal(process: Process, host: int, request: int, argument: int) -> None:
             memory.write(argument, fcntl.ioctl(host, TIOCOUTQ, bytes(4)))
         case 0x5413:  # TIOCGWINSZ
             memory.write(argument, fcntl.ioctl(host, TIOCGWINSZ, bytes(_WINDOW.size)))
-        case 0x540F:  # TIOCGPGRP: whoever asks is in the foreground
-            memory.write_u32(argument, _number(process, "pgid"))
+        case 0x540F:  # TIOCGPGRP
+            memory.write_u32(argument, process.family.foreground)
         case 0x5429:  # TIOCGSID
-            memory.write_u32(argument, _number(process, "sid"))
+            memory.write_u32(argument, process.group.sid)
         case 0x5410:  # TIOCSPGRP
-            memory.check(argument, 4)
+            _set_foreground(process, memory.read_u32(argument))
         case 0x540E | 0x5422 | 0x5412 | 0x5414:  # TIOCSCTTY, TIOCNOTTY, TIOCSTI, TIOCSWINSZ
             raise CallError(errno.EPERM)
         case _:
@@ -91,10 +93,16 @@ def _require_grant(process: Process) -> None:
         raise CallError(errno.EPERM)
 
 
-def _number(process: Process, name: str) -> int:
-    """The process group or session, where there are any."""
-    found: int = getattr(getattr(process, "group", None), name, process.pid)
-    return found
+def _set_foreground(process: Process, pgid: int) -> None:
+    """Which process group gets the signals of the terminal: one of the caller's session."""
+    if signed(pgid) < 0:
+        raise CallError(errno.EINVAL)
+    members = [group for group in process.family.processes.values() if group.pgid == pgid]
+    if not members:
+        raise CallError(errno.ESRCH)
+    if members[0].sid != process.group.sid:
+        raise CallError(errno.EPERM)
+    process.family.foreground = pgid
 
 
 def _set(process: Process, host: int, request: int, new: bytes) -> None:
