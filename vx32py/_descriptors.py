@@ -98,6 +98,8 @@ class OpenFile:
     """
 
     outside = False
+    #: Whether it was opened by a name, as one of any size (O_LARGEFILE), which its flags then say.
+    named = True
 
     def __init__(self, flags: int) -> None:
         self.flags = flags

@@ -50,6 +50,8 @@ def tell_of_change(file: OpenFile) -> None:
 class EpollFile(OpenFile):
     """A set. Raises OSError."""
 
+    named = False
+
     def __init__(self) -> None:
         super().__init__(os.O_RDWR)
         self._epoll = select.epoll()

@@ -19,6 +19,8 @@ _MOST: Final = (1 << 64) - 2
 class EventCounter(OpenFile):
     """A number to which writes add; a read takes all of it, or (a semaphore) one. Raises OSError."""
 
+    named = False
+
     def __init__(self, value: int, flags: int, *, semaphore: bool) -> None:
         super().__init__(os.O_RDWR | flags)
         self.semaphore = semaphore

@@ -142,6 +142,7 @@ class Pipe:
 class PipeEnd(OpenFile):
     """Either end. A snapshot holds what is in the pipe."""
 
+    named = False
     side = READ
     transfers = Transfers.PIPE
 
@@ -176,10 +177,10 @@ class PipeEnd(OpenFile):
 
     def resize(self, size: int) -> int:
         """Make it hold so much, or somewhat more; how much. Raises CallError."""
-        if not 0 < size <= MOST_PIPE_BYTES:
-            raise CallError(errno.EPERM if size > 0 else errno.EINVAL)
+        if size > MOST_PIPE_BYTES:
+            raise CallError(errno.EPERM if size <= 1 << 31 else errno.EINVAL)
         with HOST_ERRORS:
-            return fcntl.fcntl(self.fd, _SET_SIZE, size)
+            return fcntl.fcntl(self.fd, _SET_SIZE, max(size, 1))
 
     def close(self) -> None:
         self.pipe.closed(self.side)

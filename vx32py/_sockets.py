@@ -44,6 +44,8 @@ class Socket(OpenFile):
     """A socket: ``family``, ``kind`` (its type) and ``protocol`` as in socket(2). ``host`` is the host's, whose events are its
     own. Time-outs in seconds, None for ever."""
 
+    named = False
+
     def __init__(self, host: _socket.socket, family: int, kind: int, protocol: int, flags: int) -> None:
         super().__init__(os.O_RDWR | flags)
         host.setblocking(False)

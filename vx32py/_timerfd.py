@@ -40,6 +40,8 @@ class Setting:
 class TimerFile(OpenFile):
     """A timer. ``clock_id`` is CLOCK_REALTIME or CLOCK_MONOTONIC. Raises OSError."""
 
+    named = False
+
     def __init__(self, clock: Clock, clock_id: int, flags: int) -> None:
         super().__init__(os.O_RDWR | flags)
         self.clock = clock

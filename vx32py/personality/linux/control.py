@@ -65,7 +65,7 @@ def fcntl64(process: Process, fd: int, command: int, argument: int) -> int:
             (descriptors.close_on_exec.add if argument & 1 else descriptors.close_on_exec.discard)(fd)
             return 0
         case 3:  # F_GETFL
-            return file.flags | (0 if isinstance(file, PathFile) else O_LARGEFILE)
+            return file.flags | (O_LARGEFILE if file.named and not isinstance(file, PathFile) else 0)
         case 4:  # F_SETFL
             set_flags(file, file.flags & ~_CHANGEABLE | argument & _CHANGEABLE)
             return 0
@@ -110,7 +110,7 @@ def _rare(process: Process, file: OpenFile, command: int, argument: int) -> int:
         case 1032 if isinstance(file, PipeEnd):  # F_GETPIPE_SZ
             return file.size
         case 1031 if isinstance(file, PipeEnd):  # F_SETPIPE_SZ
-            return file.resize(signed(argument))
+            return file.resize(argument)
         case 1032 | 1031 if _is_pipe(file):  # of the application's, or a FIFO: of one size
             if command == F_SETPIPE_SZ and argument > PIPE_BYTES:
                 raise CallError(errno.EPERM)

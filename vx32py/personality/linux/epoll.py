@@ -16,6 +16,7 @@ from vx32py._readiness import POLLIN
 from vx32py._wait import WouldBlock
 from vx32py.personality.linux.polling import masked, timespec
 from vx32py.personality.linux.table import call
+from vx32py.vfs.opened import PathFile
 
 if TYPE_CHECKING:
     from vx32py._process import Process
@@ -53,6 +54,8 @@ def epoll_ctl(process: Process, epfd: int, operation: int, fd: int, event: int) 
     """Put a file in, take it out, or change what is waited for."""
     events, data = EVENT.unpack(process.memory.read(event, EVENT.size)) if operation != EPOLL_CTL_DEL else (0, 0)
     epoll, file = process.descriptors.get(epfd), process.descriptors.get(fd)
+    if isinstance(file, PathFile) or isinstance(epoll, PathFile):
+        raise CallError(errno.EBADF)
     if file is epoll or not isinstance(epoll, EpollFile):
         raise CallError(errno.EINVAL)
     match operation:

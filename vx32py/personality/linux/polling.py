@@ -15,6 +15,7 @@ from vx32py._readiness import ALWAYS, POLLNVAL, wait_for_events
 from vx32py.personality import common
 from vx32py.personality.linux import layouts, signals
 from vx32py.personality.linux.table import call
+from vx32py.vfs.opened import PathFile
 
 if TYPE_CHECKING:
     from vx32py._process import Process
@@ -61,10 +62,11 @@ def _poll(process: Process, fds: int, count: int, seconds: float | None) -> int:
     for index, (fd, events, _) in enumerate(entries):
         if fd < 0:
             continue
-        if fd not in process.descriptors:
+        file = process.descriptors.get(fd) if fd in process.descriptors else None
+        if file is None or isinstance(file, PathFile):
             results[index] = POLLNVAL
             continue
-        wanted.append((process.descriptors.get(fd), events & 0xFFFF | ALWAYS))
+        wanted.append((file, events & 0xFFFF | ALWAYS))
         where.append(index)
     found = wait_for_events(process, wanted, 0 if any(results) else seconds)
     for index, events in zip(where, found, strict=True):

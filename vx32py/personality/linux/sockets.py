@@ -165,8 +165,9 @@ def accept4(process: Process, fd: int, address_out: int, length_at: int, flags: 
 @call(367, "getsockname")
 def getsockname(process: Process, fd: int, address_out: int, length_at: int) -> None:
     """A socket's name."""
+    address = _socket(process, fd).own_address()
     _require(process, address_out)
-    store_address(process, _socket(process, fd).own_address(), address_out, length_at)
+    store_address(process, address, address_out, length_at)
 
 
 @call(368, "getpeername")
