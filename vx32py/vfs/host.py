@@ -187,7 +187,7 @@ class HostNode(Node):
         return (self.seen.st_dev, self.seen.st_ino) == self.tree.identity
 
     def path(self) -> str:
-        return self.tree.relative_path(self.fd)
+        return "" if self.is_root() else self.tree.relative_path(self.fd)
 
     def parent(self) -> Node:
         try:
@@ -223,7 +223,7 @@ class HostNode(Node):
         count = len(names)
         if under:
             count = self._until_mount(names, under)
-        if count < 2 or not KERNEL.has_openat2:
+        if not count or not KERNEL.has_openat2:
             return None
         try:
             fd = self.tree.open_path("/".join(names[:count]), self.fd)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, proxy, ref
 
 from vx32py._errors import CallError
 from vx32py.vfs.host import HostTree
@@ -142,7 +142,7 @@ class NameSpace:
             from vx32py.vfs.tree import Tree
 
             own = self.trees[path] = Tree(self.view, self.device_number(), granted.size, granted.files, granted.mode)
-            own.current = self.current
+            own.current = current_of(ref(self))
             return Mount(own.root, kind="tmpfs", source="tmpfs")
         if isinstance(granted, Overlay):
             from vx32py.vfs.tree import Tree
@@ -150,7 +150,7 @@ class NameSpace:
             assert tree is not None
             own = Tree(self.view, self.device_number(), granted.size, granted.files, 0o755, tree)
             self.trees[path] = own
-            own.current = self.current
+            own.current = current_of(ref(self))
             if granted.upper is not None:
                 from vx32py.vfs.layers import load
 
@@ -160,10 +160,20 @@ class NameSpace:
         if isinstance(granted, Proc):
             from vx32py.vfs.proc import make_proc
 
-            return Mount(make_proc(self), kind="proc", source="proc")
+            return Mount(make_proc(proxy(self)), kind="proc", source="proc")
         if isinstance(granted, Dev):
             from vx32py.vfs.devices import make_devices
 
-            return Mount(make_devices(self), kind="devtmpfs", source="dev")
+            return Mount(make_devices(proxy(self)), kind="devtmpfs", source="dev")
         assert tree is not None
         return Mount(tree.root(self.view), kind="ext4", source="/dev/root")
+
+
+def current_of(space: ref[NameSpace]) -> Callable[[], Task | None]:
+    """A function that says whose call is being made, and keeps nothing alive."""
+
+    def current() -> Task | None:
+        found = space()
+        return None if found is None else found.current()
+
+    return current

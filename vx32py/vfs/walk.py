@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Hashable
 from typing import Final
+from weakref import ref
 
 from vx32py._errors import CallError
 from vx32py.vfs.nodes import MagicLink, Node
@@ -64,6 +65,8 @@ class Mount:
         self, root: Node, above: Location | None = None, name: str = "", *, kind: str = "none", source: str = "none"
     ) -> None:
         self.root = root
+        self._parent: ref[Mount] | None = None
+        self._directory: Node | None = None
         self.above = above
         self.name = name
         self.kind = kind
@@ -71,6 +74,18 @@ class Mount:
         self.under: dict[Hashable, dict[str, Mount]] = {}
         #: Directories that must not be renamed, because mounts are beneath them.
         self.busy: set[Hashable] = set()
+
+    @property
+    def above(self) -> Location | None:
+        """The directory in which it is; None for the guest's root. (No cycle of references: what the host lends is given back
+        as soon as the guest is gone.)"""
+        parent = self._parent() if self._parent is not None else None
+        return None if parent is None or self._directory is None else Location(parent, self._directory)
+
+    @above.setter
+    def above(self, above: Location | None) -> None:
+        self._parent = None if above is None else ref(above.mount)
+        self._directory = None if above is None else above.node
 
     @property
     def location(self) -> Location:
@@ -114,7 +129,7 @@ class Walker:
             # Nearly always a path leads to where its names say, with one call of the host's.
             names = [name for name in path.split("/") if name and name != "."]
             if len(names) > 1 and ".." not in names and path[-1] not in "/.":
-                here = self.root if path[0] == "/" else start
+                here, names = _enter(self.root if path[0] == "/" else start, names)
                 found = here.node.descend(names, here.mount.under) if here.node.kind == stat.S_IFDIR else None
                 if found is not None and found[1] == len(names):
                     node = found[0]
@@ -224,6 +239,18 @@ class Walker:
 
             return location_of(target)
         return target
+
+
+def _enter(here: Location, names: list[str]) -> tuple[Location, list[str]]:
+    """Follow the first names as long as they are mounts."""
+    count = 0
+    while count < len(names) and here.mount.under and here.node.kind == stat.S_IFDIR:
+        found = here.mount.under.get(here.node.key())
+        if found is None or names[count] not in found:
+            break
+        here = found[names[count]].location
+        count += 1
+    return here, names[count:]
 
 
 def _until_dots(pending: list[str]) -> list[str]:
