@@ -95,8 +95,10 @@ def directory(program: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="vx32py-calls-"))
     try:
         os.link(program, folder / "prog")
+        (folder / "private").mkdir()
         if os.geteuid() == 0:
             os.chown(folder, NOBODY, NOBODY)
+            os.chown(folder / "private", NOBODY, NOBODY)
         folder.chmod(0o755)
         yield folder
     finally:
@@ -126,7 +128,7 @@ def in_the_jail(program: Path, case: str, engine: str) -> Outcome:
     """Run a case as a guest."""
     with directory(program) as folder:
         jail = vx32py.Jail(
-            dirs={WORK: vx32py.Grant(folder, writable=True)}, cwd=WORK, allow_exec=True, net="host", engine=engine,
+            tmpfs={f"{WORK}/private": None}, dirs={WORK: vx32py.Grant(folder, writable=True)}, cwd=WORK, allow_exec=True, net="host", engine=engine,
             timeout=LITTLE_PATIENCE if case in expected_failures() else PATIENCE, env=ENVIRONMENT,
         )  # fmt: skip
         result = jail.run(["./prog", WORK, case])

@@ -28,7 +28,6 @@ CASE(dev_zero_and_full) {
     T(write(zero, bytes, 4));
     T(read(full, bytes, 4));
     T(write(full, bytes, 4));
-    T(write(full, bytes, 0));
     char *at = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, zero, 0);
     T(at != MAP_FAILED);
     if (at != MAP_FAILED)
@@ -48,7 +47,9 @@ CASE(dev_random) {
 
 CASE(proc_self) {
     char text[5000], own[40];
-    int length = T(readlink("/proc/self", text, sizeof text)) > 0 ? readlink("/proc/self", text, sizeof text) : 0;
+    int length = readlink("/proc/self", text, sizeof text);
+    if (T(length > 0) == 0)
+        return;
     text[length] = 0;
     sprintf(own, "%d", getpid());
     say("%d", !strcmp(text, own));
@@ -134,5 +135,4 @@ CASE(proc_self_cmdline_and_maps) {
     while (file && fgets(line, sizeof line, file))
         found |= sscanf(line, "%x-%x", &start, &end) == 2 && (unsigned)&found >= start && (unsigned)&found < end;
     say("the stack is there: %d", found);
-    T(open("/proc/self/maps", O_WRONLY));
 }

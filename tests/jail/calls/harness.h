@@ -2,7 +2,8 @@
 
 A case is a function that calls the system and says what came of it, one line a call: the call as it stands in the source,
 its result, and the name of the error. It must say nothing that differs between two runs on the same system: no address,
-inode number, time or process number, but how they relate. Its working directory is empty but for `prog`, this program. */
+inode number, time or process number, but how they relate. Its working directory is empty but for `prog`, this program, and the
+empty directory `private`, which in the jail is a file system of the jail's own: where it has FIFOs and sockets. */
 
 #pragma once
 #define _GNU_SOURCE
