@@ -161,8 +161,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def compare(native: Outcome, jail: Outcome) -> None:
     """Fail with the lines that differ."""
     if native != jail:
-        texts = [[*outcome.said, f"ends with {outcome.exit_code}"] for outcome in (native, jail)]
-        lines = difflib.unified_diff(*texts, "natively", "in the jail", n=1, lineterm="")
+        one, other = ([*outcome.said, f"ends with {outcome.exit_code}"] for outcome in (native, jail))
+        lines = difflib.unified_diff(one, other, "natively", "in the jail", n=1, lineterm="")
         pytest.fail("\n".join(lines), pytrace=False)
 
 

@@ -26,17 +26,19 @@ _SIDES: Final = {os.O_RDONLY: _READS, os.O_WRONLY: _WRITES, os.O_RDWR: _READS | 
 
 
 class _Fifo:
-    """Who has it open, and who waits to: the descriptor that it will have."""
+    """Who has it open, and who waits to: its sides, the descriptor that it will have, and how often the other side had
+    been opened before. ``times`` counts that: who opens, writes and closes at once has been met all the same."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.opened = {_READS: 0, _WRITES: 0}
-        self.waiting: WeakKeyDictionary[Task, tuple[int, int]] = WeakKeyDictionary()
+        self.times = {_READS: 0, _WRITES: 0}
+        self.waiting: WeakKeyDictionary[Task, tuple[int, int, int]] = WeakKeyDictionary()
 
     def has(self, side: int) -> bool:
         """Whether somebody has this side, or waits for the other one."""
         return self.opened[side] > 0 or any(
-            sides & side and task.alive and task.waiting is not None for task, (sides, _) in self.waiting.items()
+            sides & side and task.alive and task.waiting is not None for task, (sides, _, _) in self.waiting.items()
         )
 
     def descriptor(self, flags: int) -> int:
@@ -65,6 +67,7 @@ class FifoFile(HostFile):
         for side in (_READS, _WRITES):
             if _SIDES[self.flags & os.O_ACCMODE] & side:
                 self.fifo.opened[side] += change
+                self.fifo.times[side] += change > 0
 
     def read(self, view: memoryview, waiter: Waiter) -> int:
         if not self.fifo.has(_WRITES) or self.nonblocking:
@@ -73,7 +76,7 @@ class FifoFile(HostFile):
         return super().read(view, waiter)
 
     def put(self, view: memoryview, waiter: Waiter) -> int:
-        if not self.fifo.opened[_READS]:  # the kernel would send this process a signal
+        if not self.fifo.has(_READS):  # the kernel would send this process a signal
             raise CallError(errno.EPIPE)
         return super().put(view, waiter)
 
@@ -105,7 +108,8 @@ def open_fifo(inode: Inode, flags: int) -> OpenFile:
         os.close(pending[1])
         pending = None
     other = _READS | _WRITES if sides == _READS | _WRITES else _READS ^ _WRITES ^ sides
-    there = sides == _READS | _WRITES or fifo.has(other)
+    before = pending[2] if pending is not None else fifo.times.get(other, 0)
+    there = sides == _READS | _WRITES or fifo.has(other) or fifo.times[other] != before
     if not there and flags & os.O_NONBLOCK:
         if sides == _WRITES:
             raise CallError(errno.ENXIO)
@@ -115,6 +119,6 @@ def open_fifo(inode: Inode, flags: int) -> OpenFile:
         if task is None:
             os.close(fd)
             raise CallError(errno.ENXIO)
-        fifo.waiting[task] = sides, fd
-        raise WouldBlock(lambda: fifo.has(other))
+        fifo.waiting[task] = sides, fd, before
+        raise WouldBlock(lambda: fifo.has(other) or fifo.times[other] != before)
     return FifoFile(inode, fifo, fd, flags)
