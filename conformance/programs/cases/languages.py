@@ -100,7 +100,7 @@ def _pytest(name: str, module: str, *, default: bool = True, names: str = "", ti
 CASES: Final[tuple[Case, ...]] = (
     Case("perl", "perl", argv=("/usr/bin/perl", "case.pl"), files={"case.pl": _PERL}),
     Case("perl-short", "perl", argv=("/usr/bin/perl", "-e", "print join(',', map { $_ * 2 } 1..5), qq(\\n)"), engines=_EVERYWHERE),
-    Case("perl-modules", "perl", argv=("/usr/bin/perl", "-MMath::BigInt", "-MEncode", "-MStorable=dclone", "-MIO::Socket", "-MThread::Queue", "-Mthreads", "-e", "print Math::BigInt->new(2)->bpow(300), qq(\\n), length(encode('UTF-8', chr(8364))), dclone([1])->[0]; my $t = threads->create(sub { 42 }); print $t->join, qq(\\n)")),
+    Case("perl-modules", "perl", argv=("/usr/bin/perl", "-MMath::BigInt", "-MEncode", "-MStorable=dclone", "-MIO::Socket", "-Mthreads", "-MThread::Queue", "-e", "print Math::BigInt->new(2)->bpow(300), qq(\\n), length(encode('UTF-8', chr(8364))), dclone([1])->[0]; my $t = threads->create(sub { 42 }); print $t->join, qq(\\n)")),
     Case("python3", "python3", argv=("/usr/bin/python3", "case.py"), files={"case.py": _PYTHON}, timeout=120, ignore=r"py\.db|__pycache__"),
     Case("python3-short", "python3", argv=("/usr/bin/python3", "-S", "-E", "-c", "print(sum(range(10)))")),
     _pytest("python3-test-json", "test_json"),
