@@ -33,7 +33,7 @@ NOTICE: Final = re.compile(rb"^vx32py: compiling the translator .*\n", re.MULTIL
 #: The reference engines take this much longer at most.
 _PATIENCE: Final = {"jit": 2.0, "reference": 40.0, "translated": 40.0}
 #: The C library asks CPUID which instructions it may use; the engines that are to be read model no SSE.
-_POLICY: Final = {"reference": "integer", "translated": "integer"}
+_POLICY: Final = {"reference": "integer,time,x87", "translated": "integer,time,x87"}
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ find t -type f -print0 | sort -z | xargs -0 -n 1 echo; seq 10 | xargs -n 3 echo;
 find /usr/lib/python3* -name '*.py' | wc -l; find /usr -type f -size +1000k | sort | md5sum
 """),
     _case("diffutils", "diffutils", "diff old new; diff -u old new | tail -n +3; diff -y -W 40 old new; cmp old new; echo $?; diff -q words words; echo $?; sdiff -w 40 old new; diff3 old new short; mkdir a b; cp old a/x; cp new b/x; diff -r a b; diff -c old new | tail -n +3"),
-    _case("patch", "patch", "diff -u old new > p; patch old < p; cmp old new && echo same; patch -R old < p; cat old; patch -p0 --dry-run old < p; printf 'x\\n' > old; patch -f old < p; echo $?; ls", ignore=r"\.rej$"),
+    _case("patch", "patch", "touch -d @0 old new; diff -u old new > p; patch old < p; cmp old new && echo same; patch -R old < p; cat old; patch -p0 --dry-run old < p; printf 'x\\n' > old; patch -f old < p; echo $?; ls", ignore=r"\.rej$"),
     _case("ed", "ed", "printf '1,$p\\n2s/two/2/\\n$a\\nfour\\n.\\nw\\nq\\n' | ed -s short; cat short; printf 'g/e/s//E/g\\n,p\\nQ\\n' | ed short; printf '!echo shell\\nq\\n' | ed"),
     _case("m4", "m4", "printf 'define(`square'\"'\"', `eval($1*$1)'\"'\"')square(12) len(hello) esyscmd(echo shell)ifelse(1,1,yes)\\ndefine(f,`ifelse($1,0,1,`eval($1*f(decr($1)))'\"'\"')'\"'\"')f(10)\\nsubstr(abcdef,2,3) translit(abc,a-c,x-z) include(short)' | m4; echo 'm4exit(3)' | m4; echo $?"),
     _case("bc", "bc", "echo 'scale=50; 4*a(1); e(1); sqrt(2); 2^200; obase=16; 255; ibase=2; 1010' | bc -l; echo 'define f(n) { if (n<2) return n; return f(n-1)+f(n-2); } f(18); for(i=0;i<3;i++) i; x=5; x; 1/0' | bc; echo 'scale=1000; l(2)' | BC_LINE_LENGTH=0 bc -l | md5sum; bc --version | head -n 1"),
