@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SLICE: Final = 0.02
 #: How long a task runs while others could, in seconds.
 TURN: Final = 0.01
+#: The same while the others wait for one another: it may be the one that ends their waits.
+LONG_TURN: Final = 0.05
 #: The first process's number; its children and threads count on from there.
 FIRST_PID: Final = 100
 _NEVER: Final = float("inf")
@@ -157,6 +159,8 @@ class Family:
         self.tasks[task.tid] = task
         self.processes_started += task.pid not in self.processes
         self.processes[task.pid] = task.group
+        if self.current is not None:  # which has had the processor to itself
+            self._begin_turn(self.current)
 
     def add_timer(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call ``callback`` at ``when`` on ``time.monotonic``, in the thread that runs the family, between two instructions
@@ -274,13 +278,11 @@ class Family:
         """``task`` may run for some time, if there is somebody who may want to run meanwhile."""
         if self.clock.virtual or self.fuel is not None or len(self.tasks) == 1:
             return
-        for other in self.tasks.values():
-            if other is not task and other.alive:
-                wait = other.waiting
-                if wait is None or wait.fds or wait.deadline is not None or wait.ready():
-                    self._turn_ends = time.monotonic() + TURN
-                    self._wake_at(self._turn_ends)
-                    return
+        others = [other.waiting for other in self.tasks.values() if other is not task and other.alive]
+        if others:
+            soon = any(wait is None or wait.fds or wait.deadline is not None or wait.ready() for wait in others)
+            self._turn_ends = time.monotonic() + (TURN if soon else LONG_TURN)
+            self._wake_at(self._turn_ends)
 
     def _wait_for_host(self, waits: list[WouldBlock]) -> None:
         """Nobody can run: wait until a deadline of theirs has come, something happens to a host descriptor, or it is time for

@@ -47,6 +47,44 @@ int main(int argc, char **argv) {
     return 0;
 }
 """
+#: Opens a path that another thread changes all the while, between two names; how often it has read which file.
+RACER = r"""
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static volatile char path[] = "/data/good";
+static volatile int done;
+static void *change(void *unused) {
+    static const char names[2][5] = {"evil", "good"};
+    for (unsigned n = 0; !done; n++)
+        for (int i = 0; i < 4; i++) path[6 + i] = names[n & 1][i];
+    return unused;
+}
+int main(void) {
+    pthread_t thread;
+    int good = 0, evil = 0, refused = 0;
+    pthread_create(&thread, 0, change, 0);
+    for (int n = 0; good < 20 || (evil < 20 && refused < 20); n++) {
+        char text[5] = {0};
+        int fd = open((char *)path, O_RDONLY);
+        refused += fd < 0 && errno == EACCES;
+        if (n % 4 == 0) sched_yield();
+        if (fd < 0) continue;
+        read(fd, text, 4);
+        close(fd);
+        good += !strcmp(text, "good");
+        evil += !strcmp(text, "evil");
+    }
+    done = 1;
+    pthread_join(thread, 0);
+    printf("%d %d\n", good, evil);
+    return 0;
+}
+"""
 #: Ends with what getpid says, in the child of a fork; the parent passes that on.
 FORKER = r"""
 #include <sys/wait.h>
@@ -267,6 +305,30 @@ def test_what_a_guard_has_read_is_what_the_handler_reads_when_the_call_is_made_a
         assert process.memory.read_string(DATA) == b"evil"
     assert used == [b"good", b"good" if guarded else b"evil"]
     assert checked == [b"good"] * guarded
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_thread_that_changes_the_path_gets_no_file_that_the_guard_refuses(tmp_path: Path, *, guarded: bool) -> None:
+    """It gets both where nobody refuses anything: the path does change. Each path that the guard has let be, and no other,
+    is opened."""
+    for name in ("good", "evil"):
+        (tmp_path / name).write_text(name)
+    jail = vx32py.Jail(dirs={"/data": str(tmp_path)}, timeout=60)
+    seen: list[str | None] = []
+    if guarded:
+
+        @jail.on("%file")
+        def look(call: GuardedCall) -> None:
+            seen.append(call.path)
+            if call.path is not None and call.path != "/data/good":
+                raise vx32py.CallError(EACCES)
+
+    good, evil = map(int, jail.run([compiled(RACER, "-pthread")]).check().stdout.split())
+    assert good > 0
+    assert (evil == 0) is guarded
+    if guarded:
+        assert seen.count("/data/good") == good
+        assert {"/data/evil", "/data/good"} <= set(seen)
 
 
 def test_a_call_is_another_one_when_it_is_made_anew(jail: vx32py.Jail) -> None:
