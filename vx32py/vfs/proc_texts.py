@@ -148,11 +148,16 @@ def _state(group: ThreadGroup, thread: Task | None) -> str:
     return "S" if task is not None and task.waiting is not None else "R"
 
 
+def _parent(group: ThreadGroup) -> int:
+    """What getppid says: 1 where the host is the parent, or nobody any more."""
+    return group.parent.pid if group.parent is not None and group.parent.alive else 1
+
+
 def stat(group: ThreadGroup, thread: Task | None) -> str:
     """The 52 fields of proc_pid_stat(5)."""
     task = thread if thread is not None else group.leader
     number = thread.tid if thread is not None else group.pid
-    parent = group.parent.pid if group.parent is not None else 0
+    parent = _parent(group)
     text = name(group, thread).decode(errors="surrogateescape")
     mapped = task.memory.space.mapped if task is not None and group.alive else 0
     used = task.clock.cpu() * _TICKS // 10**9 if task is not None else 0
@@ -182,7 +187,7 @@ def status(group: ThreadGroup, thread: Task | None, view: View) -> str:
         "Tgid": group.pid,
         "Ngid": 0,
         "Pid": thread.tid if thread is not None else group.pid,
-        "PPid": group.parent.pid if group.parent is not None else 0,
+        "PPid": _parent(group),
         "TracerPid": 0,
         "Uid": "\t".join([str(view.uid)] * 4),
         "Gid": "\t".join([str(view.gid)] * 4),

@@ -105,11 +105,11 @@ static int line_of(const char *path, const char *start, char *line) {
 CASE(proc_self_status_and_stat) {
     char line[500], name[100];
     int pid = -1;
-    say("%d", line_of("/proc/self/status", "Name:", line));
+    say("Name: %d", line_of("/proc/self/status", "Name:", line));
     say("%s", quoted(line, strlen(line)));
-    say("%d", line_of("/proc/self/status", "Pid:", line) && sscanf(line, "Pid: %d", &pid) == 1 && pid == getpid());
-    say("%d", line_of("/proc/self/status", "PPid:", line) && sscanf(line, "PPid: %d", &pid) == 1 && pid == getppid());
-    say("%d", line_of("/proc/self/status", "Uid:", line) && sscanf(line, "Uid: %d", &pid) == 1 && pid == (int)getuid());
+    say("Pid: %d", line_of("/proc/self/status", "Pid:", line) && sscanf(line, "Pid: %d", &pid) == 1 && pid == getpid());
+    say("PPid: %d", line_of("/proc/self/status", "PPid:", line) && sscanf(line, "PPid: %d", &pid) == 1 && pid == getppid());
+    say("Uid: %d", line_of("/proc/self/status", "Uid:", line) && sscanf(line, "Uid: %d", &pid) == 1 && pid == (int)getuid());
     FILE *file = fopen("/proc/self/stat", "r");
     char state = 0;
     say("%d", file && fscanf(file, "%d %99s %c", &pid, name, &state) == 3 && pid == getpid());
@@ -117,8 +117,8 @@ CASE(proc_self_status_and_stat) {
     sprintf(name, "/proc/%d/status", getpid());
     T(access(name, R_OK));
     sprintf(name, "/proc/%d/status", getppid());
-    say("%d", line_of("/proc/meminfo", "MemTotal:", line));
-    say("%d", line_of("/proc/cpuinfo", "processor", line));
+    say("MemTotal: %d", line_of("/proc/meminfo", "MemTotal:", line));
+    say("processor %d", line_of("/proc/cpuinfo", "processor", line));
 }
 
 CASE(proc_self_cmdline_and_maps) {
@@ -128,7 +128,7 @@ CASE(proc_self_cmdline_and_maps) {
     say("%s %d", text, length > 10);
     fd = T(open("/proc/self/comm", O_RDONLY));
     show_descriptor(fd);
-    say("%d", line_of("/proc/self/maps", "", line));
+    say(" %d", line_of("/proc/self/maps", "", line));
     unsigned start = 0, end = 0;
     FILE *file = fopen("/proc/self/maps", "r");
     int found = 0;
