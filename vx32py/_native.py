@@ -20,7 +20,6 @@ seconds             time
 processor_time      clock of the VX ABI
 process_number      the number of the process
 thread_number       the number of the thread
-user_number         the number of the user and of its group
 vx_brk, linux_brk   brk that moves nothing
 ==================  ==========================================================================
 """
@@ -31,7 +30,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vx32py._clock import HostClock
-from vx32py._descriptors import GUEST_ID, OpenFile
+from vx32py._descriptors import OpenFile
 from vx32py._hostfile import PIECE, PIPE_ATOMIC, HostFile, Transfers
 from vx32py._pipes import Pipe, PipeEnd, PipeReader, PipeWriter
 
@@ -81,7 +80,6 @@ class NativeAnswers:
         self._values = {
             "process_number": numbers[0],
             "thread_number": numbers[1],
-            "user_number": GUEST_ID,
             "timeval_no_zone": _ALL_ONES,
         }
         self._host_clock = type(clock) is HostClock
@@ -169,6 +167,5 @@ _PLAIN: Final = (HostFile, PipeReader, PipeWriter)
 _ROUTINES: Final = {
     "process_number": "constant",
     "thread_number": "constant",
-    "user_number": "constant",
     "timeval_no_zone": "timeval",
 }

@@ -651,6 +651,11 @@ class Task:
                 native.page.switch(False)
             self.end_of_call()
             if single:
+                try:
+                    if self.attention:  # a signal to itself has come by the time the call returns
+                        self._attend(None)
+                except _Exited:
+                    return self._end_of_run()
                 return trap
             if self.engine is not engine:  # another program
                 return None

@@ -9,8 +9,9 @@ from reference.errors import MemoryFault
 from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
-from vx32py.personality.linux import filemaps, futex
-from vx32py.personality.linux.table import NO_STACK, TABLE, ThreadState, call
+from vx32py.personality.linux import delivery, filemaps, futex
+from vx32py.personality.linux.pending import of_thread
+from vx32py.personality.linux.table import TABLE, ThreadState, call
 from vx32py.personality.linux.threads import set_thread_area
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
             child.memory.write_u32(child_tid, child.tid)
         state = child.state(ThreadState)
         if flags & CLONE_VM and not flags & CLONE_VFORK:
-            state.alternate_stack = NO_STACK
+            of_thread(child).stack.disarm()
         state.clear_child_tid = child_tid if flags & CLONE_CHILD_CLEARTID else 0
     except BaseException:
         # The caller is told that there is none.
@@ -152,6 +153,7 @@ def get_robust_list(process: Process, tid: int, head_out: int, size_out: int) ->
 
 def thread_ends(task: Task) -> None:
     """Give up its locks, and tell who waits for the thread (kernel/fork.c, mm_release)."""
+    delivery.thread_ends(task)
     if len(task.mm.users) == 1:
         filemaps.write_back(task, 0, task.engine.space.limit)
     state = task.state(ThreadState)

@@ -12,8 +12,7 @@ from vx32py._calls import signed, signed64
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
 from vx32py.personality import common
-from vx32py.personality.linux import locks
-from vx32py.personality.linux.signals import SIGPIPE, is_default
+from vx32py.personality.linux import locks, signals
 from vx32py.personality.linux.table import call
 from vx32py.vfs.opened import DirectoryFile, PathFile
 
@@ -307,7 +306,7 @@ def _count(process: Process, address: int, count: int, *, writable: bool) -> int
 
 
 def broken_pipe(process: Process, error: CallError) -> CallError:
-    """A write without a reader ends a process that has not said otherwise (signal(7), SIGPIPE)."""
-    if error.errno == errno.EPIPE and is_default(process, SIGPIPE):
-        process.exit_by_signal(SIGPIPE)
+    """A write without a reader sends SIGPIPE (pipe(7))."""
+    if error.errno == errno.EPIPE:
+        signals.broken_pipe(process)
     return error

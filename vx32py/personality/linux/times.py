@@ -3,23 +3,54 @@
 from __future__ import annotations
 
 import errno
+import struct
+import time as host_time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vx32py._calls import signed
+from vx32py._clock import VirtualClock
 from vx32py._errors import CallError
-from vx32py.personality.linux import layouts
+from vx32py.personality.linux import cputime, layouts, timers
+from vx32py.personality.linux.delivery import Sleep
 from vx32py.personality.linux.polling import timespec
 from vx32py.personality.linux.table import MASK32, call
+from vx32py.personality.linux.timers import TIMER_ABSTIME
 
 if TYPE_CHECKING:
     from vx32py._process import Process
 
-#: Clock numbers by what they tell: REALTIME, REALTIME_COARSE, TAI; MONOTONIC, _RAW, _COARSE, BOOTTIME; processor time.
+#: Clock numbers by what they tell: REALTIME, _COARSE, TAI; MONOTONIC, _RAW, _COARSE, BOOTTIME.
 _REALTIME: Final = frozenset({0, 5, 11})
 _MONOTONIC: Final = frozenset({1, 4, 6, 7})
-_CPU: Final = frozenset({2, 3})
-TIMER_ABSTIME: Final = 1
+PROCESS_CPU, THREAD_CPU = 2, 3
+#: Those that one cannot sleep by: _COARSE and _RAW.
+_NOT_WAITED_FOR: Final = frozenset({4, 5, 6})
+_COARSE: Final = frozenset({5, 6})
+#: A tick of the kernel's, which coarse clocks count (CONFIG_HZ=250).
+_TICK: Final = 4_000_000
 TICKS: Final = 100
+
+
+def clock_function(process: Process, number: int) -> Callable[[], int]:
+    """What tells a clock's nanoseconds. Raises CallError(EINVAL) for an unknown one."""
+    if number in _REALTIME:
+        return process.clock.realtime
+    if number in _MONOTONIC:
+        return process.clock.monotonic
+    if number == PROCESS_CPU:
+        return cputime.clock_of_group(process.group)
+    if number == THREAD_CPU:
+        return cputime.clock_of_thread(process)
+    number = signed(number)
+    if number >= 0 or number & 3 == 3:
+        raise CallError(errno.EINVAL)
+    # Of any process or thread, by number (kernel/time/posix-cpu-timers.c: CPUCLOCK_PID).
+    pid, of_thread = ~(number >> 3), bool(number & 4)
+    task = process.family.tasks.get(pid) if pid else process
+    if task is None or (of_thread and task.group is not process.group):
+        raise CallError(errno.EINVAL)
+    return cputime.clock_of_thread(task) if of_thread else cputime.clock_of_group(task.group)
 
 
 def clock(process: Process, number: int) -> int:
@@ -28,9 +59,7 @@ def clock(process: Process, number: int) -> int:
         return process.clock.realtime()
     if number in _MONOTONIC:
         return process.clock.monotonic()
-    if number in _CPU:
-        return process.clock.cpu()
-    raise CallError(errno.EINVAL)
+    return clock_function(process, number)()
 
 
 @call(265, "clock_gettime", native="timespec")
@@ -50,18 +79,18 @@ def clock_gettime64(process: Process, clock_id: int, time_out: int) -> None:
 
 @call(266, "clock_getres")
 def clock_getres(process: Process, clock_id: int, time_out: int) -> None:
-    """One nanosecond."""
-    clock(process, clock_id)
+    """One nanosecond, or a tick."""
+    clock_function(process, clock_id)
     if time_out:
-        process.memory.write(time_out, layouts.TIMESPEC.pack(0, 1))
+        process.memory.write(time_out, layouts.TIMESPEC.pack(0, _TICK if clock_id in _COARSE else 1))
 
 
 @call(406, "clock_getres_time64")
 def clock_getres_time64(process: Process, clock_id: int, time_out: int) -> None:
-    """One nanosecond."""
-    clock(process, clock_id)
+    """One nanosecond, or a tick."""
+    clock_function(process, clock_id)
     if time_out:
-        process.memory.write(time_out, layouts.TIMESPEC64.pack(0, 1))
+        process.memory.write(time_out, layouts.TIMESPEC64.pack(0, _TICK if clock_id in _COARSE else 1))
 
 
 @call(78, "gettimeofday", native="timeval_no_zone")
@@ -85,40 +114,71 @@ def time(process: Process, time_out: int) -> int:
 
 @call(43, "times")
 def times(process: Process, tms_out: int) -> int:
-    """Processor time in hundredths of a second; returns time since some point in the past."""
-    ticks = process.clock.cpu() * TICKS // layouts.SECOND & MASK32
+    """Processor time in hundredths of a second, of the process and of children that it has waited for; returns time since
+    some point in the past."""
     if tms_out:
-        process.memory.write(tms_out, ticks.to_bytes(4, "little") + bytes(12))
+        used = (cputime.of_group(process.group), 0, cputime.of_children(process.group), 0)
+        process.memory.write(tms_out, struct.pack("<4I", *(t * TICKS // layouts.SECOND & MASK32 for t in used)))
     return process.clock.monotonic() * TICKS // layouts.SECOND & 0x7FFF_FFFF
 
 
 @call(162, "nanosleep")
 def nanosleep(process: Process, duration: int, remaining_out: int) -> None:
-    """Sleep. Nothing interrupts it, so nothing remains."""
-    _sleep(process, timespec(process, duration))
+    """Sleep; if a signal handler ends it, the time that remains."""
+    _clock_sleep(process, 1, 0, duration, remaining_out, wide=False)
 
 
 @call(267, "clock_nanosleep")
 def clock_nanosleep(process: Process, clock_id: int, flags: int, duration: int, remaining_out: int) -> None:
     """Sleep by a clock, perhaps until a point in time."""
-    _clock_sleep(process, clock_id, flags, timespec(process, duration))
+    _clock_sleep(process, clock_id, flags, duration, remaining_out, wide=False)
 
 
 @call(407, "clock_nanosleep_time64")
 def clock_nanosleep_time64(process: Process, clock_id: int, flags: int, duration: int, remaining_out: int) -> None:
     """The same with a 64-bit timespec."""
-    _clock_sleep(process, clock_id, flags, timespec(process, duration, wide=True))
+    _clock_sleep(process, clock_id, flags, duration, remaining_out, wide=True)
 
 
-def _clock_sleep(process: Process, clock_id: int, flags: int, seconds: float | None) -> None:
-    if signed(clock_id) not in _REALTIME | _MONOTONIC:
+def _clock_sleep(process: Process, clock_id: int, flags: int, duration: int, remaining_out: int, *, wide: bool) -> None:
+    clock_function(process, clock_id)
+    if clock_id in _NOT_WAITED_FOR:
+        raise CallError(errno.EOPNOTSUPP)
+    if clock_id == THREAD_CPU:
         raise CallError(errno.EINVAL)
-    if seconds is not None and flags & TIMER_ABSTIME:
-        seconds = max(0.0, seconds - clock(process, clock_id) / layouts.SECOND)
-    _sleep(process, seconds)
-
-
-def _sleep(process: Process, seconds: float | None) -> None:
+    seconds = timespec(process, duration, wide=wide)
     if seconds is None:
         raise CallError(errno.EFAULT)
-    process.pause(seconds)
+    if flags & TIMER_ABSTIME:
+        seconds, remaining_out = max(0.0, seconds - clock(process, clock_id) / layouts.SECOND), 0
+    nanoseconds = int(seconds * 1e9)
+    layout = layouts.TIMESPEC64 if wide else layouts.TIMESPEC
+
+    def tell(left: int) -> None:
+        if remaining_out:
+            process.memory.write(remaining_out, layout.pack(*divmod(max(left, 0), layouts.SECOND)))
+
+    if isinstance(process.clock, VirtualClock):
+        _sleep_in_made_up_time(process, process.clock, nanoseconds, tell)
+        return
+    left = process.wait(seconds)
+    if left > 0:
+        deadline = host_time.monotonic() + left
+        raise Sleep(lambda: False, deadline, lambda: tell(int((deadline - host_time.monotonic()) * 1e9)))
+
+
+def _sleep_in_made_up_time(
+    process: Process, made_up: VirtualClock, nanoseconds: int, tell: Callable[[int], None]
+) -> None:
+    """Time passes at once: up to the next timer, and then, if its signal does not end the sleep, on."""
+    left: int = nanoseconds if process.kept is None else process.kept
+    due = timers.next_due(process)
+    step = left if due is None else min(left, due)
+    made_up.elapsed += step
+    left -= step
+    process.kept = left
+    if due is not None:
+        timers.passed(process)
+    if left > 0:
+        raise Sleep(lambda: True, None, lambda: tell(left))
+    process.give_way()
