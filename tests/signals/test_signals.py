@@ -31,11 +31,6 @@ EVERYWHERE = (
     "faults:layout_of_frames", "faults:stack_overflow_on_an_alternate_stack", "processes:stop_and_continue",
     "processes:a_read_is_restarted_or_not", "timers:a_timer_preempts_a_loop",
 )  # fmt: skip
-#: What waits for more of the jail than signals.
-UNFINISHED: dict[str, str] = {
-    "handlers:ppoll_with_a_mask": "ppoll takes no notice of its mask",
-    "processes:a_long_write_that_is_interrupted_tells_what_it_wrote": "a long write to a pipe is cut short",
-}
 
 
 def program(name: str) -> Path:
@@ -71,17 +66,7 @@ def as_guest(case: str, engine: str) -> tuple[list[str], int | None]:
     return result.stdout.decode(errors="replace").splitlines(), code
 
 
-def known(names: list[str]) -> list[object]:
-    """Cases, those marked that cannot pass yet."""
-    return [
-        pytest.param(name, marks=pytest.mark.xfail(reason=UNFINISHED[name], strict=True))
-        if name in UNFINISHED
-        else name
-        for name in names
-    ]
-
-
-@pytest.mark.parametrize("case", known(cases()))
+@pytest.mark.parametrize("case", cases())
 def test_guests_see_what_processes_see(case: str) -> None:
     assert as_guest(case, "jit") == natively(case)
 

@@ -215,13 +215,12 @@ def status(group: ThreadGroup, thread: Task | None, view: View) -> str:
 
 def limits(task: Task) -> str:
     """What getrlimit says, as a table."""
-    from vx32py.personality.linux.system import INFINITY, limit
+    from vx32py.personality.linux.limits import INFINITY, limit
 
     lines = [f"{'Limit':<26}{'Soft Limit':<21}{'Hard Limit':<21}{'Units':<10}\n"]
     for number, (title, unit) in enumerate(_LIMITS):
-        value = limit(task, number)  # type: ignore[arg-type]
-        shown = "unlimited" if value >= INFINITY else str(value)
-        lines.append(f"{title:<26}{shown:<21}{shown:<21}{unit:<10}\n")
+        soft, hard = ("unlimited" if value >= INFINITY else str(value) for value in limit(task, number))
+        lines.append(f"{title:<26}{soft:<21}{hard:<21}{unit:<10}\n")
     return "".join(lines)
 
 

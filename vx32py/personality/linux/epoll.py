@@ -14,7 +14,8 @@ from vx32py._epoll import EpollFile
 from vx32py._errors import CallError
 from vx32py._readiness import POLLIN
 from vx32py._wait import WouldBlock
-from vx32py.personality.linux.polling import masked, timespec
+from vx32py.personality.linux.layouts import timespec
+from vx32py.personality.linux.polling import masked
 from vx32py.personality.linux.table import call
 from vx32py.vfs.opened import PathFile
 

@@ -16,7 +16,7 @@ from vx32py._calls import signed
 from vx32py._clock import VirtualClock
 from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
-from vx32py.personality.linux.polling import timespec
+from vx32py.personality.linux.layouts import timespec
 from vx32py.personality.linux.table import MASK32, call
 
 if TYPE_CHECKING:

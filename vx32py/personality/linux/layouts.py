@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from vx32py._descriptors import Status
+from vx32py._errors import CallError
 from vx32py.personality.linux.table import MASK32
 from vx32py.vfs.nodes import FileSystemStatus
+
+if TYPE_CHECKING:
+    from vx32py._task import Task
 
 STAT: Final = struct.Struct("<IIHHHH12I")
 STAT64: Final = struct.Struct("<Q4xIIIIIQ4xqIQ6IQ")
@@ -84,6 +89,18 @@ def _times32(status: Status) -> list[int]:
 def _device(number: int) -> tuple[int, int]:
     """Major and minor number (include/linux/kdev_t.h, the encoding of a 32-bit dev_t)."""
     return number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
+
+
+def timespec(process: Task, address: int, *, wide: bool = False) -> float | None:
+    """Seconds from a timespec, None for a null pointer. Raises CallError(EINVAL)."""
+    if not address:
+        return None
+    layout = TIMESPEC64 if wide else TIMESPEC
+    seconds, nanoseconds = layout.unpack(process.memory.read(address, layout.size))
+    if seconds < 0 or not 0 <= nanoseconds < SECOND:
+        raise CallError(errno.EINVAL)
+    # More than a century is for ever, and beyond what the host's clock functions take.
+    return float(min(seconds, 1 << 32) + nanoseconds / SECOND)
 
 
 assert (STAT.size, STAT64.size, STATX.size, OLDEST_STAT.size, STATFS.size, STATFS64.size) == (64, 96, 256, 32, 64, 84)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import struct
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from reference.errors import MemoryFault
@@ -14,6 +13,7 @@ from vx32py._errors import CallError
 from vx32py._readiness import ALWAYS, POLLNVAL, wait_for_events
 from vx32py.personality import common
 from vx32py.personality.linux import layouts, signals
+from vx32py.personality.linux.layouts import timespec
 from vx32py.personality.linux.table import call
 from vx32py.vfs.opened import PathFile
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from vx32py._process import Process
 
 POLLFD: Final = struct.Struct("<ihH")
-SIGSET_BYTES: Final = 8
 
 
 @call(168, "poll")
@@ -121,19 +120,10 @@ def _pselect(process: Process, count: int, sets: tuple[int, int, int], timeout: 
     return found
 
 
-def masked(process: Process, address: int, size: int) -> AbstractContextManager[None]:
+def masked(process: Process, address: int, size: int) -> signals.TemporaryMask:
     """A context in which the signal mask at ``address`` is in place of the thread's own, also while the call waits; none for
     a null pointer. Raises CallError(EINVAL)."""
-    if not address:
-        return nullcontext()
-    if size != SIGSET_BYTES:
-        raise CallError(errno.EINVAL)
-    with_mask = getattr(signals, "with_mask", None)
-    if with_mask is None:
-        process.memory.check(address, size)
-        return nullcontext()
-    context: AbstractContextManager[None] = with_mask(process, address, size)
-    return context
+    return signals.TemporaryMask(process, signals.mask_argument(process, address, size))
 
 
 def _tell_time_left(process: Process, address: int, seconds: float | None, layout: struct.Struct) -> None:
@@ -147,15 +137,3 @@ def _tell_time_left(process: Process, address: int, seconds: float | None, layou
         process.memory.write(address, layout.pack(min(whole, 0x7FFF_FFFF), part))
     except MemoryFault:
         return
-
-
-def timespec(process: Process, address: int, *, wide: bool = False) -> float | None:
-    """Seconds from a timespec, None for a null pointer. Raises CallError(EINVAL)."""
-    if not address:
-        return None
-    layout = layouts.TIMESPEC64 if wide else layouts.TIMESPEC
-    seconds, nanoseconds = layout.unpack(process.memory.read(address, layout.size))
-    if seconds < 0 or not 0 <= nanoseconds < layouts.SECOND:
-        raise CallError(errno.EINVAL)
-    # More than a century is for ever, and beyond what the host's clock functions take.
-    return float(min(seconds, 1 << 32) + nanoseconds / layouts.SECOND)

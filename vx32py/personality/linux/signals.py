@@ -15,6 +15,7 @@ from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality.linux import delivery, frames, ids, siginfo
 from vx32py.personality.linux.frames import SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, Action
+from vx32py.personality.linux.layouts import timespec
 from vx32py.personality.linux.pending import (
     DEFAULT,
     SIG_DFL,
@@ -24,7 +25,6 @@ from vx32py.personality.linux.pending import (
     of_thread,
     set_mask,
 )
-from vx32py.personality.linux.polling import timespec
 from vx32py.personality.linux.siginfo import (
     IGNORED,
     SI_KERNEL,

@@ -30,7 +30,7 @@ from vx32py._unix_sockets import UnixSocket, drop_rights
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
 from vx32py.personality.linux import files, socket_options
-from vx32py.personality.linux.polling import timespec
+from vx32py.personality.linux.layouts import timespec
 from vx32py.personality.linux.socket_messages import (
     MMSGHDR_BYTES,
     MSGHDR,

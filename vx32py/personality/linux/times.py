@@ -13,7 +13,7 @@ from vx32py._clock import VirtualClock
 from vx32py._errors import CallError
 from vx32py.personality.linux import cputime, layouts, timers
 from vx32py.personality.linux.delivery import Sleep
-from vx32py.personality.linux.polling import timespec
+from vx32py.personality.linux.layouts import timespec
 from vx32py.personality.linux.table import MASK32, call
 from vx32py.personality.linux.timers import TIMER_ABSTIME
 
