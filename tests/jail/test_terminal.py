@@ -22,6 +22,33 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 #: include/uapi/asm-generic/ioctls.h.
 TIOCGPTN = 0x80045430
+#: Says which signals come, and the size of its window; ends of SIGTERM, in its own way.
+LISTENER = r"""
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+static volatile sig_atomic_t last;
+static void take(int number) { last = number; }
+int main(void) {
+    int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGUSR1};
+    sigset_t all, none;
+    for (int i = 0; i < 5; i++) signal(signals[i], take);
+    sigfillset(&all);
+    sigemptyset(&none);
+    sigprocmask(SIG_BLOCK, &all, 0);
+    printf("ready\n");
+    fflush(stdout);
+    for (;;) {
+        struct winsize size = {0};
+        sigsuspend(&none);
+        ioctl(0, TIOCGWINSZ, &size);
+        printf("signal %d, %d by %d\n", (int)last, size.ws_row, size.ws_col);
+        fflush(stdout);
+        if (last == SIGTERM) return 7;
+    }
+}
+"""
 #: Sets its terminal to raw mode, says whether it could, and leaves it so.
 RAW = r"""
 #include <errno.h>
@@ -79,6 +106,22 @@ class Terminal:
             if time.monotonic() > end:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.01)
+
+
+def test_signals_go_to_the_guest_which_ends_in_its_own_way() -> None:
+    with Terminal(str(compiled(LISTENER))) as terminal:
+        terminal.expect(b"ready")
+        os.write(terminal.fd, b"\x03")
+        terminal.expect(rb"signal 2,")
+        os.kill(terminal.pid, signal.SIGHUP)
+        terminal.expect(rb"signal 1,")
+        fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+        terminal.expect(rb"signal 28, 33 by 99")
+        os.kill(terminal.pid, signal.SIGUSR1)
+        terminal.expect(rb"signal 10,")
+        os.kill(terminal.pid, signal.SIGTERM)
+        terminal.expect(rb"signal 15,")
+        assert terminal.ended() == 7
 
 
 def test_a_guest_that_does_not_say_otherwise_ends_of_an_interrupt() -> None:
