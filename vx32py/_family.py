@@ -27,6 +27,7 @@ from vx32py._watchdog import WATCHDOG
 if TYPE_CHECKING:
     from vx32py._clock import Clock
     from vx32py._group import ThreadGroup
+    from vx32py._mm import Mm
     from vx32py._module import Module
     from vx32py._task import Task
     from vx32py._wait import WouldBlock
@@ -39,6 +40,8 @@ TURN: Final = 0.01
 LONG_TURN: Final = 0.05
 #: The first process's number; its children and threads count on from there.
 FIRST_PID: Final = 100
+#: So many address spaces of a family have room below 4 GiB at a time; those of other processes are parked.
+MOST_SPACES: Final = 6
 _NEVER: Final = float("inf")
 
 
@@ -123,6 +126,7 @@ class Family:
         self._turn_ends = 0.0
         self._watched = False
         self._timers: list[Timer] = []
+        self._turns = 0
         #: What others than the thread that runs the family want to have done.
         self._errands: deque[Callable[[], None]] = deque()
         #: The process group in the foreground of the terminal; the first process's, until somebody says otherwise.
@@ -198,14 +202,14 @@ class Family:
         if self._lock.acquire(blocking=False):
             try:
                 if self.current is not None:
-                    self.current.engine.interrupt()
+                    self.current.interrupt_engine()
             finally:
                 self._lock.release()
 
     def _nudge(self) -> None:
         with self._lock:
             if self.current is not None:
-                self.current.engine.interrupt()
+                self.current.interrupt_engine()
 
     def set_current(self, process: Task | None) -> None:
         """Which process's engine interrupts go to from now on."""
@@ -257,6 +261,34 @@ class Family:
             if when != _NEVER and self.running:
                 self._watched = True
                 WATCHDOG.add(self)
+
+    # -- room below 4 GiB ----------------------------------------------------------------------------------------
+
+    def limit_spaces(self, needed: Mm) -> None:
+        """See to it that there can be one space more, besides ``needed``: other families need room, too."""
+        while sum(mm.parked is None for mm in self._spaces()) >= MOST_SPACES:
+            if not self.park_somebody(needed):
+                return
+
+    def park_somebody(self, needed: Mm) -> bool:
+        """Park the space that has not been needed for the longest time; False where there is none to park. The first
+        process's never is: its host may look at it, and neither is that of who runs."""
+        current = self.current.mm if self.current is not None else None
+        candidates = [
+            mm
+            for mm in self._spaces()
+            if mm.parked is None
+            and mm is not needed
+            and mm is not current
+            and not any(t.parent is None for t in mm.users)
+        ]
+        if not candidates:
+            return False
+        min(candidates, key=lambda mm: mm.last_turn).park()
+        return True
+
+    def _spaces(self) -> list[Mm]:
+        return list(dict.fromkeys(task.mm for task in self.tasks.values()))
 
     # -- taking turns --------------------------------------------------------------------------------------------
 
@@ -389,6 +421,9 @@ class Family:
                 if group.exit_code is not None:
                     return trap or Trap(Vector.IRQ, wanted.registers.eip)
                 task = self._next(task, wanted)
+                self._turns += 1
+                task.mm.last_turn = self._turns
+                _ = task.engine  # before anybody wants to interrupt it: it may have to come back first
                 self.set_current(task)
                 self.checkpoint()
         except Interrupted:

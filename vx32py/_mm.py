@@ -7,12 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reference.records import dataclass
+
 if TYPE_CHECKING:
+    from reference.contents import Contents
     from reference.memory import AddressSpace
+    from reference.shared import SharedRun
     from vx32py._loader import Layout
     from vx32py._module import Module
     from vx32py._task import Task
     from vx32py.vfs.walk import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What a space held, with its size and its budget."""
+
+    contents: Contents
+    shared: tuple[SharedRun, ...]
+    limit: int
+    budget: int
 
 
 class Mm:
@@ -20,7 +34,11 @@ class Mm:
     have it; the last one that leaves closes the space."""
 
     def __init__(self, space: AddressSpace, module: Module, layout: Layout) -> None:
-        self.space = space
+        self._space: AddressSpace | None = space
+        #: What it held when it was parked: see :meth:`park`.
+        self.parked: Parked | None = None
+        #: When one of its tasks has run last, in turns of the family.
+        self.last_turn = 0
         self.module = module
         self.layout = layout
         self._heap_end = layout.heap
@@ -30,6 +48,29 @@ class Mm:
         self.executable: Location | None = None
         self.initial_stack = 0
         self.users: list[Task] = []
+
+    @property
+    def space(self) -> AddressSpace:
+        """The address space, which comes back if it is parked."""
+        if self._space is None:
+            self.users[0].come_back()
+        assert self._space is not None
+        return self._space
+
+    @space.setter
+    def space(self, space: AddressSpace) -> None:
+        self._space = space
+
+    def park(self) -> None:
+        """Keep what it holds somewhere else, and give the room that it takes below 4 GiB to another one; until one of its
+        tasks is asked for its engine. Raises OSError."""
+        space = self.space
+        contents, shared = space.capture(), tuple(space.shared)
+        for task in self.users:
+            task.park()
+        self.parked = Parked(contents, shared, space.limit, space.budget)
+        self._space = None
+        space.close()
 
     @property
     def heap_end(self) -> int:
@@ -62,5 +103,5 @@ class Mm:
         """``task``, whose engine is closed, does not use it any more."""
         if task in self.users:
             self.users.remove(task)
-            if not self.users:
-                self.space.close()  # which not every engine does
+            if not self.users and self._space is not None:
+                self._space.close()  # which not every engine does

@@ -11,7 +11,7 @@ import select
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, Self, TypeVar
 
 from reference.registers import CPU, EAX, EIP, MASK32
 from reference.traps import Trap, Vector
@@ -19,19 +19,19 @@ from vx32py import _engines, _loader
 from vx32py._calls import LINUX_TRAP, VX_TRAP, Call, Observer, SystemCalls, signed, tell
 from vx32py._clock import Clock, VirtualClock
 from vx32py._descriptors import Descriptors, OpenFile
-from vx32py._errors import CallError, UnsupportedHost
+from vx32py._errors import CallError, LimitExceeded, UnsupportedHost
 from vx32py._family import Family
 from vx32py._group import ThreadGroup
 from vx32py._memory import GuestMemory
 from vx32py._mm import Mm
 from vx32py._native import NativeAnswers
 from vx32py._result import RunStats, signal_of
-from vx32py._snapshot import put_back, take
+from vx32py._snapshot import put_back, share, take
 from vx32py._wait import WouldBlock
 from vx32py.vfs.files import Files
 
 if TYPE_CHECKING:
-    from reference.engine import Engine
+    from reference.engine import Engine, Stats
     from reference.memory import AddressSpace
     from reference.policy import Policy
     from vx32py._guard import GuardedCall, Guards
@@ -58,6 +58,15 @@ FUEL_SLICE: Final = 1_000_000
 IRQ: Final = int(Vector.IRQ)
 
 State = TypeVar("State", bound=PersonalityState)
+
+
+class _Parked(NamedTuple):
+    """What is left of an engine that was given up."""
+
+    cpu: CPU
+    held: Trap | None
+    stats: Stats
+    policy: Policy
 
 
 class _Exited(Exception):
@@ -89,8 +98,10 @@ class Task:
     ) -> None:
         """``creator``: whose child or (with its ``group``) thread it is."""
         self.sandbox = sandbox
-        self.engine = engine
-        self.memory = GuestMemory(engine.space)
+        self._engine: Engine | None = engine
+        self._memory = GuestMemory(engine.space)
+        self._parked: _Parked | None = None
+        self._engine_name = engine.name
         self.descriptors = descriptors
         self.files = files
         files.attach(family)
@@ -135,6 +146,29 @@ class Task:
         self.group.tasks.append(self)
         mm.join(self)
         family.add(self)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs it. A task whose memory is parked gets another one."""
+        if self._engine is None:
+            self.come_back()
+        assert self._engine is not None
+        return self._engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self._engine, self._memory = engine, GuestMemory(engine.space)
+
+    @property
+    def memory(self) -> GuestMemory:
+        """Checked access to guest memory."""
+        if self._engine is None:
+            self.come_back()
+        return self._memory
+
+    @memory.setter
+    def memory(self, memory: GuestMemory) -> None:
+        self._memory = memory
 
     @property
     def pid(self) -> int:
@@ -237,7 +271,8 @@ class Task:
         self.family.tasks.pop(self.tid, None)
         if not self.group.tasks:
             self.descriptors.close_all()
-        self.engine.close()
+        if self._engine is not None:
+            self._engine.close()
         self.mm.leave(self)
         if first:
             # No cycle of references, through the children either: then what the host lent is given back as soon as the last
@@ -306,6 +341,12 @@ class Task:
         """Tell the personality that this thread ends."""
         if self._table is not None:
             self._table.hooks.thread_ends(self)
+
+    def interrupt_engine(self) -> None:
+        """Stop it soon, if it runs. From any thread."""
+        engine = self._engine
+        if engine is not None:
+            engine.interrupt()
 
     def tell_of_end(self) -> None:
         """Tell the personality that the process has ended."""
@@ -427,19 +468,76 @@ class Task:
         """An engine like this task's. Raises CallError(EAGAIN) where there is no room for another guest of this size."""
         if space is not None:
             limit, budget = space.limit, space.budget
+        else:
+            self.family.limit_spaces(self.mm)
+        policy = policy or self.engine.policy
+        while True:
+            try:
+                return _engines.create(
+                    self._engine_name,
+                    limit=limit,
+                    budget=budget,
+                    policy=policy,
+                    program=program,
+                    verify=self.sandbox.verify,
+                    metered=self.family.fuel is not None,
+                    space=space,
+                )
+            except UnsupportedHost as error:
+                if not self.family.park_somebody(self.mm):
+                    raise CallError(errno.EAGAIN) from error
+
+    def park(self) -> None:
+        """Give up the engine: see :meth:`vx32py._mm.Mm.park`."""
+        engine = self._engine
+        assert engine is not None
+        cpu = CPU()
+        cpu.copy_from(engine.cpu)
+        self._parked = _Parked(cpu, engine.held, engine.stats, engine.policy)
+        self._retire_native()
+        engine.leave_space()
+        engine.close()
+        self._engine = None
+
+    def come_back(self) -> None:
+        """Have engines and memory again, for all tasks with this memory. Raises LimitExceeded("memory") where the host has no
+        room for it."""
+        mm, kept = self.mm, self.mm.parked
+        if kept is None or self._closed:
+            raise ValueError("the task is closed")
+        parked = self._parked
+        assert parked is not None
         try:
-            return _engines.create(
-                self.engine.name,
-                limit=limit,
-                budget=budget,
-                policy=policy or self.engine.policy,
-                program=program,
-                verify=self.sandbox.verify,
-                metered=self.family.fuel is not None,
-                space=space,
-            )
-        except UnsupportedHost as error:
-            raise CallError(errno.EAGAIN) from error
+            engine = self._new_engine(limit=kept.limit, budget=kept.budget, policy=parked.policy)
+            for user in mm.users:
+                user.go_on_with(engine if user is self else user.share_engine(engine))
+        except CallError as error:
+            raise LimitExceeded("memory", f"no room below 4 GiB for process {self.pid} to go on") from error
+        engine.space.restore(kept.contents)
+        for run in kept.shared:
+            share(engine.space, run)
+        mm.space, mm.parked = engine.space, None
+        for user in mm.users:
+            user.expect_calls()
+
+    def share_engine(self, other: Engine) -> Engine:
+        """An engine with the memory of another one, for this task, which is parked."""
+        assert self._parked is not None
+        return self._new_engine(space=other.space, policy=self._parked.policy)
+
+    def go_on_with(self, engine: Engine) -> None:
+        """Have this engine, with the registers of the last one."""
+        parked, self._parked = self._parked, None
+        assert parked is not None
+        cpu = parked.cpu
+        if len(self.mm.users) > 1:
+            engine.leave_space()
+        if cpu.gs_base is not None:
+            engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
+        engine.cpu.copy_from(cpu)
+        engine.held = parked.held
+        engine.stats.add(parked.stats)
+        self.engine = engine
 
     def copy_registers(self, other: Task) -> None:
         """Begin where another one stands, in the same memory: behind the call by which it was made, with its result 0."""
@@ -479,7 +577,7 @@ class Task:
         self._retire_native()
         self.group.states = {kind: state.execute() for kind, state in self.group.states.items()}
         self._states = {kind: state.execute() for kind, state in self._states.items()}
-        self.engine, self.mm, self.memory = engine, mm, GuestMemory(engine.space)
+        self.engine, self.mm = engine, mm
         if self.family.current is self:
             self.family.set_current(self)
         engine.stats.add(old_engine.stats)
@@ -639,7 +737,8 @@ class Task:
                     return self._end_of_run()
                 except WouldBlock as wait:
                     table.uncount(self, words[EAX])
-                    self._pending, self.waiting = trap or Trap(self._trap, words[EIP]), wait
+                    # Without what the handler had, views of memory perhaps.
+                    self._pending, self.waiting = trap or Trap(self._trap, words[EIP]), wait.with_traceback(None)
                     return None
                 except BaseException:
                     # Interrupted: the call is made again. An exception of the host's: it may repair and run again, too.
