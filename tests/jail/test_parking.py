@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,11 +64,11 @@ int main(int count, char **arguments) {
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parking")
     (folder / "many.c").write_text(SOURCE)
     subprocess.run(["gcc", "-m32", "-static", "-O1", "-pthread", "-o", folder / "many", folder / "many.c"], check=True)
-    yield folder / "many"
+    return folder / "many"
 
 
 def test_processes_with_threads_and_shared_memory_are_parked_and_come_back(
