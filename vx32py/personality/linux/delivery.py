@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reference.errors import MemoryFault
 from reference.records import replace
 from reference.registers import EAX, EIP, MASK32
+from vx32py._calls import tell
 from vx32py._wait import WouldBlock
 from vx32py.personality.linux import cputime, faults, frames, ids, siginfo
 from vx32py.personality.linux.frames import Action
@@ -150,6 +151,8 @@ def deliver(task: Task, wait: WouldBlock | None) -> bool:
         action = process.actions.get(number, DEFAULT)
         if number != SIGKILL and (action.handler == SIG_IGN or (action.handler == SIG_DFL and number in IGNORED)):
             continue
+        if info:  # there is none of SIGKILL
+            tell(task.observers, "signalled", task, info)
         if action.handler == SIG_DFL or number == SIGKILL:
             if number not in STOPPING:
                 task.exit_by_signal(number)
@@ -228,6 +231,7 @@ def fault(task: Task, trap: Trap) -> bool:
     thread, process = of_thread(task), of_process(task.group)
     handler = process.actions.get(number, DEFAULT).handler
     if handler in (SIG_DFL, SIG_IGN) or thread.mask & bit(number):
+        tell(task.observers, "signalled", task, info)
         return False
     force(task, number, info)
     return True
