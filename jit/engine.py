@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from jit import gateway, hostarea, library, native
+from jit import gateway, held, hostarea, library, native
 from jit.answers import TickRate
 from jit.kept import KeptCode, adopt, keep
 from reference import layout as at
@@ -149,6 +149,7 @@ class JitEngine(TranslatingEngine):
         #: What was translated for the same program in other processes; looked for when the first fragment is needed.
         self._loans: library.Loans | None = None
         self._may_borrow = self._to_adopt is None and translator == "auto" and program is not None
+        self._may_resume = self._may_borrow
         self._cache.dropped = self.answers.forget
         self._wide = control[: at.FP_IMAGE].cast("Q")
         #: See :meth:`reference.engine.Engine.resume`: a built-in function, since guests make many calls.
@@ -233,6 +234,9 @@ class JitEngine(TranslatingEngine):
         loans = self._loans if are_new else None
         if loans is not None:
             loans.end(self._cache)
+        if are_new:
+            self._hold_code()
+            self._may_resume = True
         yield
         if loans is not None:
             loans.begin(self._cache, self._circumstances())
@@ -245,7 +249,43 @@ class JitEngine(TranslatingEngine):
         with self._new_circumstances(True):
             super()._begin_anew(window)
 
+    def _held_under(self) -> held.Circumstances:
+        return self.policy, self.cpu.gs_base, self._cache.window, self._metered
+
+    def _hold_code(self) -> None:
+        """Hold what was translated, for other guests of this program in this process."""
+        if self._program is not None and library.in_use() and self._cache.window is not None:
+            held.hold(self._program, self._held_under(), self._cache, self.processor.space)
+
+    def copy_code(self, other: JitEngine) -> None:
+        """Have what another engine has translated, whose guest was forked just now, and this engine's is the child."""
+        mine, its = self._cache, other._cache
+        same = (self.policy, self.cpu.gs_base, self._metered) == (other.policy, other.cpu.gs_base, other._metered)
+        if not same or its.window is None or mine.bodies or not library.in_use():
+            return
+        if len(mine.control) != len(its.control):
+            return
+        self._to_adopt = None
+        self._bound_control(4 * len(self._words) - at.CONTROL_BLOCK)
+        mine.arrange(its.window)
+        held.copy(its, other.processor.space, mine, self.processor.space)
+        self.stats.cache_bytes = mine.next
+        self._may_borrow = self._may_resume = False
+
+    def _resume_code(self) -> bool:
+        """Have what guests of this program have had under the same circumstances; whether there is something."""
+        self._may_resume = False
+        if self._program is None or self._cache.window is None or self._cache.bodies or not library.in_use():
+            return False
+        if not held.resume(self._program, self._held_under(), self._cache, self.processor.space):
+            return False
+        self.stats.cache_bytes = self._cache.next
+        self._loans, self._may_borrow = None, False
+        return True
+
     def _borrow(self, eip: int) -> bool:
+        if self._may_resume and self._cache.covers(eip) and self._resume_code() and eip in self._cache.bodies:
+            return True
         if self._may_borrow and self._cache.covers(eip):
             self._may_borrow = False
             found = library.of(self._program, self.policy)
@@ -317,6 +357,8 @@ class JitEngine(TranslatingEngine):
         kept: KeptCode | None = None
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         at_rest = not (self._closed or self._busy or self._words[_INSIDE])
+        if at_rest and self._to_adopt is None and self.cpu.gs_base is not None and self._cache.sound:
+            self._hold_code()
         if self._loans is not None and at_rest:
             self._loans.end(self._cache)
             self._loans.save()

@@ -144,6 +144,11 @@ def unused() -> Iterator[None]:
         _process.used = before
 
 
+def in_use() -> bool:
+    """Whether code that was translated for other guests may be used again."""
+    return _process.used
+
+
 def forget() -> None:
     """Let go of the libraries in memory: what is on disk counts from now on."""
     with _process.lock:

@@ -62,6 +62,21 @@ class Translated(NamedTuple):
     fragments: Sequence[Fragment]
 
 
+class HeldCode(NamedTuple):
+    """A cache with the direct table as it was: see :meth:`CodeCache.hold`. Nobody changes what is in it."""
+
+    window: int
+    next: int
+    code: bytes
+    fragments: Sequence[Fragment]
+    offsets: Sequence[int]
+    pages: Mapping[int, Mapping[int, Fragment]]
+    bodies: Mapping[int, int]
+    landings: Mapping[int, int]
+    sites: Mapping[int, Mapping[int, int]]
+    trampolines: Mapping[int, int]
+
+
 class CacheFull(Exception):
     """There is no room for another fragment; the cache must be flushed."""
 
@@ -228,6 +243,44 @@ class CodeCache:
             trampolines[trampoline] = target
             if target in bodies:
                 self._point(field, bodies[target])
+        self.sound = True
+
+    def hold(self) -> HeldCode:
+        """A copy of all that there is, for the direct table, for :meth:`resume`."""
+        assert self.window is not None
+        return HeldCode(
+            self.window,
+            self.next,
+            bytes(self.code[at.FIRST_FRAGMENT : self.next]),
+            tuple(self._fragments),
+            tuple(self._offsets),
+            {page: dict(fragments) for page, fragments in self._pages.items()},
+            dict(self.bodies),
+            dict(self._landings),
+            {target: dict(fields) for target, fields in self._sites.items()},
+            dict(self._trampolines),
+        )
+
+    def resume(self, held: HeldCode) -> None:
+        """Have all that another cache has had, linked as it was. This one is empty, and its window is the same."""
+        assert held.window == self.window
+        assert not self.bodies
+        if self.check is not None:
+            for fragment in held.fragments:
+                self.check(fragment)
+        self.sound = False
+        self.write(at.FIRST_FRAGMENT, held.code)
+        self.next = self.claimed = held.next
+        self._fragments, self._offsets = list(held.fragments), list(held.offsets)
+        self._pages = {page: dict(fragments) for page, fragments in held.pages.items()}
+        self._sites = {target: dict(fields) for target, fields in held.sites.items()}
+        self._trampolines = dict(held.trampolines)
+        self.bodies.update(held.bodies)
+        self._landings = dict(held.landings)
+        control, origin, window, reach = self.control, self._origin, held.window, self.reach
+        for eip, landing in held.landings.items():
+            if window <= eip < window + reach:
+                control[at.control_word(at.direct_slot(eip, window))] = origin + landing
         self.sound = True
 
     def learn(self, eip: int) -> None:

@@ -423,6 +423,9 @@ class Task:
             child.group.reap()
             raise
         child.begin_as_copy()
+        copy_code = getattr(engine, "copy_code", None)
+        if copy_code is not None:
+            copy_code(self.engine)
         return child
 
     def fork_sharing(self) -> Self:
