@@ -29,7 +29,7 @@ EVERYWHERE = (
     "faults:segmentation_faults", "faults:addresses_of_nobody", "faults:arithmetic_and_other_faults",
     "faults:floating_point_exceptions", "faults:floating_point_state_in_frames", "faults:raw_handlers_without_restorers",
     "faults:layout_of_frames", "faults:stack_overflow_on_an_alternate_stack", "processes:stop_and_continue",
-    "processes:a_read_is_restarted_or_not", "timers:a_timer_preempts_a_loop",
+    "processes:a_read_is_restarted", "timers:a_timer_preempts_a_loop",
 )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
 from vx32py.personality.linux import delivery, filemaps, futex
-from vx32py.personality.linux.pending import of_thread
+from vx32py.personality.linux.pending import of_process, of_thread
+from vx32py.personality.linux.siginfo import SIGCHLD
 from vx32py.personality.linux.table import TABLE, ThreadState, call
 from vx32py.personality.linux.threads import set_thread_area
 
@@ -52,7 +53,7 @@ def fork(process: Process) -> int:
 @call(190, "vfork")
 def vfork(process: Process) -> int:
     """A child in this process's memory, which waits until the child ends or executes another program."""
-    return clone(process, CLONE_VM | CLONE_VFORK, 0, 0, 0, 0)
+    return clone(process, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0, 0)
 
 
 @call(120, "clone")
@@ -82,6 +83,8 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
             set_thread_area(child, tls)
         if flags & CLONE_CHILD_SETTID:
             child.memory.write_u32(child_tid, child.tid)
+        if not flags & CLONE_THREAD:
+            of_process(child.group).exit_signal = flags & _EXIT_SIGNAL
         state = child.state(ThreadState)
         if flags & CLONE_VM and not flags & CLONE_VFORK:
             of_thread(child).stack.disarm()

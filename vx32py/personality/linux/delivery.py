@@ -252,22 +252,24 @@ def ended(group: ThreadGroup) -> None:
         return
     action = of_process(parent).actions.get(SIGCHLD, DEFAULT)
     if group.signal is not None:
-        _tell_parent(group, CLD_KILLED, group.signal)
+        _tell_parent(group, CLD_KILLED, group.signal, process.exit_signal)
     else:
-        _tell_parent(group, CLD_EXITED, group.exit_code or 0)
+        _tell_parent(group, CLD_EXITED, group.exit_code or 0, process.exit_signal)
+    if process.exit_signal != SIGCHLD:
+        return
     if action.handler == SIG_IGN or action.flags & frames.SA_NOCLDWAIT:
         group.reap()
 
 
-def _tell_parent(group: ThreadGroup, code: int, status: int) -> None:
+def _tell_parent(group: ThreadGroup, code: int, status: int, number: int = SIGCHLD) -> None:
     parent = group.parent
-    if parent is None or not parent.alive:
+    if parent is None or not parent.alive or not number:
         return
     action = of_process(parent).actions.get(SIGCHLD, DEFAULT)
     stop_or_go = code in (CLD_STOPPED, CLD_CONTINUED)
     if stop_or_go and (action.handler == SIG_IGN or action.flags & frames.SA_NOCLDSTOP):
         return
-    send(parent, SIGCHLD, siginfo.of_child(code, group.pid, ids.of_group(group).real, status))
+    send(parent, number, siginfo.of_child(code, group.pid, ids.of_group(group).real, status, number=number))
 
 
 def is_orphaned(group: ThreadGroup, without: ThreadGroup | None = None) -> bool:

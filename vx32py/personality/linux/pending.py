@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from reference.records import dataclass, field
 from vx32py.personality.linux.frames import Action, LastFault, SignalStack
-from vx32py.personality.linux.siginfo import SI_USER, SIGRTMIN, SYNCHRONOUS, UNBLOCKABLE, bit, code, pack
+from vx32py.personality.linux.siginfo import SI_USER, SIGCHLD, SIGRTMIN, SYNCHRONOUS, UNBLOCKABLE, bit, code, pack
 
 if TYPE_CHECKING:
     from vx32py._group import ThreadGroup
@@ -89,12 +89,13 @@ class ThreadSignals:
 class ProcessSignals:
     """A process's. ``news``: (CLD_STOPPED or CLD_CONTINUED, signal) that its parent has not waited for. ``executed``: whether it
     has executed another program since it was forked. ``used``: processor time of threads that have ended, and of children that
-    have been waited for, in nanoseconds."""
+    have been waited for, in nanoseconds. ``exit_signal``: what its parent gets when it ends, 0 for nothing."""
 
     actions: dict[int, Action] = field(default_factory=dict)
     pending: Queue = field(default_factory=Queue)
     news: tuple[int, int] | None = None
     parent_death_signal: int = 0
+    exit_signal: int = SIGCHLD
     executed: bool = False
     used: int = 0
     used_by_children: int = 0
@@ -111,7 +112,7 @@ class ProcessSignals:
         if self.timers is not None:
             self.timers.execute()
         ignored = {number: Action(SIG_IGN) for number, action in self.actions.items() if action.handler == SIG_IGN}
-        self.actions, self.executed = ignored, True
+        self.actions, self.executed, self.exit_signal = ignored, True, SIGCHLD
         return self
 
 

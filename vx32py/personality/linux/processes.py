@@ -14,7 +14,7 @@ from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality.linux import cputime, ids, siginfo
 from vx32py.personality.linux.pending import of_process
-from vx32py.personality.linux.siginfo import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED
+from vx32py.personality.linux.siginfo import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD
 from vx32py.personality.linux.table import call
 
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ def _wait(process: Process, is_meant: Callable[[ThreadGroup], bool], options: in
         return next((news for child in candidates() if (news := _news(child, options))), None)
 
     def candidates() -> list[ThreadGroup]:
-        return [child for child in process.children() if is_meant(child)]
+        return [child for child in process.children() if is_meant(child) and is_of_kind(child)]
 
-    if options & WCLONE and not options & WALL:
-        raise CallError(errno.ECHILD)  # all children tell of their end by SIGCHLD
+    def is_of_kind(child: ThreadGroup) -> bool:
+        """Those who tell of their end by SIGCHLD, or (__WCLONE) the others (eligible_child)."""
+        return bool(options & WALL) or bool(options & WCLONE) == (of_process(child).exit_signal != SIGCHLD)
+
     found = look()
     if found is None:
         if not candidates():

@@ -50,9 +50,9 @@ def of_fault(number: int, code: int, address: int) -> bytes:
     return pack(number, code, struct.pack("<I", address))
 
 
-def of_child(code: int, pid: int, uid: int, status: int, user: int = 0, system: int = 0) -> bytes:
-    """SIGCHLD: what has become of a child; its processor time in hundredths of a second."""
-    return pack(SIGCHLD, code, struct.pack("<IIiii", pid, uid, status, user, system))
+def of_child(code: int, pid: int, uid: int, status: int, *, number: int = SIGCHLD) -> bytes:
+    """SIGCHLD: what has become of a child. Of its processor time nothing is told."""
+    return pack(number, code, struct.pack("<IIi", pid, uid, status))
 
 
 def of_timer(number: int, timer: int, overruns: int, value: int) -> bytes:

@@ -149,12 +149,6 @@ def prctl(process: Process, option: int, argument: int, third: int, fourth: int,
     return 0
 
 
-@call(354, "seccomp")
-def seccomp(process: Process, operation: int, flags: int, arguments: int) -> int:
-    """There are no filters; the host decides about calls."""
-    raise CallError(errno.EINVAL)
-
-
 @call(384, "arch_prctl")
 def arch_prctl(process: Process, option: int, argument: int) -> int:
     """Nothing of it exists on i386."""
