@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from reference.policy import Policy
+from reference.records import replace
 from vx32py import _jailfiles
 from vx32py._calls import Observer, SystemCalls
 from vx32py._errors import CallError
 from vx32py._guard import EVERY, Guard, Guards
 from vx32py._jailpolicy import DEFAULT_ENVIRONMENT, JailPolicy
 from vx32py._process import Process
-from vx32py._result import Result
+from vx32py._result import Result, signal_of
 from vx32py._sandbox import Sandbox, Text
 from vx32py._streams import Input, Output
 from vx32py.vfs.files import Files
@@ -205,6 +206,8 @@ class Jail:
         """Run a process that :meth:`spawn` made to its end, close it, and save the changes to an overlay where the policy
         says so. Raises what ``Sandbox.finish`` raises, and OSError where changes cannot be saved."""
         result = self.sandbox.finish(process, observers=observers)
+        if result.trap is not None:  # as natively: a signal has ended it
+            result = replace(result, exit_code=128 + signal_of(result.trap))
         if self.policy.overlay_save is not None:
             process.files.save()
         return result

@@ -56,8 +56,8 @@ class Result:
     """How a guest ended, and what it wrote.
 
     ``exit_code`` is 0 to 255, or None where it did not exit by itself. Then either ``trap`` says why it stopped, with
-    ``location`` the symbol at the trap's EIP, or ``limit`` names the limit that it passed. ``stdout`` and ``stderr``
-    hold what was captured.
+    ``location`` the symbol at the trap's EIP, or ``limit`` names the limit that it passed. In a jail the trap is a signal,
+    and there is an exit code, too: 128 and the signal's number. ``stdout`` and ``stderr`` hold what was captured.
     """
 
     exit_code: int | None
@@ -81,10 +81,10 @@ class Result:
 
     def describe(self) -> str:
         """One line on how it ended."""
-        if self.exit_code is not None:
-            return f"exit code {self.exit_code}"
         if self.trap is not None:
             return describe_trap(self.trap, self.location)
+        if self.exit_code is not None:
+            return f"exit code {self.exit_code}"
         return self.message or "stopped"
 
     def check(self) -> Result:

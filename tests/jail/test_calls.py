@@ -133,7 +133,7 @@ def in_the_jail(program: Path, case: str, engine: str) -> Outcome:
         )  # fmt: skip
         result = jail.run(["./prog", WORK, case])
     said = result.stdout.decode(errors="replace").splitlines()
-    return Outcome(said, str(result.trap) if result.trap is not None else result.exit_code)
+    return Outcome(said, result.exit_code if result.exit_code is not None else str(result.trap))
 
 
 @pytest.fixture(scope="session")

@@ -220,7 +220,7 @@ def exit_like(program: str, result: Result) -> None:
     """End this process as the guest ended, with a line on stderr where that was not its own doing."""
     from vx32py._result import signal_of
 
-    if result.exit_code is not None:
+    if result.exit_code is not None and result.trap is None:
         sys.exit(result.exit_code)
     say(f"vx32py: {program}: {result.describe()}")
     if result.trap is not None:
