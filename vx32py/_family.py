@@ -423,7 +423,9 @@ class Family:
                 task = self._next(task, wanted)
                 self._turns += 1
                 task.mm.last_turn = self._turns
-                _ = task.engine  # before anybody wants to interrupt it: it may have to come back first
+                if task.mm.parked is not None:  # before anybody wants to interrupt it
+                    self.set_current(None)
+                    task.come_back()
                 self.set_current(task)
                 self.checkpoint()
         except Interrupted:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: The most strings and bytes that exec takes.
 MAX_STRINGS: Final = 4096
 MAX_STRING_BYTES: Final = 1 << 20
+#: MAX_ARG_STRLEN.
+MAX_STRING: Final = 1 << 17
 #: FD_SETSIZE.
 MAX_SELECT: Final = 1024
 #: What makes a descriptor readable, writable and exceptional (fs/select.c).
@@ -136,7 +138,7 @@ def string_array(process: Process, address: int) -> list[bytes]:
     room = MAX_STRING_BYTES
     while pointer := process.memory.read_u32(address + 4 * len(found)):
         try:
-            found.append(process.memory.read_string(pointer, most=room))
+            found.append(process.memory.read_string(pointer, most=min(room, MAX_STRING)))
         except ValueError:
             raise CallError(errno.E2BIG) from None
         room -= len(found[-1]) + 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import stat
 from typing import TYPE_CHECKING, Final
 
 from reference.errors import MemoryFault
 from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
-from vx32py.personality.linux import delivery, filemaps, futex
+from vx32py.personality.linux import delivery, filemaps, futex, paths
 from vx32py.personality.linux.pending import of_process, of_thread
 from vx32py.personality.linux.siginfo import SIGCHLD
 from vx32py.personality.linux.table import TABLE, ThreadState, call
@@ -25,6 +26,8 @@ CLONE_SYSVSEM, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x40000, 0x80000, 0x100000
 CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_CHILD_SETTID = 0x200000, 0x400000, 0x1000000
 #: The low byte: the signal that the parent gets when the child ends.
 _EXIT_SIGNAL: Final = 0xFF
+#: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
+_NAME_SPACES: Final = 0x20000 | 0x7E00_0000
 _OF_THREADS: Final = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND
 _KNOWN: Final = (
     _EXIT_SIGNAL | _OF_THREADS | CLONE_VFORK | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID
@@ -61,6 +64,8 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
     """A thread (CLONE_THREAD) or a process, in memory of its own or (CLONE_VM) in this one's."""
     if process.kept is not None:  # the call of vfork, made again
         return _wait_for_exec(process, process.kept)
+    if flags & _NAME_SPACES:
+        raise CallError(errno.EPERM)  # they are the host's decision
     if flags & ~_KNOWN or (flags & CLONE_THREAD and flags & _OF_THREADS != _OF_THREADS):
         raise CallError(errno.EINVAL)
     if flags & CLONE_SIGHAND and not flags & CLONE_VM:
@@ -125,6 +130,21 @@ def _wait_for_exec(process: Process, child: Task) -> int:
 def execve(process: Process, path: int, argv: int, envp: int) -> int:
     """Run another program, from a granted file."""
     return common.execute(process, path, argv, envp)
+
+
+@call(358, "execveat")
+def execveat(process: Process, directory_fd: int, path: int, argv: int, envp: int, flags: int) -> int:
+    """The same, relative to a directory, or of an open file."""
+    if flags & ~(paths.AT_SYMLINK_NOFOLLOW | paths.AT_EMPTY_PATH):
+        raise CallError(errno.EINVAL)
+    name = common.path_argument(process, path)
+    arguments = common.string_array(process, argv) if argv else []
+    environment = common.string_array(process, envp) if envp else []
+    follow = not flags & paths.AT_SYMLINK_NOFOLLOW
+    found = paths.locate(process, directory_fd, name, follow=follow, empty=bool(flags & paths.AT_EMPTY_PATH))
+    if found.node.kind == stat.S_IFLNK:
+        raise CallError(errno.ELOOP)
+    return common.execute_path(process, found.path(), arguments, environment)
 
 
 @call(258, "set_tid_address")

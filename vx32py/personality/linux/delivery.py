@@ -15,7 +15,7 @@ from reference.records import replace
 from reference.registers import EAX, EIP, MASK32
 from vx32py._calls import tell
 from vx32py._wait import WouldBlock
-from vx32py.personality.linux import cputime, faults, frames, ids, siginfo
+from vx32py.personality.linux import cputime, faults, frames, ids, siginfo, threads
 from vx32py.personality.linux.frames import Action
 from vx32py.personality.linux.pending import (
     DEFAULT,
@@ -222,7 +222,7 @@ def _stop(task: Task, number: int) -> None:
 
 def fault(task: Task, trap: Trap) -> bool:
     """A trap of an instruction's. Whether the guest goes on, in a handler; else it is to end of it."""
-    if faults.is_return(task, trap):
+    if faults.is_return(task, trap) or threads.loads_gs(task, trap):
         return True
     described = faults.describe(task, trap)
     if described is None:
