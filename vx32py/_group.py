@@ -69,13 +69,14 @@ class ThreadGroup:
             leader.descriptors.close_all()
         if self.parent is not None:
             self.close()
-            for child in self.children:
-                if not child.alive:
-                    child.reap()
             if not self.parent.alive:
                 self.reap()
         if leader is not None:
-            leader.tell_of_end()
+            leader.tell_of_end()  # and somebody else may be given its children, those that have ended too
+        if self.parent is not None:
+            for child in self.children:
+                if not child.alive:
+                    child.reap()
 
     def terminate(self, number: int) -> None:
         """Let signal ``number`` end it."""
