@@ -24,6 +24,7 @@ from vx32py._loader import LOWEST
 from vx32py.personality import common
 from vx32py.personality.linux import filemaps
 from vx32py.personality.linux.table import MASK32, call
+from vx32py.vfs.opened import PathFile
 
 if TYPE_CHECKING:
     from vx32py._process import Process
@@ -37,6 +38,9 @@ MAP_FIXED_NOREPLACE: Final = 0x100000
 MREMAP_MAYMOVE: Final = 1
 MREMAP_FIXED: Final = 2
 MADV_DONTNEED: Final = 4
+#: What there is (madvise_behavior_valid).
+_ADVICE: Final = frozenset({*range(5), *range(8, 26)})
+MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
 
 #: Where libraries may begin, and how large they may be.
 LIBRARIES: Final = 0x0010_0000
@@ -75,6 +79,8 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
         flags = flags & ~MAP_SHARED_VALIDATE | MAP_PRIVATE  # code that others could change unnoticed
     if not flags & MAP_ANONYMOUS:
         file = process.descriptors.get(fd)
+        if isinstance(file, PathFile):
+            raise CallError(errno.EBADF)
         if not isinstance(file, (HostFile, BytesFile)) or not stat.S_ISREG(file.status().mode):
             raise CallError(errno.ENODEV)
         if not file.readable:
@@ -194,7 +200,7 @@ def mremap(process: Process, address: int, old_length: int, length: int, flags: 
 @call(219, "madvise")
 def madvise(process: Process, address: int, length: int, advice: int) -> None:
     """MADV_DONTNEED makes pages read as zeros again; all other advice is taken and nothing done."""
-    if address % PAGE:
+    if address % PAGE or advice not in _ADVICE:
         raise CallError(errno.EINVAL)
     start, size = _range(process.engine.space, address, length) if length else (address, 0)
     space = process.engine.space
@@ -220,6 +226,8 @@ def _private_parts(space: AddressSpace, start: int, end: int) -> list[tuple[int,
 @call(144, "msync")
 def msync(process: Process, address: int, length: int, flags: int) -> None:
     """Write what was stored in shared mappings of files back to them."""
+    if flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) or (flags & MS_ASYNC and flags & MS_SYNC):
+        raise CallError(errno.EINVAL)
     accept_range(process, address, length)
     filemaps.write_back(process, address, address + page_ceil(length))
 
