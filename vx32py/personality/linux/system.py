@@ -176,7 +176,7 @@ def membarrier(process: Process, command: int, flags: int) -> int:
 @call(355, "getrandom")
 def getrandom(process: Process, buffer: int, count: int, flags: int) -> int:
     """Random bytes: the host's, or reproducible ones under a policy without the TIME group."""
-    if flags & ~7:
+    if flags & ~7 or flags & 6 == 6:  # GRND_RANDOM and GRND_INSECURE say the opposite of each other
         raise CallError(errno.EINVAL)
     process.memory.check(buffer, count, writable=True)
     data = process.clock.random(min(count, MOST_RANDOM))

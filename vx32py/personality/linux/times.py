@@ -142,10 +142,8 @@ def clock_nanosleep_time64(process: Process, clock_id: int, flags: int, duration
 
 def _clock_sleep(process: Process, clock_id: int, flags: int, duration: int, remaining_out: int, *, wide: bool) -> None:
     clock_function(process, clock_id)
-    if clock_id in _NOT_WAITED_FOR:
+    if clock_id in _NOT_WAITED_FOR or clock_id == THREAD_CPU:
         raise CallError(errno.EOPNOTSUPP)
-    if clock_id == THREAD_CPU:
-        raise CallError(errno.EINVAL)
     seconds = timespec(process, duration, wide=wide)
     if seconds is None:
         raise CallError(errno.EFAULT)
