@@ -182,12 +182,16 @@ CASE(information_about_the_sender) {
     T(kill(sender, SIGUSR1));
     T(sigqueue(sender, SIGUSR1, (union sigval){.sival_int = 77}));
     T(syscall(SYS_tgkill, sender, sender, SIGUSR1));
+    sigset_t set;
+    sigemptyset(&set), sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
     sender = fork();
     if (sender == 0) {
         kill(getppid(), SIGUSR1);
         _exit(0);
     }
     wait_for(sender);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int order[20], ordered;
