@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 Program = Module | bytes | bytearray | memoryview | str | os.PathLike[str]
 Text = str | bytes | os.PathLike[str]
 
+#: With a limit of what may be written, so many files, folders and links may be made on the host, and one more for so many
+#: bytes of the limit: each takes an inode and a block there.
+_NAMES_FREE: Final = 1024
+_BYTES_A_NAME: Final = 4096
+
 #: The user number that means "no user" to Linux (include/linux/uidgid.h).
 NO_ID: Final = 0xFFFF_FFFF
 #: Of a name in struct new_utsname, without the zero byte.
@@ -73,7 +78,8 @@ class Sandbox:
     * ``output_limit``: bytes that may be written to stdout, and as many to stderr, wherever they lead. None for no limit,
       but for 64 MiB of what is captured.
     * ``write_limit``: bytes that all processes together may write to granted files, and by which they may extend them with
-      truncate; None for no limit.
+      truncate; None for no limit. With one they may also make only so many files, folders and links there: 1024, and one
+      for each 4 KiB of it.
     * ``open_files``, ``processes``: how many descriptors a process, and how many processes a fork family may have.
     * ``guests``: how many guests of this sandbox there may be at a time, from their spawn until they are closed; None for
       no limit.
@@ -294,6 +300,8 @@ class Sandbox:
             files.meter = Meter(
                 "write", self.write_limit, f"the guest wrote more than {self.write_limit} bytes to files"
             )
+            most = _NAMES_FREE + self.write_limit // _BYTES_A_NAME
+            files.names = Meter("write", most, f"the guest made more than {most} files")
         engine = _engines.create(
             self.engine,
             limit=layout.limit,
@@ -338,7 +346,9 @@ class Sandbox:
             try:
                 trap = process.run()
             except LimitExceeded as error:
-                limit = error
+                limit = error.with_traceback(
+                    None
+                )  # or it keeps this frame, and all of the guest, until cycles are collected
             ended = process.exit_code is not None
             return Result(
                 exit_code=process.exit_code,

@@ -21,17 +21,19 @@ import pytest
 from prison import TIMEOUT, build
 
 from conformance import lifetimes
-from vx32py import Jail, Overlay, Result, Tmpfs
+from vx32py import Grant, Jail, Overlay, Result, Tmpfs
 from vx32py._engines import unavailable
 
 SOURCE = "../misbehaving/bombs.c"
 MIB = 1 << 20
 #: How long one that hangs is let do so, in seconds, and what it may use.
-PATIENCE = 0.4
+PATIENCE = 0.3
 LIMITS: dict[str, Any] = {
     "timeout": TIMEOUT, "memory": "32M", "processes": 16, "open_files": 64, "output_limit": "1M", "write_limit": "4M",
     "allow_exec": True,
 }  # fmt: skip
+#: Of what guests have left behind some is kept for the next ones; the neighbours change how much that is.
+BOUNDS = lifetimes.BOUNDS | {"descriptors": 16}
 #: How far above what the host had before it may be while a guest does its worst: 16 processes of 32 MiB, and the engines.
 WORST = 900 * MIB
 
@@ -108,7 +110,7 @@ def host_as_before() -> Iterator[None]:
     assert _peak() - start < WORST
     after = lifetimes.look()
     grown = {name: after[name] - before[name] for name in before}
-    assert {name: value for name, value in grown.items() if value > lifetimes.BOUNDS[name]} == {}
+    assert {name: value for name, value in grown.items() if value > BOUNDS[name]} == {}
     assert (
         subprocess.run(
             ["ps", "--ppid", str(os.getpid()), "-o", "stat="], capture_output=True, check=False
@@ -129,15 +131,6 @@ def misbehave(name: str, *words: str, **options: Any) -> str:
     return ended
 
 
-#: What is still being built.
-LATER = {
-    "stopped", "faulting_in_a_loop", "two_that_wait_for_each_other", "vfork_bomb", "forks_until_refused", "vforks", "zombies",
-    "threads_until_refused", "socket_buffers", "epolls", "timers", "queued_signals", "descriptors_in_flight", "tmpfs", "overlay",
-    "grant",
-}  # fmt: skip
-if os.environ.get("ALL_ESCAPES"):
-    LATER = set()
-
 HANGS = [
     "busy", "busy_with_calls", "paused", "asleep", "reading_its_own_pipe", "waiting_for_a_futex", "polling",
     "ignoring_all_signals", "signals_in_a_loop", "timers_in_a_loop", "in_turns_for_ever", "stopped", "faulting_in_a_loop",
@@ -146,20 +139,20 @@ HANGS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name in HANGS if name not in LATER])
+@pytest.mark.parametrize("name", HANGS)
 def test_one_that_never_ends_is_ended(name: str) -> None:
     assert re.fullmatch(r"(?s)([0-9]+ E\w+\n)*(time)", misbehave(name, timeout=PATIENCE))
 
 
 #: Bomb → what it says in the end, as a regular expression.
 ENDS = {
-    "forks_until_refused": r"15 EAGAIN\nexit code 0",
-    "zombies": r"15 EAGAIN\nexit code 0",
+    "forks_until_refused": r"1\d EAGAIN\nexit code 0",
+    "zombies": r"1\d EAGAIN\nexit code 0",
     "vforks": r"300 0\nexit code 0",
     "children_one_after_the_other": r"the last\nexit code 0|exit code 0",
     "threads_until_refused": r"\d+ EAGAIN\nexit code 0",
     "maps": r"2\d ENOMEM\nexit code 0",
-    "small_maps": r"\d+ ENOMEM\nexit code 0",
+    "small_maps": r"\d+ (ENOMEM|0)\nexit code 0",
     "shared_maps": r"2\d ENOMEM\nexit code 0",
     "breaks": r"2\d ENOMEM\nexit code 0",
     "a_deep_stack": r"page fault.*|exit code 139|.*SIGSEGV.*",
@@ -169,15 +162,15 @@ ENDS = {
     "epolls": r"61 EMFILE\nexit code 0",
     "timers": r"\d{1,4} EAGAIN\nexit code 0",
     "queued_signals": r"\d{1,5} EAGAIN\nexit code 0",
-    "descriptors_in_flight": r"\d+ (ETOOMANYREFS|EINVAL|EPERM|EMFILE|EOPNOTSUPP)\nexit code 0",
+    "descriptors_in_flight": r"2000 0\nexit code 0|\d+ (ETOOMANYREFS|EINVAL|EPERM|EMFILE|EOPNOTSUPP)\nexit code 0",
     "endless_output": r"x+output",
     "closes_everything": r"exit code 0",
-    "unknown_calls": r"200000 ENOSYS\nexit code 0",
+    "unknown_calls": r"50000 ENOSYS\nexit code 0",
     "long_arguments": r"0 E2BIG\nexit code 0",
 }
 
 
-@pytest.mark.parametrize("name", [name for name in ENDS if name not in LATER])
+@pytest.mark.parametrize("name", ENDS)
 def test_one_that_takes_all_there_is_gets_no_more(name: str) -> None:
     ended = misbehave(name)
     assert re.fullmatch("(?s)" + ENDS[name], ended), ended
@@ -191,16 +184,11 @@ FILLERS = {
     "many_links": r"\d+ ENOSPC\nexit code 0|write",
     "a_deep_folder": r"\d+ (ENOSPC|ENAMETOOLONG)\nexit code 0|write",
     "removed_but_open": r"\d+ (ENOSPC|EMFILE)\nexit code 0|write",
-    "locks": r"\d+ (ENOLCK|0)\nexit code 0",
+    "locks": r"\d{1,4} ENOLCK\nexit code 0",
 }
 
 
-def _taken(folder: Path) -> int:
-    """How much room all there is in a folder takes, a block for each name."""
-    return sum(path.lstat().st_blocks * 512 + 4096 for path in folder.rglob("*"))
-
-
-@pytest.mark.parametrize("kind", [kind for kind in ("grant", "tmpfs", "overlay") if kind not in LATER])
+@pytest.mark.parametrize("kind", ["grant", "tmpfs", "overlay"])
 @pytest.mark.parametrize("name", FILLERS)
 def test_one_that_fills_its_disk_gets_no_more_than_its_share(tmp_path: Path, kind: str, name: str) -> None:
     """The share is 4 MiB."""
@@ -212,12 +200,17 @@ def test_one_that_fills_its_disk_gets_no_more_than_its_share(tmp_path: Path, kin
         "tmpfs": {"dirs": {"/w": Tmpfs("4M", files=500)}},
         "overlay": {"dirs": {"/w": Overlay(folder, size="4M", files=500)}},
     }
-    ended = misbehave(name, "/w", timeout=10, **kinds[kind])
-    assert re.fullmatch(FILLERS[name], ended), ended
-    assert (folder / "kept").read_bytes() == b"as it was"
-    assert _taken(folder) < 10 * MIB
-    assert kind == "grant" or [path.name for path in folder.iterdir()] == ["kept"]
-    subprocess.run(["rm", "-rf", str(folder)], check=True)  # deeper than pytest's own removal goes
+    try:
+        ended = misbehave(name, "/w", **kinds[kind])
+        assert re.fullmatch(FILLERS[name], ended), ended
+        assert (folder / "kept").read_bytes() == b"as it was"
+        assert (
+            int(subprocess.run(["du", "-s", str(folder)], capture_output=True, check=True).stdout.split()[0]) < 10 << 10
+        )
+        assert kind == "grant" or [path.name for path in folder.iterdir()] == ["kept"]
+    finally:
+        # Deeper than Python's own way to remove it goes.
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("number", [n for n in range(1, 32) if n not in {19, 20, 21, 22}])
@@ -227,3 +220,19 @@ def test_one_that_dies_of_a_signal_dies_alone(number: int) -> None:
     result = bomb("die", str(number))
     assert result.exit_code == expected, signal.Signals(number).name
     work()
+
+
+def test_descriptors_come_back_without_the_garbage_collector(tmp_path: Path) -> None:
+    """A host with a loop of jails has them back before it has none left."""
+    dirs: dict[str, Any] = {"/w": Grant(tmp_path, writable=True), "/t": Tmpfs("1M")}
+    bomb("forks_until_refused", dirs=dirs)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(8):
+            bomb("forks_until_refused", dirs=dirs)
+            bomb("one_big_file", "/w", dirs=dirs)
+        assert len(os.listdir("/proc/self/fd")) <= before + 4
+    finally:
+        gc.enable()

@@ -52,6 +52,8 @@ class Files:
         self.view = View(uid, gid)
         #: For what is written to the host's files.
         self.meter: Meter | None = None
+        #: For names that are made on the host: each takes room there, however little is written.
+        self.names: Meter | None = None
         self.prepared = {_guest_path(path): _prepare(granted) for path, granted in (grants or {}).items()}
         #: Whether no guest has it: each guest gets file systems of its own.
         self.is_template = True
@@ -63,7 +65,7 @@ class Files:
         """For another process: of files that have just been made, file systems of its own; else the same ones, with a
         working directory of its own."""
         other = Files(uid=self.view.uid, gid=self.view.gid)
-        other.meter, other.prepared, other.is_template = self.meter, self.prepared, False
+        other.meter, other.names, other.prepared, other.is_template = self.meter, self.names, self.prepared, False
         if not self.is_template:
             other.made, other.directory = self.space, self.directory
         elif self.directory is not None:
@@ -142,6 +144,7 @@ class Files:
             found = self._find(path, start, follow=follow)
             if found.node.kind != stat.S_IFDIR:
                 raise CallError(errno.ENOTDIR)
+            self._count_name(found.node)
             return self._place(found.node.create_unnamed(flags, mode), found)
         if not flags & os.O_CREAT:
             return self._open_found(self._find(path, start, follow=follow), flags)
@@ -158,12 +161,18 @@ class Files:
                     raise CallError(errno.EEXIST)
                 return self._open_found(opened, flags)
             here = self._changeable(parent)
+            self._count_name(here.node)
             try:
                 return self._place(here.node.create(parent.name, flags, mode), here, parent.name)
             except CallError as error:
                 if error.errno != errno.EEXIST or exclusive or attempt:
                     raise  # else somebody of the host's has just made it
         raise CallError(errno.EEXIST)
+
+    def _count_name(self, directory: Node) -> None:
+        """Something is about to be made there. Raises LimitExceeded("write")."""
+        if self.names is not None and isinstance(directory, HostNode):
+            self.names.take(1)
 
     def _open_found(self, found: Location, flags: int) -> OpenFile:
         node = found.node
@@ -289,7 +298,9 @@ class Files:
             raise CallError(errno.ENOENT)
         if kind in (stat.S_IFCHR, stat.S_IFBLK):
             raise CallError(errno.EPERM)
-        self._changeable(parent).node.make(parent.name, kind, stat.S_IMODE(mode), content)
+        here = self._changeable(parent)
+        self._count_name(here.node)
+        here.node.make(parent.name, kind, stat.S_IMODE(mode), content)
 
     def link(
         self,
@@ -316,6 +327,7 @@ class Files:
             raise CallError(errno.EXDEV)
         if source.node.kind == stat.S_IFDIR:
             raise CallError(errno.EPERM)
+        self._count_name(directory.node)
         directory.node.link(parent.name, source.node)
 
     def rename(

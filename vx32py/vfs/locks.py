@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Hashable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from reference.records import dataclass
 from vx32py._descriptors import OpenFile
+from vx32py._errors import CallError
+
+#: Locks of one file: each call looks at all of them.
+MOST: Final = 1024
 
 #: A process, by its number, or an open file.
 Owner: TypeAlias = int | OpenFile
@@ -35,7 +40,10 @@ class Locks:
         self.waiting: dict[Owner, Wanted] = {}
 
     def _held(self, key: Hashable) -> list[Range]:
-        held = [lock for lock in self._ranges.get(key, ()) if self._counts(lock.owner)]
+        ranges = self._ranges.get(key, ())
+        # Of many ranges most have one owner.
+        counts = {owner: self._counts(owner) for owner in {lock.owner for lock in ranges}}
+        held = [lock for lock in ranges if counts[lock.owner]]
         if held:
             self._ranges[key] = held
         else:
@@ -54,7 +62,8 @@ class Locks:
         return None
 
     def put(self, key: Hashable, owner: Owner, start: int, last: int, *, exclusive: bool | None) -> None:
-        """Lock a range, in place of what the owner had locked of it; None unlocks it."""
+        """Lock a range, in place of what the owner had locked of it; None unlocks it. Raises CallError(ENOLCK) for more
+        locks of a file than there may be."""
         kept: list[Range] = []
         for lock in self._held(key):
             same = lock.owner == owner if isinstance(owner, int) else lock.owner is owner
@@ -67,6 +76,8 @@ class Locks:
                 kept.append(Range(owner, last + 1, lock.last, lock.exclusive))
         if exclusive is not None:
             kept.append(Range(owner, start, last, exclusive))
+        if len(kept) > MOST:
+            raise CallError(errno.ENOLCK)
         if kept:
             self._ranges[key] = kept
         else:

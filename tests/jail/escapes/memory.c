@@ -253,9 +253,9 @@ static void selectors(void)
 {
     puts("going");
     fflush(stdout);
-    for (unsigned selector = 0; selector < 0x10000; selector += 4 + 3 * (selector > 0x200))
+    for (unsigned selector = 4; selector < 0x10000; selector += 4 + 3 * (selector > 0x200))
         for (int rpl = 0; rpl < 4; rpl++) {
-            if ((selector | rpl) >> 3 >= 12 && (selector | rpl) >> 3 <= 14)
+            if (selector >> 3 == 6 || (selector >> 3 >= 12 && selector >> 3 <= 14)) /* those of set_thread_area, there and here */
                 continue;
             if (fork() == 0) {
                 __asm__ volatile("mov %0, %%gs\n mov %%gs:0, %%eax" ::"r"(selector | rpl) : "eax");

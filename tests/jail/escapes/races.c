@@ -190,7 +190,7 @@ static void try_buffer(void)
         file = open(argument[0], O_RDONLY);
     pread(file, buffer, 1 << 16, 0) < 0 ? refused++ : opened++;
     getcwd(buffer, 4096);
-    stat(argument[0], (struct stat *)(buffer + 4090));
+    syscall(SYS_stat64, argument[0], buffer + 4090);
 }
 static void buffer_by_a_thread(void) { with(unmap_buffer, try_buffer); }
 

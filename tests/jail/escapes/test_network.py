@@ -15,7 +15,8 @@ from prison import Calls, Got, Out, World, address4, address6
 
 AF_UNSPEC, AF_INET, AF_INET6 = 0, 2, 10
 TCP, UDP = 1, 2
-FASTOPEN = 0x2000_0000
+#: MSG_FASTOPEN, and MSG_NOSIGNAL.
+FASTOPEN = 0x2000_4000
 
 
 class Servers:
@@ -112,7 +113,7 @@ def test_no_connection_goes_elsewhere(world: World, servers: Servers, how: str) 
     servers.forget()
     run = world.jail(*attempt, net=servers.rules)
     assert "other tcp" not in servers.reached()
-    assert {"EACCES", "EPERM", "EAFNOSUPPORT", "EOPNOTSUPP", "EPIPE", "EINVAL", "ENETUNREACH", "ENOTCONN"} & set(
+    assert {"EACCES", "EPERM", "EAFNOSUPPORT", "ENOTSUP", "EPIPE", "EINVAL", "ENETUNREACH", "ENOTCONN"} & set(
         run.results
     )
 
@@ -217,7 +218,7 @@ def test_a_socket_that_is_connected_by_a_write_stays_where_it_is(world: World, s
         ("write", Got(0), b"out", 3), net=servers.rules,
     )  # fmt: skip
     assert run[2] in {"EACCES", "EPERM"}
-    assert isinstance(run[3], str)
+    assert run.ended == 128 + 13  # SIGPIPE
     assert servers.reached() == []
 
 

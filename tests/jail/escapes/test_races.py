@@ -18,7 +18,7 @@ import pytest
 from prison import TIMEOUT, World, build, jail
 
 PROGRAM = "races.c"
-SECONDS = "0.7"
+SECONDS = "0.5"
 RENAME_EXCHANGE = 2
 
 libc = ctypes.CDLL(None, use_errno=True)

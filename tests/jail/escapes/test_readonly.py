@@ -37,10 +37,10 @@ CHANGES: dict[str, tuple[tuple[Argument, ...], ...]] = {
     "utimensat_time64": (("utimensat_time64", AT_FDCWD, "{tree}/file", [1, 0, 0, 0, 1, 0, 0, 0], 0),),
     "setxattr": (("setxattr", "{tree}/file", "user.x", b"x", 1, 0),),
     "fsetxattr": (("open", "{tree}/file", 0), ("fsetxattr", Got(0), "user.x", b"x", 1, 0)),
-    "mmap": (("open", "{tree}/file", os.O_RDWR), ("mmap2", 0, 4096, READ_WRITE, SHARED, Got(0), 0), ("getcwd", Got(1), 8)),
+    "mmap": (("open", "{tree}/file", os.O_RDWR), ("mmap2", 0, 4096, READ_WRITE, SHARED, Got(0), 0), ("time", Got(1))),
     "mprotect": (
         ("open", "{tree}/file", os.O_RDONLY), ("mmap2", 0, 4096, 1, SHARED, Got(0), 0), ("mprotect", Got(1), 4096, READ_WRITE),
-        ("getcwd", Got(1), 8), ("unlink", "{tree}/file"),
+        ("time", Got(1)), ("unlink", "{tree}/file"),
     ),
     "the same file opened again": (
         ("open", "{tree}/file", os.O_RDONLY), ("open", "/proc/self/fd/3", os.O_RDWR), ("write", Got(1), b"changed", 7),
@@ -102,7 +102,6 @@ def test_a_read_only_grant_is_not_changed(world: World, twin: World, what: str) 
         "EBADF",
         "EXDEV",
         "ENOTSUP",
-        "EOPNOTSUPP",
         "EFAULT",
         "ENOSYS",
         "ENOTTY",
@@ -116,7 +115,7 @@ def test_a_single_read_only_file_is_not_changed(world: World, what: str) -> None
     """Its place in the guest's tree is under a folder that may be changed."""
     dirs = {"/granted": Grant(world.granted, writable=True), "/granted/file": Grant(world.readonly / "file")}
     run = world.jail(*calls_on("/granted", what), dirs=dirs)
-    assert run.results[-1] in {"EROFS", "EACCES", "EPERM", "EBUSY", "EBADF", "EOPNOTSUPP"}
+    assert run.results[-1] in {"EROFS", "EACCES", "EPERM", "EBUSY", "EBADF", "ENOTSUP"}
     assert (world.granted / "file").read_bytes() == b"what is in here"
 
 
@@ -140,5 +139,5 @@ def test_an_overlay_is_changed_for_the_guest_alone(world: World) -> None:
         ("access", "/tree/file", 0), ("access", "/tree/inner/file", 0),
     )  # fmt: skip
     run = world.jail(*attempt, dirs={"/tree": Overlay(world.readonly)})
-    assert run.buffers[1].rstrip(b"\0") == b"CHANGEDs in here"
+    assert run.buffers[1].rstrip(b"\0") == b"CHANGED in here"
     assert run.results[8:] == [0, "ENOENT", "ENOENT"]
