@@ -26,8 +26,9 @@ CLONE_SYSVSEM, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x40000, 0x80000, 0x100000
 CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_CHILD_SETTID = 0x200000, 0x400000, 0x1000000
 #: The low byte: the signal that the parent gets when the child ends.
 _EXIT_SIGNAL: Final = 0xFF
+CLONE_NEWNS: Final = 0x20000
 #: CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
-_NAME_SPACES: Final = 0x20000 | 0x7E00_0000
+_NAME_SPACES: Final = CLONE_NEWNS | 0x7E00_0000
 _OF_THREADS: Final = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND
 _KNOWN: Final = (
     _EXIT_SIGNAL | _OF_THREADS | CLONE_VFORK | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID
@@ -64,6 +65,8 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
     """A thread (CLONE_THREAD) or a process, in memory of its own or (CLONE_VM) in this one's."""
     if process.kept is not None:  # the call of vfork, made again
         return _wait_for_exec(process, process.kept)
+    if flags & CLONE_FS and flags & CLONE_NEWNS:
+        raise CallError(errno.EINVAL)  # whoever asks
     if flags & _NAME_SPACES:
         raise CallError(errno.EPERM)  # they are the host's decision
     if flags & ~_KNOWN or (flags & CLONE_THREAD and flags & _OF_THREADS != _OF_THREADS):
