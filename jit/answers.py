@@ -151,6 +151,12 @@ class Answers:
         self._page[RECORDS:DESCRIPTOR_TABLE] = calls.records
         self._page[CALL_INDEX:RECORDS] = calls.index
 
+    def set_value(self, number: int, value: int) -> None:
+        """The value of a call's answer, if it has one: see :meth:`prepare`."""
+        record = self._page[CALL_INDEX + number]
+        if record:
+            struct.pack_into("<I", self._page, RECORDS + (record << RECORD_BYTES_SHIFT) + 16, value)
+
     def _begin_to_count(self, numbers: tuple[int, ...]) -> None:
         self._page[CALL_INDEX:RECORDS] = _NO_CALLS
         self._before = self.total()

@@ -126,6 +126,8 @@ class JitEngine(TranslatingEngine):
                 raise
             raise EngineUnavailable(reason) from error
         self._program = program
+        #: Whose code it has: that of the program that its guest was forked from, too.
+        self._code_program = program
         self._to_adopt = self.processor.kept
         self._busy = False
         self._answered = 0  # how many native answers the statistics know of
@@ -254,30 +256,28 @@ class JitEngine(TranslatingEngine):
 
     def _hold_code(self) -> None:
         """Hold what was translated, for other guests of this program in this process."""
-        if self._program is not None and library.in_use() and self._cache.window is not None:
-            held.hold(self._program, self._held_under(), self._cache, self.processor.space)
+        program = self._code_program
+        if program is not None and self._cache.sound and self._cache.window is not None and library.in_use():
+            held.hold(program, self._held_under(), self._cache, self.processor.space)
 
     def copy_code(self, other: JitEngine) -> None:
-        """Have what another engine has translated, whose guest was forked just now, and this engine's is the child."""
+        """Have what another engine has translated, whose guest was forked just now: this engine's is the child."""
         mine, its = self._cache, other._cache
-        same = (self.policy, self.cpu.gs_base, self._metered) == (other.policy, other.cpu.gs_base, other._metered)
-        if not same or its.window is None or mine.bodies or not library.in_use():
+        if its.window is None or mine.bodies or len(mine.control) != len(its.control):
             return
-        if len(mine.control) != len(its.control):
-            return
-        self._to_adopt = None
+        other._hold_code()
+        self._code_program, self._to_adopt = other._code_program, None
         self._bound_control(4 * len(self._words) - at.CONTROL_BLOCK)
         mine.arrange(its.window)
-        held.copy(its, other.processor.space, mine, self.processor.space)
-        self.stats.cache_bytes = mine.next
-        self._may_borrow = self._may_resume = False
+        self._resume_code()
 
     def _resume_code(self) -> bool:
         """Have what guests of this program have had under the same circumstances; whether there is something."""
         self._may_resume = False
-        if self._program is None or self._cache.window is None or self._cache.bodies or not library.in_use():
+        program = self._code_program
+        if program is None or self._cache.window is None or self._cache.bodies or not library.in_use():
             return False
-        if not held.resume(self._program, self._held_under(), self._cache, self.processor.space):
+        if not held.resume(program, self._held_under(), self._cache, self.processor.space):
             return False
         self.stats.cache_bytes = self._cache.next
         self._loans, self._may_borrow = None, False
@@ -357,7 +357,7 @@ class JitEngine(TranslatingEngine):
         kept: KeptCode | None = None
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         at_rest = not (self._closed or self._busy or self._words[_INSIDE])
-        if at_rest and self._to_adopt is None and self.cpu.gs_base is not None and self._cache.sound:
+        if at_rest and self._to_adopt is None and self.cpu.gs_base is not None:
             self._hold_code()
         if self._loans is not None and at_rest:
             self._loans.end(self._cache)

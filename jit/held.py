@@ -27,7 +27,8 @@ Circumstances: TypeAlias = tuple[Policy, int | None, int | None, bool]
 #: Larger caches are not copied; and so many are held of a program.
 _MOST_BYTES: Final = 4 << 20
 _MOST_OF_PROGRAM: Final = 8
-#: It is copied again when there are so many times as many fragments.
+#: It is copied again when there is more, the first times; then when there is so many times as much.
+_FIRST_TIMES: Final = 16
 _MORE: Final = 1.1
 
 
@@ -37,6 +38,7 @@ class Held:
 
     code: HeldCode
     pages: Mapping[int, bytes | Image]
+    times: int = 1
 
 
 _lock: Final = threading.RLock()
@@ -49,9 +51,12 @@ def hold(program: object, circumstances: Circumstances, cache: CodeCache, space:
         known = _held.setdefault(program, {})
         before = known.get(circumstances)
     count = len(cache.bodies)
-    if not count or (before is not None and count < _MORE * len(before.code.bodies)):
-        return
-    found = _copy(cache, space)
+    times = 1
+    if before is not None:
+        times = before.times + 1
+        if count <= len(before.code.bodies) * (1 if times <= _FIRST_TIMES else _MORE):
+            return
+    found = _copy(cache, space, times)
     if found is None:
         return
     with _lock:
@@ -82,16 +87,7 @@ def resume(program: object, circumstances: Circumstances, cache: CodeCache, spac
     return True
 
 
-def copy(source: CodeCache, source_space: HostSpace, cache: CodeCache, space: HostSpace) -> None:
-    """Give an empty cache what another one has, whose guest's memory was the same a moment ago: a fork."""
-    found = _copy(source, source_space)
-    if found is not None:
-        for page in found.pages:
-            space.watch(page, page + 1)
-        cache.resume(found.code)
-
-
-def _copy(cache: CodeCache, space: HostSpace) -> Held | None:
+def _copy(cache: CodeCache, space: HostSpace, times: int) -> Held | None:
     if not cache.sound or cache.window is None or cache.next > _MOST_BYTES:
         return None
     pages: dict[int, bytes | Image] = {}
@@ -100,7 +96,7 @@ def _copy(cache: CodeCache, space: HostSpace) -> Held | None:
         if not (state & WATCHED and is_fixed(state)):
             return None  # code that the guest may change: rare, and then nothing is held
         pages[page] = space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE)
-    return Held(cache.hold(), pages) if pages else None
+    return Held(cache.hold(), pages, times) if pages else None
 
 
 def _is_same(space: HostSpace, page: int, content: bytes | Image) -> bool:

@@ -70,10 +70,10 @@ class HeldCode(NamedTuple):
     code: bytes
     fragments: Sequence[Fragment]
     offsets: Sequence[int]
-    pages: Mapping[int, Mapping[int, Fragment]]
+    pages: Mapping[int, dict[int, Fragment]]
     bodies: Mapping[int, int]
     landings: Mapping[int, int]
-    sites: Mapping[int, Mapping[int, int]]
+    sites: Mapping[int, dict[int, int]]
     trampolines: Mapping[int, int]
 
 
@@ -140,8 +140,7 @@ class CodeCache:
         if self.window is None:
             self._empty_hashed_table()
         else:
-            for eip in self._landings:
-                self._set_entry(eip, 0)
+            self._set_entries(dict.fromkeys(self._landings, -self._origin))
         self.write(0, runtime.STUBS)
         self.next: int = at.FIRST_FRAGMENT
         #: What is below is kept for fragments that have stood there before; a flush ends that.
@@ -156,6 +155,9 @@ class CodeCache:
         self._sites: dict[int, dict[int, int]] = {}
         #: The EIP behind each trampoline.
         self._trampolines: dict[int, int] = {}
+        #: Of which pages and targets the dictionaries are somebody else's, too: see :meth:`hold`.
+        self._shared_pages: set[int] = set()
+        self._shared_sites: set[int] = set()
         self._contended: set[int] = set()
         #: With the hashed table: by the low half of the return address, the landings that calls store, each with the
         #: fragment it is in.
@@ -214,6 +216,8 @@ class CodeCache:
             self._offsets.insert(index, offset)
             self._fragments.insert(index, fragment)
         for page in _pages(fragment):
+            if page in self._shared_pages:
+                self._own_page(page)
             self._pages.setdefault(page, {})[offset] = fragment
         bodies, sites, trampolines = self.bodies, self._sites, self._trampolines
         next_eip = fragment.next_eip
@@ -237,6 +241,8 @@ class CodeCache:
             is_return = True
         for field, target, trampoline in fragment.exit_words():
             if target in sites:
+                if target in self._shared_sites:
+                    self._own_sites(target)
                 sites[target][field] = trampoline
             else:
                 sites[target] = {field: trampoline}
@@ -248,16 +254,17 @@ class CodeCache:
     def hold(self) -> HeldCode:
         """A copy of all that there is, for the direct table, for :meth:`resume`."""
         assert self.window is not None
+        self._shared_pages, self._shared_sites = set(self._pages), set(self._sites)
         return HeldCode(
             self.window,
             self.next,
             bytes(self.code[at.FIRST_FRAGMENT : self.next]),
             tuple(self._fragments),
             tuple(self._offsets),
-            {page: dict(fragments) for page, fragments in self._pages.items()},
+            dict(self._pages),
             dict(self.bodies),
             dict(self._landings),
-            {target: dict(fields) for target, fields in self._sites.items()},
+            dict(self._sites),
             dict(self._trampolines),
         )
 
@@ -272,16 +279,21 @@ class CodeCache:
         self.write(at.FIRST_FRAGMENT, held.code)
         self.next = self.claimed = held.next
         self._fragments, self._offsets = list(held.fragments), list(held.offsets)
-        self._pages = {page: dict(fragments) for page, fragments in held.pages.items()}
-        self._sites = {target: dict(fields) for target, fields in held.sites.items()}
+        self._pages, self._sites = dict(held.pages), dict(held.sites)
+        self._shared_pages, self._shared_sites = set(held.pages), set(held.sites)
         self._trampolines = dict(held.trampolines)
         self.bodies.update(held.bodies)
         self._landings = dict(held.landings)
-        control, origin, window, reach = self.control, self._origin, held.window, self.reach
-        for eip, landing in held.landings.items():
-            if window <= eip < window + reach:
-                control[at.control_word(at.direct_slot(eip, window))] = origin + landing
+        self._set_entries(held.landings)
         self.sound = True
+
+    def _own_page(self, page: int) -> None:
+        self._shared_pages.discard(page)
+        self._pages[page] = dict(self._pages[page])
+
+    def _own_sites(self, target: int) -> None:
+        self._shared_sites.discard(target)
+        self._sites[target] = dict(self._sites[target])
 
     def learn(self, eip: int) -> None:
         """An indirect branch went to ``eip``: let the hashed table lead the next one to its landing."""
@@ -356,8 +368,12 @@ class CodeCache:
         index = bisect_left(self._offsets, fragment.offset)
         del self._offsets[index], self._fragments[index]
         for page in _pages(fragment):
+            if page in self._shared_pages:
+                self._own_page(page)
             _remove(self._pages, page, fragment.offset)
         for field, target, trampoline in fragment.exit_words():
+            if target in self._shared_sites:
+                self._own_sites(target)
             _remove(self._sites, target, field)
             self._trampolines.pop(trampoline, None)  # which two exits may share
         hashed = self.window is None
@@ -373,6 +389,16 @@ class CodeCache:
                 del self.bodies[eip], self._landings[eip]
                 for field, trampoline in self._sites.get(eip, {}).items():
                     self._point(field, trampoline)
+
+    def _set_entries(self, landings: Mapping[int, int]) -> None:
+        """Set the entries of the direct table to these code offsets, by EIP; all at once, and quicker."""
+        window, control, origin = self.window, self.control, self._origin
+        assert window is not None
+        end = window + self.reach
+        first = at.control_word(at.direct_slot(window, window)) - 2 * window  # entries are two words apart
+        for eip, landing in landings.items():
+            if window <= eip < end:
+                control[first + 2 * eip] = origin + landing
 
     def _set_entry(self, eip: int, landing: int) -> None:
         """Set the entry of the direct table. (The landing behind a guest's very last instruction has none.)"""

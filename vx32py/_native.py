@@ -44,6 +44,8 @@ _READ, _WRITE, _LASTING, _NO_WAIT = 1, 2, 4, 8
 _MOST: Final = 0x7FFF_F000
 
 _NEED_CLOCK: Final = frozenset({"timeval", "timeval_no_zone", "timespec", "timespec64", "seconds", "processor_time"})
+#: Answers whose value is the thread's or the process's own.
+_OWN: Final = frozenset({"process_number", "thread_number"})
 _ALL_ONES: Final = 0xFFFF_FFFF
 #: First processes all have the same number: what is prepared for one table serves them all.
 _MOST_PREPARED: Final = 4
@@ -54,6 +56,7 @@ class Page(Protocol):
 
     def prepare(self, calls: Iterator[tuple[int, str, int]]) -> Any: ...
     def define(self, calls: Any) -> None: ...
+    def set_value(self, number: int, value: int) -> None: ...
     def counts(self) -> Iterator[tuple[int, int]]: ...
     def grant(self, fd: int, host: int, rights: int, most: int) -> None: ...
     def revoke(self, fd: int) -> None: ...
@@ -99,10 +102,10 @@ class NativeAnswers:
         """Answer what the table says now."""
         self.count()
         guards = self._guards
-        seen = frozenset(
-            e.number for e in self._table if guards and e.native and guards.wants(self._table, e.number, e)
-        )
-        key = self._host_clock, self._values["process_number"], self._values["thread_number"], seen
+        seen: frozenset[int] = frozenset()
+        if guards:
+            seen = frozenset(e.number for e in self._table if e.native and guards.wants(self._table, e.number, e))
+        key = self._host_clock, seen
         found = self._table.prepared.get(key)
         if found is None:
             entries = [
@@ -110,11 +113,15 @@ class NativeAnswers:
                 if e.native and e.number not in seen and (self._host_clock or e.native not in _NEED_CLOCK)
             ]  # fmt: skip
             calls = ((e.number, _ROUTINES.get(e.native, e.native), self._values.get(e.native, 0)) for e in entries)
-            found = {entry.number: entry.name for entry in entries}, self.page.prepare(calls)
+            # What is different for each of them comes afterwards.
+            own = [(e.number, e.native) for e in entries if e.native in _OWN]
+            found = {entry.number: entry.name for entry in entries}, self.page.prepare(calls), own
             if len(self._table.prepared) < _MOST_PREPARED:
                 self._table.prepared[key] = found
-        self._names, calls_of_page = found
+        self._names, calls_of_page, own = found
         self.page.define(calls_of_page)
+        for number, native in own:
+            self.page.set_value(number, self._values[native])
 
     def descriptor_changed(self, fd: int, file: OpenFile | None) -> None:
         """``fd`` stands for ``file`` from now on, or for none."""

@@ -423,9 +423,7 @@ class Task:
             child.group.reap()
             raise
         child.begin_as_copy()
-        copy_code = getattr(engine, "copy_code", None)
-        if copy_code is not None:
-            copy_code(self.engine)
+        child.copy_code(self)
         return child
 
     def fork_sharing(self) -> Self:
@@ -438,6 +436,7 @@ class Task:
         )  # fmt: skip
         child.states = {kind: state.fork() for kind, state in self.states.items()}
         child.copy_registers(self)
+        child.copy_code(self)
         return child
 
     def new_thread(self) -> Self:
@@ -549,6 +548,12 @@ class Task:
             self.engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
         self.engine.cpu.copy_from(cpu)
         self.begin_as_copy()
+
+    def copy_code(self, other: Task) -> None:
+        """Have what was translated for another task with the same code and the same registers, where engines can do that."""
+        copy_code = getattr(self.engine, "copy_code", None)
+        if copy_code is not None:
+            copy_code(other.engine)
 
     def begin_as_copy(self) -> None:
         """Behind the call by which it was made."""
