@@ -22,17 +22,20 @@ from typing import Any, Final
 from reference import shared as _shared
 from reference.contents import PIECE, Contents
 from reference.errors import MemoryFault, OutOfMemory
-from reference.shared import Shared, SharedRun
+from reference.shared import CopiedRun, Shared, SharedRun
 from reference.traps import Access
 
 PAGE: Final = 4096
 PAGE_SHIFT: Final = 12
 MAX_LIMIT: Final = 1 << 32
 
-#: Further bits of a page's permission byte: derived code depends on its content; it is mapped; it was once mapped.
+#: Further bits of a page's permission byte: derived code depends on its content; it is mapped; it was once mapped; it is
+#: behind the end of what is mapped there, and has no rights until that grows; it will be writable then.
 WATCHED: Final = 8
 MAPPED: Final = 16
 USED: Final = 32
+BEYOND: Final = 64
+_WRITABLE_THEN: Final = 128
 
 #: The number itself: the arithmetic of enumerations is slow.
 _EXECUTE: Final = int(Access.EXECUTE)
@@ -48,6 +51,23 @@ _UNMAPPED: Final = bytes(state & USED for state in range(256))
 _UNWATCHED: Final = bytes(state & ~WATCHED for state in range(256))
 HELD_STATES: Final = bytes(state & ~WATCHED if state & MAPPED else 0 for state in range(256))
 _ZEROS: Final = bytes(PIECE)
+
+
+def _beyond(state: int) -> int:
+    if not state & MAPPED or not state & (1 | _WRITE):
+        return state
+    return state & ~(7 | WATCHED) | BEYOND | (_WRITABLE_THEN if state & _WRITE else 0)
+
+
+def _within(state: int) -> int:
+    if not state & BEYOND:
+        return state
+    return state & ~(BEYOND | _WRITABLE_THEN) | 1 | (_WRITE if state & _WRITABLE_THEN else 0)
+
+
+#: What becomes of each when the page comes to be behind the end of what is mapped there, and when it no longer is.
+_GONE_BEYOND: Final = bytes(map(_beyond, range(256)))
+_COME_WITHIN: Final = bytes(map(_within, range(256)))
 
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
@@ -68,6 +88,11 @@ def _mapped_state(access: Access) -> int:
     """The permission byte of a mapped page. The processor has no pages that can be written but not read."""
     rights = int(access)
     return (rights | 1 if rights & 2 else rights) | MAPPED | USED
+
+
+def rights_of(state: int) -> Access:
+    """The rights that a permission byte gives, or will give when the page is no longer behind an end."""
+    return Access(_COME_WITHIN[state] & 7)
 
 
 def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> bytes:
@@ -134,6 +159,8 @@ class AddressSpace:
         self._watchers: list[Callable[[int, int], None]] = []
         #: What is shared with other spaces.
         self.shared: list[SharedRun] = []
+        #: What is a copy of something: those that made it keep this, to make it anew.
+        self.copied: list[CopiedRun] = []
 
     # -- mapping -------------------------------------------------------------------------------------------------
 
@@ -163,6 +190,9 @@ class AddressSpace:
             raise MemoryFault(missing << PAGE_SHIFT, access)
         self._before_change(first, last)
         self.permissions[first:last] = bytes([_mapped_state(access)]) * (last - first)
+        for run in self.shared:
+            if run.shared.end is not None and run.first < last and first < run.last:
+                self._hide(run)
         self._apply(first, last)
 
     def unmap(self, start: int, length: int) -> None:
@@ -175,17 +205,39 @@ class AddressSpace:
         self.permissions[first:last] = states.translate(_UNMAPPED)
         self._apply(first, last)
 
-    def map_shared(self, start: int, length: int, access: Access, shared: Shared, offset: int) -> None:
-        """Map pages of memory that other spaces may have, too, from byte ``offset`` of it on. Raises what :meth:`map`
-        raises, and OutOfMemory where the host cannot do it."""
+    def map_shared(
+        self, start: int, length: int, access: Access, shared: Shared, offset: int, *, fixed: bool = False
+    ) -> None:
+        """Map pages of memory that other spaces may have, too, from byte ``offset`` of it on. ``fixed``: see
+        :class:`SharedRun`. Raises what :meth:`map` raises, and OutOfMemory where the host cannot do it."""
         self.map(start, length, access)
-        run = SharedRun(start >> PAGE_SHIFT, (start + length) >> PAGE_SHIFT, shared, offset)
+        run = SharedRun(start >> PAGE_SHIFT, (start + length) >> PAGE_SHIFT, shared, offset, fixed)
         try:
             self._share(run)
         except OutOfMemory:
             self.unmap(start, length)
             raise
         self.shared.append(run)
+        shared.spaces.add(self)
+        if shared.end is not None:
+            self._hide(run)
+            self._apply(run.first, run.last)
+
+    def meet_end(self, shared: Shared) -> None:
+        """The end of something that is mapped here has moved."""
+        for run in tuple(self.shared):
+            if run.shared is shared:
+                self._before_change(run.first, run.last)
+                self._hide(run)
+                self._apply(run.first, run.last)
+
+    def _hide(self, run: SharedRun) -> None:
+        """Let pages behind the end have no rights, and the others those that they should have."""
+        end = run.shared.end or 0
+        first = min(max(run.first + ((page_ceil(end) - run.offset) >> PAGE_SHIFT), run.first), run.last)
+        permissions = self.permissions
+        permissions[run.first : first] = permissions[run.first : first].translate(_COME_WITHIN)
+        permissions[first : run.last] = permissions[first : run.last].translate(_GONE_BEYOND)
 
     def find_free(self, length: int, *, low: int, high: int) -> int | None:
         """The highest start of ``length`` unmapped bytes within [low, high), or None. Top-down, as Linux places mmap."""
@@ -270,6 +322,8 @@ class AddressSpace:
                 self._lay_private(low, high)
         if self.shared:
             self.shared = _shared.cut(self.shared, first, last, PAGE)
+        if self.copied:
+            self.copied = _shared.cut(self.copied, first, last, PAGE)
 
     def _lay_private(self, first: int, last: int) -> None:
         """Replace pages of shared memory by others."""
@@ -493,6 +547,7 @@ class AddressSpace:
     def close(self) -> None:
         """Give the memory back. The space must not be used afterwards."""
         self.permissions = _Closed()
+        self.shared = []
         self._watchers.clear()
 
     def _check_mapped(self, address: int, length: int, access: Access) -> None:

@@ -1,7 +1,8 @@
 """Memory that several address spaces have at once: MAP_SHARED.
 
 It is a file that exists in memory only, so that engines can map it where a guest's memory is. It never becomes smaller:
-whoever has mapped it can touch all of it. On Linux only.
+whoever has mapped it can touch all of it. Where it stands for something that has an end (a file), guests cannot: pages
+behind the end have no rights in their spaces. On Linux only.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import mmap
 import os
 import weakref
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from reference.errors import OutOfMemory
-from reference.records import dataclass
+from reference.records import dataclass, replace
+
+if TYPE_CHECKING:
+    from reference.memory import AddressSpace
 
 _F_ADD_SEALS: Final = 1033
 _F_SEAL_SHRINK: Final = 2
@@ -26,6 +30,10 @@ class Shared:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        #: Where what it stands for ends, in bytes; None for nowhere.
+        self.end: int | None = None
+        #: Who has mapped it, or had.
+        self.spaces: weakref.WeakSet[AddressSpace] = weakref.WeakSet()
         try:
             self.file = os.memfd_create("vx32py shared", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         except (AttributeError, OSError) as error:
@@ -42,6 +50,12 @@ class Shared:
             os.ftruncate(self.file, size)
             self.size = size
 
+    def end_at(self, end: int) -> None:
+        """What it stands for ends there from now on."""
+        self.end = end
+        for space in tuple(self.spaces):
+            space.meet_end(self)
+
     def read(self, offset: int, length: int) -> bytes:
         """Some bytes of it."""
         return os.pread(self.file, length, offset)
@@ -56,15 +70,32 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class SharedRun:
-    """Pages [first, last) of a space are ``shared``, from ``offset`` on, in bytes."""
+    """Pages [first, last) of a space are ``shared``, from ``offset`` on, in bytes. ``fixed``: no right to write there can
+    be given."""
 
     first: int
     last: int
     shared: Shared
     offset: int
+    fixed: bool = False
 
 
-def cut(found: list[SharedRun], first: int, last: int, page: int) -> list[SharedRun]:
+@dataclass(frozen=True, slots=True)
+class CopiedRun:
+    """Pages [first, last) of a space were copied from a ``source`` (a file, which only its user knows), from ``offset`` on.
+    ``fixed`` as above."""
+
+    first: int
+    last: int
+    source: Any
+    offset: int
+    fixed: bool = False
+
+
+Run = TypeVar("Run", SharedRun, CopiedRun)
+
+
+def cut(found: list[Run], first: int, last: int, page: int) -> list[Run]:
     """The runs without pages [first, last)."""
     kept = []
     for run in found:
@@ -72,9 +103,9 @@ def cut(found: list[SharedRun], first: int, last: int, page: int) -> list[Shared
             kept.append(run)
             continue
         if run.first < first:
-            kept.append(SharedRun(run.first, first, run.shared, run.offset))
+            kept.append(replace(run, last=first))
         if last < run.last:
-            kept.append(SharedRun(last, run.last, run.shared, run.offset + (last - run.first) * page))
+            kept.append(replace(run, first=last, offset=run.offset + (last - run.first) * page))
     return kept
 
 

@@ -344,6 +344,13 @@ class Descriptors:
         if watcher in self._watchers:
             self._watchers.remove(watcher)
 
+    def tell_of(self, identity: tuple[int, int]) -> None:
+        """Tell the watchers again of every descriptor for a file with this device and inode of the host's."""
+        for fd, file in self._files.items():
+            if getattr(file, "identity", None) == identity:
+                for watcher in self._watchers:
+                    watcher.descriptor_changed(fd, file)
+
     def clone(self) -> Descriptors:
         """The table of a forked process: other descriptors, the same open files."""
         other = Descriptors(self.most)

@@ -100,7 +100,6 @@ class Family:
         self.tasks: dict[int, Task] = {}
         #: What the personality keeps for all of them: who waits for whom.
         self.futexes: object = None
-        self.file_maps: object = None
         self.current: Task | None = None
         # Dead when nobody is in run() or step(), however that was left: an exception of a signal handler's may come before
         # the last line of all.

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from vx32py._descriptors import GUEST_ID, OpenFile, OwnMeter, Status
 from vx32py._errors import CallError, LimitExceeded
@@ -55,6 +55,23 @@ class Transfers(Enum):
         return cls.OTHER
 
 
+class Mapped(Protocol):
+    """The memory of a file that is mapped shared. ``can_be_stored``: whether anybody has, or can give himself, the right
+    to store there."""
+
+    can_be_stored: bool
+
+    def reading(self, start: int, count: int) -> None:
+        """Bytes of the file are about to be read."""
+
+    def written(self, start: int, count: int) -> None:
+        """Bytes of the file were written, or its size has changed."""
+
+
+#: What is mapped, by device and inode.
+mapped: Final[weakref.WeakValueDictionary[tuple[int, int], Mapped]] = weakref.WeakValueDictionary()
+
+
 class _Held:
     """What a snapshot has of a host's file: the position where there is one, and for a file that the guest has opened
     itself a descriptor, so that it is still there when the guest has closed its own."""
@@ -85,13 +102,31 @@ class HostFile(OpenFile):
         self.owned = owned
         self.owner = GUEST_ID, GUEST_ID
         status = os.fstat(fd)
-        self._identity = status.st_dev, status.st_ino
+        self.identity = status.st_dev, status.st_ino
         self.transfers = Transfers.of(status)
         self._waits = self.transfers not in (Transfers.PROMPT, Transfers.LASTING)
         self._no_wait = bool(_NO_WAIT) and self.transfers is Transfers.PIPE
+        if mapped:
+            self.changed(0, 0)  # it may have been cut off when it was opened
+
+    @property
+    def mapping(self) -> Mapped | None:
+        """Its memory, if it is mapped shared."""
+        return mapped.get(self.identity) if mapped else None
+
+    def changed(self, start: int, count: int) -> None:
+        """Bytes of it were written, or its size has changed: to be called by whoever uses ``fd`` for that."""
+        mapping = self.mapping
+        if mapping is not None:
+            mapping.written(start, count)
+
+    def check_change(self) -> None:
+        """Whether its content may be changed. Raises CallError."""
 
     def read(self, view: memoryview, waiter: Waiter) -> int:
         if not self._waits:
+            if (mapping := self.mapping) is not None:
+                mapping.reading(os.lseek(self.fd, 0, os.SEEK_CUR), len(view))
             return _in_pieces(view, waiter, lambda piece: os.readv(self.fd, [piece]))
         if not self._can_read():
             if self.nonblocking:
@@ -108,7 +143,10 @@ class HostFile(OpenFile):
 
     def put(self, view: memoryview, waiter: Waiter) -> int:
         if not self._waits:
-            return _in_pieces(view, waiter, lambda piece: os.write(self.fd, piece))
+            count = _in_pieces(view, waiter, lambda piece: os.write(self.fd, piece))
+            if mapped and self.mapping is not None:
+                self.changed(os.lseek(self.fd, 0, os.SEEK_CUR) - count, count)
+            return count
         done = waiter.progress
         while done < len(view):
             try:
@@ -146,12 +184,14 @@ class HostFile(OpenFile):
             return os.write(self.fd, view[:PIPE_ATOMIC]) if self._can_write() else 0
 
     def write_vector(self, views: list[memoryview], waiter: Waiter) -> int:
-        if self._waits or self.meter is not None or sum(map(len, views)) > PIECE:
+        if self._waits or self.meter is not None or self.mapping is not None or sum(map(len, views)) > PIECE:
             return super().write_vector(views, waiter)
         with HOST_ERRORS:
             return os.writev(self.fd, views)
 
     def read_at(self, view: memoryview, offset: int) -> int:
+        if (mapping := self.mapping) is not None:
+            mapping.reading(offset, len(view))
         with HOST_ERRORS:
             return os.preadv(self.fd, [view[:_MOST_AT_OFFSET]], offset)
 
@@ -163,6 +203,8 @@ class HostFile(OpenFile):
             count = os.pwrite(self.fd, piece if meter is None else piece[: meter.left], offset)
         if meter is not None:
             meter.take(count)
+        if mapped and self.mapping is not None:
+            self.changed(os.fstat(self.fd).st_size - count if self.flags & os.O_APPEND else offset, count)
         return count
 
     def seek(self, offset: int, whence: int) -> int:
@@ -174,6 +216,7 @@ class HostFile(OpenFile):
             if self.meter is not None:
                 self.meter.take(max(0, size - os.fstat(self.fd).st_size))
             os.ftruncate(self.fd, size)
+        self.changed(0, 0)
 
     def status(self) -> Status:
         return Status.of(os.fstat(self.fd), *self.owner)
@@ -233,7 +276,7 @@ class HostFile(OpenFile):
         file's now, which the guest must not have."""
         with suppress(OSError):
             status = os.fstat(self.fd)
-            return (status.st_dev, status.st_ino) == self._identity
+            return (status.st_dev, status.st_ino) == self.identity
         return False
 
     def _open_again(self, fd: int) -> int:

@@ -12,7 +12,7 @@ from reference.records import dataclass
 if TYPE_CHECKING:
     from reference.contents import Contents
     from reference.memory import AddressSpace
-    from reference.shared import SharedRun
+    from reference.shared import CopiedRun, SharedRun
     from vx32py._loader import Layout
     from vx32py._module import Module
     from vx32py._task import Task
@@ -25,6 +25,7 @@ class Parked:
 
     contents: Contents
     shared: tuple[SharedRun, ...]
+    copied: tuple[CopiedRun, ...]
     limit: int
     budget: int
 
@@ -65,10 +66,10 @@ class Mm:
         """Keep what it holds somewhere else, and give the room that it takes below 4 GiB to another one; until one of its
         tasks is asked for its engine. Raises OSError."""
         space = self.space
-        contents, shared = space.capture(), tuple(space.shared)
+        contents, shared, copied = space.capture(), tuple(space.shared), tuple(space.copied)
         for task in self.users:
             task.park()
-        self.parked = Parked(contents, shared, space.limit, space.budget)
+        self.parked = Parked(contents, shared, copied, space.limit, space.budget)
         self._space = None
         space.close()
 

@@ -129,6 +129,8 @@ class NativeAnswers:
         self._writers.pop(fd, None)
         if not isinstance(file, HostFile | PipeEnd) or file.transfers is Transfers.OTHER:
             return
+        if isinstance(file, HostFile) and file.mapping is not None:
+            return
         plain = type(file) in _PLAIN
         if not plain and not (isinstance(file, HostFile) and file.reads_natively):
             return

@@ -21,11 +21,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reference.contents import Contents
-from reference.memory import PAGE_SHIFT, AddressSpace, runs
+from reference.memory import PAGE_SHIFT, AddressSpace, rights_of, runs
 from reference.records import dataclass
 from reference.registers import CPU
-from reference.shared import SharedRun
-from reference.traps import Access, Trap
+from reference.shared import CopiedRun, SharedRun
+from reference.traps import Trap
 
 if TYPE_CHECKING:
     from vx32py._descriptors import HeldTable, OpenFile
@@ -58,6 +58,8 @@ class Snapshot:
     next_pid: int
     #: What a forked child shares with its parent; in a snapshot that is kept, such memory is private.
     shared: tuple[SharedRun, ...] = ()
+    #: And what it has copies of.
+    copied: tuple[CopiedRun, ...] = ()
 
 
 def share(space: AddressSpace, run: SharedRun) -> None:
@@ -65,7 +67,8 @@ def share(space: AddressSpace, run: SharedRun) -> None:
     first = run.first
     for state, pages in runs(space.permissions[run.first : run.last]):
         offset = run.offset + ((first - run.first) << PAGE_SHIFT)
-        space.map_shared(first << PAGE_SHIFT, pages << PAGE_SHIFT, Access(state & 7), run.shared, offset)
+        start, length = first << PAGE_SHIFT, pages << PAGE_SHIFT
+        space.map_shared(start, length, rights_of(state), run.shared, offset, fixed=run.fixed)
         first += pages
 
 
@@ -91,6 +94,7 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False, descrip
         clock=task.clock.hold(),
         next_pid=task.family.next_number,
         shared=() if base else tuple(engine.space.shared),
+        copied=() if base else tuple(engine.space.copied),
     )
 
 
@@ -103,6 +107,7 @@ def put_back(task: Task, snapshot: Snapshot) -> None:
     engine.space.restore(snapshot.memory)
     for run in snapshot.shared:
         share(engine.space, run)
+    engine.space.copied = list(snapshot.copied)
     cpu = snapshot.cpu
     if cpu.gs_base is not None or engine.cpu.gs_base is not None:
         engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)

@@ -518,6 +518,7 @@ class Task:
         engine.space.restore(kept.contents)
         for run in kept.shared:
             share(engine.space, run)
+        engine.space.copied = list(kept.copied)
         mm.space, mm.parked = engine.space, None
         for user in mm.users:
             user.expect_calls()

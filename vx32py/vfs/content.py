@@ -167,12 +167,14 @@ class TreeFile(HostFile):
         with HOST_ERRORS:
             self.inode.tree.quota.take(size - os.fstat(self.fd).st_size)
             os.ftruncate(self.fd, size)
+        self.changed(0, 0)
 
     def allocate(self, offset: int, count: int) -> None:
         """See that there is room for so many bytes from ``offset`` on. Raises CallError."""
         with HOST_ERRORS:
             self.inode.tree.quota.take(max(0, offset + count - os.fstat(self.fd).st_size))
             os.posix_fallocate(self.fd, offset, count)
+        self.changed(0, 0)
 
     def status(self) -> Status:
         return self.inode.status()

@@ -296,8 +296,8 @@ CASE(calls_write_into_mapped_files) {
     char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
     T(read(in, at + 2, 5));
     show("file");
-    T(pwrite(fd, at + 2, 5, 4));
-    say("%s", quoted(at, 12));
+    T(pwrite(fd, at + 2, 5, 8));
+    say("%s", quoted(at, 16));
 }
 
 CASE(memory_after_exec_is_new) {

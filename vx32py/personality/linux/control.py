@@ -117,6 +117,15 @@ def _rare(process: Process, file: OpenFile, command: int, argument: int) -> int:
             return PIPE_BYTES
         case 1031 | 1032:
             raise CallError(errno.EBADF)
+        case 1033:  # F_ADD_SEALS
+            from vx32py.vfs import memfd
+
+            memfd.add_seals(file, argument)
+            return 0
+        case 1034:  # F_GET_SEALS
+            from vx32py.vfs import memfd
+
+            return memfd.seals_of(file)
     raise CallError(errno.EINVAL)
 
 

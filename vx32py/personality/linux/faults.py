@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from reference.errors import MemoryFault, NotModelled
-from reference.memory import MAPPED, PAGE_SHIFT
+from reference.memory import BEYOND, MAPPED, PAGE_SHIFT
 from reference.registers import CPU
 from reference.traps import HOST_SIGNAL, SOFTWARE_INTERRUPT, Access, Trap, Vector
 from vx32py.personality.linux import frames, siginfo
@@ -104,11 +104,19 @@ def _page_fault(task: Task, trap: Trap) -> tuple[int, int, int, int, int]:
         if beyond is None:
             return SIGSEGV, SI_KERNEL, 0, int(Vector.GENERAL_PROTECTION), 0
         address, access = beyond
+    if _is_beyond(task, address):
+        return SIGBUS, BUS_ADRERR, address, vector, _USER | _WRITE * bool(access & Access.WRITE)
     rights = _rights(task, address)
     error = _USER | _WRITE * bool(access & Access.WRITE) | _FETCH * bool(access & Access.EXECUTE)
     if rights is None:
         return SIGSEGV, SEGV_MAPERR, address, vector, error
     return SIGSEGV, SEGV_ACCERR, address, vector, error | _PRESENT * bool(rights)
+
+
+def _is_beyond(task: Task, address: int) -> bool:
+    """Whether a page is behind the end of the file that is mapped there."""
+    permissions, page = task.engine.space.permissions, address >> PAGE_SHIFT
+    return page < len(permissions) and bool(permissions[page] & BEYOND)
 
 
 def _rights(task: Task, address: int) -> Access | None:

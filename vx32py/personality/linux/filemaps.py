@@ -1,113 +1,167 @@
-"""Shared mappings of files: processes of one family that map a file have the same memory.
+"""Shared mappings of files: whoever maps a file has the same memory.
 
 The host's file itself is never mapped: whoever makes it shorter would have the host's own accesses end the host process.
-Its content is copied into shared memory when the first one maps it, and what has changed there is written back by msync,
-munmap, and when the last thread with the mapping ends. In between, read and write do not see what was stored, nor the mapping
-what was written.
+What is mapped of it is copied into shared memory when the first one maps it. A file knows that it is mapped
+(``vx32py._hostfile.mapped``): before bytes of it are read what was stored there is written back, and after bytes were
+written, or its size has changed, the memory is what the file is. What was stored is also written back by msync, munmap, and
+when the last thread with the mapping ends. While a file is mapped no engine reads or writes it by itself.
+
+What others than guests of this host process make of the file is not seen before somebody of these reads it, and lost
+where a guest has stored.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary, WeakValueDictionary, finalize
+from weakref import finalize
 
 from reference.memory import PAGE_SHIFT, page_ceil
 from reference.shared import Shared
+from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError
+from vx32py._hostfile import HostFile, mapped
+from vx32py.vfs.content import TreeFile
 
 if TYPE_CHECKING:
-    from vx32py._descriptors import OpenFile
+    from collections.abc import Iterator
+
+    from reference.memory import AddressSpace
     from vx32py._task import Task
 
-#: Compared and written in pieces of so many bytes.
+#: Compared and copied in pieces of so many bytes.
 _PIECE: Final = 1 << 16
-
-Key = tuple[int, int]
-
-
-class FileMaps:
-    """The files that are mapped shared: their memory by device and inode, and for each an open file to write to."""
-
-    def __init__(self) -> None:
-        self.memory: WeakValueDictionary[Key, Shared] = WeakValueDictionary()
-        self.files: WeakKeyDictionary[Shared, OpenFile] = WeakKeyDictionary()
+_ZEROS: Final = bytes(_PIECE)
 
 
-def known(task: Task, file: OpenFile) -> bool:
-    """Whether somebody has mapped it."""
-    maps = task.family.file_maps
-    return isinstance(maps, FileMaps) and _key(file) in maps.memory
+class MappedFile(Shared):
+    """The memory of a file, as long as somebody has it. ``stored``: whether anybody has had the right to store there."""
+
+    def __init__(self, file: HostFile) -> None:
+        """Raises OutOfMemory, CallError."""
+        super().__init__(0)
+        self.stored = self.can_be_stored = False
+        self._writable = False
+        #: What of it is here: offsets (start, end) of whole pages, none of which overlap.
+        self._filled: list[tuple[int, int]] = []
+        self._fd = -1
+        self._open(file)
+        self.end = os.fstat(self._fd).st_size
+
+    def _open(self, file: HostFile) -> None:
+        """Have a descriptor of one's own: of the guest's one the flags can be changed."""
+        flags = os.O_RDWR if file.writable else os.O_RDONLY
+        try:
+            self._fd = os.open(f"/proc/self/fd/{file.fd}", flags | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            raise CallError(errno.ENODEV) from None
+        self._writable = file.writable
+        file.references += 1
+        finalize(self, _give_up, file, self._fd).atexit = False
+
+    def have(self, file: HostFile | None, start: int, end: int) -> None:
+        """Have these bytes of the file, whole pages. ``file``: as who maps it has it. Raises CallError."""
+        if file is not None and file.writable and not self._writable:
+            self._open(file)
+        self.grow(end)
+        self._look()
+        missing = [(start, end)]
+        for low, high in self._filled:
+            missing = [p for a, b in missing for p in ((a, min(b, low)), (max(a, high), b)) if p[0] < p[1]]
+        for low, high in missing:
+            self._filled.append((low, high))
+            self._refresh(low, high)
+
+    def reading(self, start: int, count: int) -> None:
+        """Bytes of the file are about to be read."""
+        self._look()
+        self.write_back(start, start + count)
+
+    def written(self, start: int, count: int) -> None:
+        """Bytes of the file were written, or its size has changed."""
+        self._look()
+        self._refresh(start, start + count)
+
+    def write_back(self, start: int, end: int) -> None:
+        """Write to the file what was stored between two offsets. What the host refuses is lost, as it is natively when the
+        disk is full."""
+        if not self.stored or not self._writable:
+            return
+        with suppress(OSError):
+            for offset, length in self._pieces(start, min(end, self.end or 0)):
+                content = self.read(offset, length)
+                if content != os.pread(self._fd, length, offset):
+                    os.pwrite(self._fd, content, offset)
+
+    def _refresh(self, start: int, end: int) -> None:
+        """Take from the file what is between two offsets."""
+        for offset, length in self._pieces(start, min(end, self.end or 0)):
+            content = os.pread(self._fd, length, offset)
+            if content != self.read(offset, len(content)):
+                self.write(offset, content)
+
+    def _look(self) -> None:
+        """Meet the end of the file where it is now."""
+        size, before = os.fstat(self._fd).st_size, self.end or 0
+        if size == before:
+            return
+        for offset, length in self._pieces(min(size, before), page_ceil(before)):
+            if self.read(offset, length) != _ZEROS[:length]:
+                self.write(offset, _ZEROS[:length])
+        self.end_at(size)
+        self._refresh(before, size)
+
+    def _pieces(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """What is here of the bytes between two offsets, in pieces: (offset, length)."""
+        for low, high in self._filled:
+            for offset in range(max(low, start), min(high, end), _PIECE):
+                yield offset, min(_PIECE, min(high, end) - offset)
 
 
-def mapping(task: Task, file: OpenFile, size: int) -> Shared:
-    """The memory of a file, at least ``size`` bytes of it, a multiple of the page size. Raises OutOfMemory."""
-    family = task.family
-    if family.file_maps is None:
-        family.file_maps = FileMaps()
-    maps = family.file_maps
-    assert isinstance(maps, FileMaps)
-    memory = maps.memory.get(_key(file))
-    if memory is None:
-        memory = maps.memory[_key(file)] = Shared(page_ceil(size))
-        _fill(memory, file, 0)
-    elif memory.size < size:
-        before = memory.size
-        memory.grow(page_ceil(size))
-        _fill(memory, file, before)
-    if file.writable and memory not in maps.files:
-        file.references += 1  # until the memory goes
-        maps.files[memory] = file
-        _close_with(memory, file)
+def _give_up(file: HostFile, fd: int) -> None:
+    os.close(fd)
+    file.references -= 1
+    if not file.references:
+        file.close()
+
+
+def mapping(task: Task, file: OpenFile, start: int, end: int) -> MappedFile | None:
+    """The memory of a file with what is between two offsets of whole pages; None for a file that nobody can change: it
+    may as well be copied. Raises OutOfMemory, CallError."""
+    if not isinstance(file, HostFile):
+        return None
+    memory = mapped.get(file.identity)
+    if not isinstance(memory, MappedFile):
+        own = isinstance(file, TreeFile) and file.inode.content is not None
+        if not file.writable and not own:
+            return None
+        memory = MappedFile(file)
+        mapped[file.identity] = memory
+        for descriptors in {each.descriptors for each in task.family.tasks.values()}:
+            descriptors.tell_of(file.identity)
+    memory.have(file, start, end)
     return memory
 
 
 def write_back(task: Task, start: int, end: int) -> None:
-    """Write what has changed in shared mappings between two addresses to their files; what the host refuses is lost, as it
-    is natively when the disk is full."""
-    maps = task.family.file_maps
-    if not isinstance(maps, FileMaps):
-        return
+    """Write what has changed in shared mappings between two addresses to their files."""
     for run in task.engine.space.shared:
         low, high = max(run.first, start >> PAGE_SHIFT), min(run.last, page_ceil(end) >> PAGE_SHIFT)
-        file = maps.files.get(run.shared)
-        if low < high and file is not None:
+        if low < high and isinstance(run.shared, MappedFile):
             first = run.offset + ((low - run.first) << PAGE_SHIFT)
-            with contextlib.suppress(CallError):
-                _write(run.shared, file, first, first + ((high - low) << PAGE_SHIFT))
+            run.shared.write_back(first, first + ((high - low) << PAGE_SHIFT))
 
 
-def _write(memory: Shared, file: OpenFile, start: int, end: int) -> None:
-    end = min(end, file.status().size)  # what is behind the file's end belongs to nobody
-    buffer = bytearray(_PIECE)
-    for offset in range(start, end, _PIECE):
-        length = min(_PIECE, end - offset)
-        content = memory.read(offset, length)
-        count = file.read_at(memoryview(buffer)[:length], offset)
-        if content != buffer[:count] + bytes(length - count):
-            file.write_at(memoryview(content), offset)
-
-
-def _fill(memory: Shared, file: OpenFile, start: int) -> None:
-    buffer = bytearray(_PIECE)
-    for offset in range(start, memory.size, _PIECE):
-        count = file.read_at(memoryview(buffer)[: memory.size - offset], offset)
-        if not count:
-            break
-        memory.write(offset, memoryview(buffer)[:count])
-
-
-def _key(file: OpenFile) -> Key:
-    status = file.status()
-    return status.dev, status.ino
-
-
-def _close_with(memory: Shared, file: OpenFile) -> None:
-    """Give up a reference to a file when its memory has gone."""
-
-    def give_up() -> None:
-        file.references -= 1
-        if not file.references:
-            file.close()
-
-    finalize(memory, give_up).atexit = False
+def allow_stores(space: AddressSpace, start: int, end: int) -> None:
+    """Pages are about to become writable. Raises CallError(EACCES) where something is mapped shared that is not."""
+    first, last = start >> PAGE_SHIFT, end >> PAGE_SHIFT
+    if any(run.fixed and run.first < last and first < run.last for run in space.copied):
+        raise CallError(errno.EACCES)
+    for run in space.shared:
+        if run.first < last and first < run.last:
+            if run.fixed:
+                raise CallError(errno.EACCES)
+            if isinstance(run.shared, MappedFile):
+                run.shared.stored = True

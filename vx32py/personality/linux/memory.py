@@ -10,19 +10,20 @@ import errno
 import stat
 import struct
 from contextlib import suppress
-from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from reference.errors import MemoryFault, OutOfMemory
-from reference.memory import MAPPED, PAGE, PAGE_SHIFT, AddressSpace, page_ceil
-from reference.shared import Shared
+from reference.errors import OutOfMemory
+from reference.memory import HELD_STATES, MAPPED, PAGE, PAGE_SHIFT, AddressSpace, page_ceil, page_floor, rights_of, runs
+from reference.records import replace
+from reference.shared import CopiedRun, Shared, SharedRun
 from reference.traps import Access
-from vx32py._descriptors import BytesFile
+from vx32py._descriptors import BytesFile, OpenFile
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
 from vx32py._loader import LOWEST
 from vx32py.personality import common
 from vx32py.personality.linux import filemaps
+from vx32py.personality.linux.limits import INFINITY, RLIMIT_AS, RLIMIT_DATA, Limits
 from vx32py.personality.linux.table import MASK32, call
 from vx32py.vfs.opened import PathFile
 
@@ -37,10 +38,11 @@ MAP_ANONYMOUS: Final = 0x20
 MAP_FIXED_NOREPLACE: Final = 0x100000
 MREMAP_MAYMOVE: Final = 1
 MREMAP_FIXED: Final = 2
-MADV_DONTNEED: Final = 4
-#: What there is (madvise_behavior_valid).
-_ADVICE: Final = frozenset({*range(5), *range(8, 26)})
+MADV_DONTNEED, MADV_FREE, MADV_REMOVE = 4, 8, 9
+#: Advice that Linux knows (include/uapi/asm-generic/mman-common.h), but for MADV_WIPEONFORK, which is a promise.
+_ADVICE: Final = frozenset({*range(5), *range(8, 18), *range(19, 26)})
 MS_ASYNC, MS_INVALIDATE, MS_SYNC = 1, 2, 4
+MCL_ONFAULT: Final = 4
 
 #: Where libraries may begin, and how large they may be.
 LIBRARIES: Final = 0x0010_0000
@@ -54,6 +56,7 @@ def brk(process: Process, end: int) -> int:
     """Move the end of the heap. Returns where it is afterwards, which tells a failure."""
     if process.layout.heap <= end <= process.layout.heap_limit:
         with suppress(OutOfMemory, CallError):
+            _check_limits(process, page_ceil(end) - page_ceil(process.heap_end), data=True)
             common.set_heap_end(process, end)
     return process.heap_end
 
@@ -88,17 +91,76 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
         if flags & MAP_SHARED and protection & 2 and not file.writable:
             raise CallError(errno.EACCES)
     start = _place(process, address, size, flags, of_file=file is not None)
-    if flags & MAP_SHARED_VALIDATE != MAP_PRIVATE and (file is None or file.writable or filemaps.known(process, file)):
-        offset = page_offset << PAGE_SHIFT
-        shared = Shared(size) if file is None else filemaps.mapping(process, file, offset + size)
-        space.map_shared(start, size, access, shared, 0 if file is None else offset)
-        return start
-    space.map(start, size, access)
-    if file is not None:
-        content = bytearray(length)
-        count = file.read_at(memoryview(content), page_offset << PAGE_SHIFT)
-        space.store(start, memoryview(content)[:count])
+    private = flags & MAP_SHARED_VALIDATE == MAP_PRIVATE
+    _check_limits(process, _fresh(space, start, size), data=private and bool(access & Access.WRITE))
+    offset = page_offset << PAGE_SHIFT
+    fixed = not private and file is not None and not _may_change(file, now=bool(access & Access.WRITE))
+    if not private:
+        shared = Shared(size) if file is None else filemaps.mapping(process, file, offset, offset + size)
+        if shared is not None:
+            space.map_shared(start, size, access, shared, 0 if file is None else offset, fixed=fixed)
+            if isinstance(shared, filemaps.MappedFile):
+                shared.can_be_stored |= not fixed
+            if access & Access.WRITE:
+                filemaps.allow_stores(space, start, start + size)
+            return start
+    if file is None:
+        space.map(start, size, access)
+    else:
+        _map_copy(space, start, size, access, CopiedRun(start >> PAGE_SHIFT, 0, file, offset, fixed))
     return start
+
+
+def _may_change(file: OpenFile, *, now: bool) -> bool:
+    """Whether a shared mapping of a file can ever be stored to. Raises CallError(EPERM) for one that seals forbid ``now``."""
+    if not file.writable:
+        return False
+    try:
+        if isinstance(file, HostFile):
+            file.check_change()
+    except CallError:
+        if now:
+            raise
+        return False
+    return True
+
+
+def _map_copy(space: AddressSpace, start: int, size: int, access: Access, run: CopiedRun) -> None:
+    """Map what a file has, from the offset of a run on that begins at ``start``."""
+    space.map(start, size, Access.RW)
+    try:
+        with space.view(start, size, Access.WRITE) as view:
+            done = 0
+            while done < size and (count := run.source.read_at(view[done:], run.offset + done)):
+                done += count
+        if access != Access.RW:
+            space.protect(start, size, access)
+    except BaseException:
+        space.unmap(start, size)
+        raise
+    space.copied.append(replace(run, last=(start + size) >> PAGE_SHIFT))
+
+
+def _fresh(space: AddressSpace, start: int, size: int) -> int:
+    """How much more will be mapped, in bytes."""
+    return space.permissions[start >> PAGE_SHIFT : (start + size) >> PAGE_SHIFT].translate(_FREE).count(1) << PAGE_SHIFT
+
+
+def _check_limits(process: Process, grown: int, *, data: bool) -> None:
+    """Whether a process that has set itself limits may have so many bytes more, of ``data``: private ones that can be
+    written. Raises CallError(ENOMEM)."""
+    limits = process.state(Limits).set
+    if grown <= 0 or not limits:
+        return
+    space = process.engine.space
+    if space.mapped + grown > limits.get(RLIMIT_AS, (INFINITY,))[0]:
+        raise CallError(errno.ENOMEM)
+    most = limits.get(RLIMIT_DATA, (INFINITY,))[0]
+    if data and most < space.mapped + grown:
+        held = sum(end - start for start, end, access in space.regions() if access & Access.WRITE)
+        shared = sum((run.last - run.first) << PAGE_SHIFT for run in space.shared)
+        if held - shared + grown > most:
+            raise CallError(errno.ENOMEM)
 
 
 def _place(process: Process, address: int, size: int, flags: int, *, of_file: bool = False) -> int:
@@ -146,10 +208,19 @@ def mprotect(process: Process, address: int, length: int, protection: int) -> No
         return
     if address + page_ceil(length) > space.limit:
         raise CallError(errno.ENOMEM)
-    try:
-        space.protect(address, page_ceil(length), access)
-    except MemoryFault:
-        raise CallError(errno.ENOMEM) from None
+    size = _mapped_head(space, address, page_ceil(length))
+    if access & Access.WRITE:
+        filemaps.allow_stores(space, address, address + size)
+    if size:
+        space.protect(address, size, access)
+    if size < page_ceil(length):
+        raise CallError(errno.ENOMEM)
+
+
+def _mapped_head(space: AddressSpace, start: int, size: int) -> int:
+    """How many bytes from ``start`` on are mapped without a hole."""
+    hole = space.permissions[start >> PAGE_SHIFT : (start + size) >> PAGE_SHIFT].translate(_FREE).find(1)
+    return size if hole < 0 else hole << PAGE_SHIFT
 
 
 @call(163, "mremap")
@@ -162,14 +233,20 @@ def mremap(process: Process, address: int, old_length: int, length: int, flags: 
         raise CallError(errno.EINVAL)
     if address + old_size > space.limit or not space.is_mapped(address, old_size):
         raise CallError(errno.EFAULT)
-    access = Access(space.permissions[address >> PAGE_SHIFT] & 7)
+    access = rights_of(space.permissions[address >> PAGE_SHIFT])
+    shared = _shared_run(space, address, old_size)
     if not flags & MREMAP_FIXED:
         if size <= old_size:
+            filemaps.write_back(process, address + size, address + old_size)
             space.unmap(address + size, old_size - size)
             return address
         grown = size - old_size
+        _check_limits(process, grown, data=bool(access & Access.WRITE))
         if address + size <= process.layout.map_end and space.is_free(address + old_size, grown):
-            space.map(address + old_size, grown, access)
+            if shared is not None:
+                _map_more(process, address + old_size, grown, access, replace(shared, offset=shared.offset + old_size))
+            else:
+                space.map(address + old_size, grown, access)
             return address
         if not flags & MREMAP_MAYMOVE:
             raise CallError(errno.ENOMEM)
@@ -178,11 +255,8 @@ def mremap(process: Process, address: int, old_length: int, length: int, flags: 
         if new_address < address + old_size and address < new_address + size:
             raise CallError(errno.EINVAL)
         target = _place(process, new_address, size, MAP_FIXED)
-    found = space.shared_at(address)
-    if found is not None and isinstance(found[0], Shared):
-        shared, offset = found
-        shared.grow(offset + size)
-        space.map_shared(target, size, access, shared, offset)
+    if shared is not None:
+        _map_more(process, target, size, access, shared)
         space.unmap(address, old_size)
         return target
     content = space.load(address, min(old_size, size))
@@ -197,21 +271,64 @@ def mremap(process: Process, address: int, old_length: int, length: int, flags: 
     return target
 
 
+def _shared_run(space: AddressSpace, start: int, size: int) -> SharedRun | None:
+    """What shared memory is mapped at a range, as one run; None for private memory. Raises CallError(EFAULT) where it is not
+    all of one kind."""
+    first, last, whole = start >> PAGE_SHIFT, (start + size) >> PAGE_SHIFT, None
+    for run in sorted(space.shared, key=lambda run: run.first):
+        if run.last <= first or last <= run.first:
+            continue
+        here = max(run.first, first)
+        offset = run.offset + ((here - run.first) << PAGE_SHIFT)
+        if whole is None:
+            whole = SharedRun(here, here, run.shared, offset, run.fixed)
+        if whole.last != here or whole.shared is not run.shared or offset != whole.offset + (here - first) * PAGE:
+            raise CallError(errno.EFAULT)
+        whole = replace(whole, last=min(run.last, last))
+    if whole is not None and (whole.first != first or whole.last != last):
+        raise CallError(errno.EFAULT)
+    return whole
+
+
+def _map_more(process: Process, start: int, size: int, access: Access, run: SharedRun) -> None:
+    """Map shared memory from the offset of a run on."""
+    if isinstance(run.shared, filemaps.MappedFile):
+        run.shared.have(None, run.offset, run.offset + size)
+    else:
+        run.shared.grow(run.offset + size)
+    process.engine.space.map_shared(start, size, access, run.shared, run.offset, fixed=run.fixed)
+
+
 @call(219, "madvise")
 def madvise(process: Process, address: int, length: int, advice: int) -> None:
-    """MADV_DONTNEED makes pages read as zeros again; all other advice is taken and nothing done."""
-    if address % PAGE or advice not in _ADVICE:
+    """MADV_DONTNEED makes pages what they were when they were mapped; other advice is taken and nothing done."""
+    if advice not in _ADVICE or address % PAGE:
         raise CallError(errno.EINVAL)
-    start, size = _range(process.engine.space, address, length) if length else (address, 0)
     space = process.engine.space
-    if not size:
-        return
-    if not space.is_mapped(start, size):
+    start, end = min(address, space.limit), min(address + page_ceil(length), space.limit)
+    if advice in (MADV_DONTNEED, MADV_REMOVE):
+        for first, last, access in _runs(space, start, end):
+            for here, stop in _private_parts(space, first, last):
+                if advice == MADV_REMOVE:
+                    raise CallError(errno.EINVAL)
+                _renew(space, here, stop, access)
+    if end < address + page_ceil(length) or not space.is_mapped(start, end - start):
         raise CallError(errno.ENOMEM)
-    if advice == MADV_DONTNEED:
-        for first, last, access in _runs(space, start, start + size):
-            for here, end in _private_parts(space, first, last):
-                space.map(here, end - here, access)
+
+
+def _renew(space: AddressSpace, start: int, end: int, access: Access) -> None:
+    """Let private pages be what they were when they were mapped; those of a file that nobody has open any more stay."""
+    copied = [run for run in space.copied if run.first << PAGE_SHIFT < end and start < run.last << PAGE_SHIFT]
+    for run in sorted(copied, key=lambda run: run.first):
+        low, high = max(run.first << PAGE_SHIFT, start), min(run.last << PAGE_SHIFT, end)
+        if start < low:
+            space.map(start, low - start, access)
+        if run.source.references:
+            offset = run.offset + low - (run.first << PAGE_SHIFT)
+            _map_copy(space, low, high - low, access, replace(run, first=low >> PAGE_SHIFT, offset=offset))
+        start = high
+    if start < end:
+        space.map(start, end - start, access)
 
 
 def _private_parts(space: AddressSpace, start: int, end: int) -> list[tuple[int, int]]:
@@ -226,19 +343,55 @@ def _private_parts(space: AddressSpace, start: int, end: int) -> list[tuple[int,
 @call(144, "msync")
 def msync(process: Process, address: int, length: int, flags: int) -> None:
     """Write what was stored in shared mappings of files back to them."""
-    if flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) or (flags & MS_ASYNC and flags & MS_SYNC):
+    if address % PAGE or flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC) or (flags & MS_ASYNC and flags & MS_SYNC):
         raise CallError(errno.EINVAL)
-    accept_range(process, address, length)
-    filemaps.write_back(process, address, address + page_ceil(length))
+    end = address + page_ceil(length)
+    filemaps.write_back(process, address, end)
+    _check_mapped(process, address, end)
 
 
 @call(150, "mlock")
 @call(151, "munlock")
-def accept_range(process: Process, address: int, length: int) -> None:
-    """Nothing to be done, where the range is mapped."""
-    if address % PAGE or address + length > process.engine.space.limit:
+def mlock(process: Process, address: int, length: int) -> None:
+    """Nothing to be done, where the range is mapped: a guest's memory is the host's to keep or to swap."""
+    _check_mapped(process, page_floor(address), page_ceil(address + length))
+
+
+@call(376, "mlock2")
+def mlock2(process: Process, address: int, length: int, flags: int) -> None:
+    """The same with flags."""
+    if flags & ~1:  # MLOCK_ONFAULT
         raise CallError(errno.EINVAL)
-    if not process.engine.space.is_mapped(address, length):
+    mlock(process, address, length)
+
+
+@call(152, "mlockall")
+def mlockall(process: Process, flags: int) -> None:
+    """Nothing to be done."""
+    if not flags or flags & ~7 or flags == MCL_ONFAULT:
+        raise CallError(errno.EINVAL)
+
+
+@call(153, "munlockall")
+def munlockall(process: Process) -> None:
+    """Nothing to be done."""
+
+
+@call(218, "mincore")
+def mincore(process: Process, address: int, length: int, pages: int) -> None:
+    """Which pages are in memory: all that are mapped, as far as a guest can tell."""
+    if address % PAGE:
+        raise CallError(errno.EINVAL)
+    end = address + page_ceil(length)
+    process.memory.check(pages, (end - address) >> PAGE_SHIFT, writable=True)
+    _check_mapped(process, address, end)
+    process.memory.write(pages, b"\1" * ((end - address) >> PAGE_SHIFT))
+
+
+def _check_mapped(process: Process, start: int, end: int) -> None:
+    """Whether whole pages are mapped. Raises CallError(ENOMEM)."""
+    space = process.engine.space
+    if end > space.limit or not space.is_mapped(start, end - start):
         raise CallError(errno.ENOMEM)
 
 
@@ -260,12 +413,12 @@ def find_free(space: AddressSpace, size: int, *, low: int, high: int) -> int | N
 
 def _runs(space: AddressSpace, start: int, end: int) -> list[tuple[int, int, Access]]:
     """Mapped pages as runs of equal rights: (start, end, rights)."""
-    rights = bytes(state & 7 for state in space.permissions[start >> PAGE_SHIFT : end >> PAGE_SHIFT])
     found, here = [], start
-    for access, group in groupby(rights):
-        length = sum(1 for _ in group) << PAGE_SHIFT
-        found.append((here, here + length, Access(access)))
-        here += length
+    for state, pages in runs(space.permissions[start >> PAGE_SHIFT : end >> PAGE_SHIFT].translate(HELD_STATES)):
+        stop = here + (pages << PAGE_SHIFT)
+        if state:
+            found.append((here, stop, rights_of(state)))
+        here = stop
     return found
 
 

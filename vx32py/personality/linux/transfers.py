@@ -184,9 +184,11 @@ def _host_fallocate(file: HostFile, mode: int, offset: int, count: int) -> None:
         raise CallError(errno.EOPNOTSUPP)
     import ctypes
 
+    file.check_change()
     result = KERNEL.call(number, file.fd, mode, ctypes.c_long(offset), ctypes.c_long(count))
     if result < 0:
         raise CallError(-result)
+    file.changed(offset, count)
 
 
 @call(250, "fadvise64")
