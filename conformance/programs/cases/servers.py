@@ -147,7 +147,7 @@ _GO_BUILD: Final = (
 )
 
 CASES: Final[tuple[Case, ...]] = (
-    Case("redis", "redis-server", script=_REDIS, ports=1, timeout=120, ignore=r"dump\.rdb|log|^sub$", scrub=(r"\d+\.\d+ seconds",)),
+    Case("redis", "redis-server", script=_REDIS, ports=1, stderr=False, timeout=120, ignore=r"dump\.rdb|log|^sub$", scrub=(r"\d+\.\d+ seconds",)),
     Case("python3-http", "python3", argv=("/usr/bin/python3", "case.py"), files={"case.py": _HTTP}, ports=1),
     Case("socat", "socat", script="socat TCP-LISTEN:$PORT,bind=127.0.0.1,reuseaddr,fork EXEC:cat & server=$!; n=0; until echo hello | socat - TCP:127.0.0.1:$PORT 2>/dev/null; do sleep 0.05; n=$((n+1)); [ $n = 100 ] && break; done; head -c 300000 /dev/zero | socat -t 5 - TCP:127.0.0.1:$PORT | sha256sum; kill $server; wait $server; echo $?; socat UNIX-LISTEN:sock EXEC:'tr a-z A-Z' & n=0; until [ -S sock ]; do sleep 0.05; n=$((n+1)); [ $n = 100 ] && break; done; echo unix | socat -t 5 - UNIX:sock; wait; echo udp | socat -t 0.2 - UDP:127.0.0.1:$PORT; echo $? > /dev/null; echo pty | socat -t 0.5 - EXEC:cat,pty,raw,echo=0", ports=1, stderr=False),
     Case("openssl", "openssl", script="""\
