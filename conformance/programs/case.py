@@ -49,7 +49,7 @@ class Case:
     scrub: tuple[str, ...] = ()
     ignore: str | None = None
     default: bool = True
-    memory: str = "256M"
+    memory: str = "64M"
 
     def __post_init__(self) -> None:
         """Raise ValueError for a case that says too much or too little."""
