@@ -25,7 +25,7 @@ diff -r tree out/tree && cmp text out/text && echo same; ls -R out; stat -c '%a 
 tar -cf - tree | tar -tvf - --utc | cut -c 1-10; tar -xOf t.tar{suffix} tree/b/run.sh | sh; tar -df t.tar{suffix}; echo $?
 """
     # Compressed files of some programs have the time in them.
-    return _case(f"tar-{name}", package, script, ignore=r"\.tar\.gz$", timeout=120)
+    return _case(f"tar-{name}", package, script, ignore=r"\.tar\.gz$", timeout=120, memory="192M")
 
 
 CASES: Final[tuple[Case, ...]] = (
@@ -40,7 +40,7 @@ CASES: Final[tuple[Case, ...]] = (
     _case("xz", "xz-utils", "xz -k -3 text; xzcat text.xz | cmp - text; echo $?; xz -t text.xz; xz --robot -l text.xz | cut -f 1-5 | head -n 1; xz -k --format=lzma -1 text; unlzma -c text.lzma | md5sum; xzgrep -c abc text.xz; xz -d < /dev/null; echo $?"),
     _case("xz-threads", "xz-utils", "xz -T2 -k -1 --block-size=200000 text; xz -t text.xz && xzcat text.xz | cmp - text; echo $?; xz -T4 -c -0 --block-size=50000 text | xz -d -T2 | md5sum; xz -T0 -c -0 text | xz -dc | wc -c", timeout=120),
     _case("pigz", "pigz", "pigz -n -p 4 -k -b 128 text; pigz -t text.gz; echo $?; zcat text.gz | cmp - text; echo $?; pigz -n -p 2 -c text | pigz -dc -p 2 | md5sum; pigz -n -11 -p 2 -c tree/b/c | wc -c; pigz -n -z -c text | wc -c", timeout=120),
-    _case("zstd", "zstd", "zstd -q -k text; zstdcat text.zst | cmp - text; echo $?; zstd -q -T2 -12 -c text | zstd -dc | md5sum; zstd -q -t text.zst; echo $?; zstd -q --train -B500 text -o dict --maxdict=2000 2>/dev/null; echo $?; zstd -q -D dict -c tree/a | zstd -q -D dict -dc; zstd -q --rm tree/a; ls tree", timeout=120, ignore="dict"),
+    _case("zstd", "zstd", "zstd -q -k text; zstdcat text.zst | cmp - text; echo $?; zstd -q -T2 -12 -c text | zstd -dc | md5sum; zstd -q -t text.zst; echo $?; zstd -q --train -B500 text -o dict --maxdict=2000 2>/dev/null; echo $?; zstd -q -D dict -c tree/a | zstd -q -D dict -dc; zstd -q --rm tree/a; ls tree", timeout=120, ignore="dict", memory="192M"),
     _case("lz4", "lz4", "lz4 -q -k text text.lz4; lz4 -q -dc text.lz4 | cmp - text; echo $?; lz4 -q -9 -c text | wc -c; lz4 -q -t text.lz4; echo $?"),
     _case("zip", "zip", "zip -q -r -X t.zip tree text; unzip -l t.zip | tail -n 1 | awk '{ print $1, $2 }'; mkdir o; unzip -q t.zip -d o; diff -r tree o/tree && cmp text o/text && echo same; zip -q -d t.zip text; unzip -Z1 t.zip; unzip -p t.zip tree/b/run.sh | sh; unzip -t t.zip | tail -n 1; zip -q -P secret e.zip tree/a; unzip -q -P secret -p e.zip; unzip -q -P wrong -p e.zip; echo $?; zipnote t.zip | head -n 1", ignore=r"\.zip$"),
     _case("cpio-ar", "tar", "busybox find tree | sort | busybox cpio -o -H newc 2>/dev/null | busybox cpio -t 2>/dev/null; tar -c --format=pax tree | tar -t | wc -l; tar -cf a.tar tree/a; tar -rf a.tar tree/b/c; tar -tf a.tar; tar --delete -f a.tar tree/a; tar -tf a.tar; tar -c -M -L 200 -f v1.tar -f v2.tar -f v3.tar -f v4.tar -f v5.tar -f v6.tar -f v7.tar -f v8.tar -f v9.tar text </dev/null >/dev/null 2>&1; tar -tf nofile; echo $?; tar -xf a.tar --to-command=cat; tar -cf s.tar --sparse text; tar --wildcards -tf a.tar '*/c'", ignore=r"\.tar$"),

@@ -62,7 +62,7 @@ random.seed(1); print(random.random(), random.sample(range(100), 5)); print(pick
 print(sum(functools.lru_cache(lambda n: n * n)(i) for i in range(1000)), "%.3f" % math.sin(1e6), float("1e308") * 10, int("123456789" * 5) % 97, [round(x, 3) for x in (math.gamma(5.5), math.erf(0.3))])
 try: 1 / 0
 except ZeroDivisionError as e: print(repr(e))
-os.mkfifo("fifo"); threading.Thread(target=lambda: open("fifo", "w").write("fifo text")).start(); print(open("fifo").read()); print(os.path.exists("/proc/self"), os.uname().machine, len(os.urandom(8)), os.cpu_count() > 0)
+fifo = tempfile.mktemp(); os.mkfifo(fifo); threading.Thread(target=lambda: open(fifo, "w").write("fifo text")).start(); print(open(fifo).read()); os.unlink(fifo); print(os.path.exists("/proc/self"), os.uname().machine, len(os.urandom(8)), os.cpu_count() > 0)
 sys.exit(4)
 """
 _LUA: Final = r"""
@@ -94,14 +94,16 @@ _TEST: Final = "/usr/bin/python3 -u -m unittest -q"
 def _pytest(name: str, module: str, *, default: bool = True, names: str = "", timeout: float = 120) -> Case:
     """A part of Python's own test suite; how long it took is not compared."""
     script = f"python3 -u -m test -v {module} {names} > log 2>&1; code=$?; grep -E '^test_.* [.][.][.] ' log | sed -E 's/0x[0-9a-f]*/0x/; s/ [.][.][.] .*(ok|FAIL|ERROR)$/ \\1/' | sort; grep -E '^Ran [0-9]+ tests' log | cut -d ' ' -f 1-3; exit $code"
-    return Case(name, "python3", script=script, ignore="log|test_python", default=default, timeout=timeout)
+    return Case(
+        name, "python3", script=script, ignore="log|test_python", default=default, timeout=timeout, memory="256M"
+    )
 
 
 CASES: Final[tuple[Case, ...]] = (
     Case("perl", "perl", argv=("/usr/bin/perl", "case.pl"), files={"case.pl": _PERL}),
     Case("perl-short", "perl", argv=("/usr/bin/perl", "-e", "print join(',', map { $_ * 2 } 1..5), qq(\\n)"), engines=_EVERYWHERE),
     Case("perl-modules", "perl", argv=("/usr/bin/perl", "-MMath::BigInt", "-MEncode", "-MStorable=dclone", "-MIO::Socket", "-Mthreads", "-MThread::Queue", "-e", "print Math::BigInt->new(2)->bpow(300), qq(\\n), length(encode('UTF-8', chr(8364))), dclone([1])->[0]; my $t = threads->create(sub { 42 }); print $t->join, qq(\\n)")),
-    Case("python3", "python3", argv=("/usr/bin/python3", "case.py"), files={"case.py": _PYTHON}, timeout=120, ignore=r"py\.db|__pycache__"),
+    Case("python3", "python3", argv=("/usr/bin/python3", "case.py"), files={"case.py": _PYTHON}, timeout=120, ignore=r"py\.db|__pycache__", memory="256M"),
     Case("python3-short", "python3", argv=("/usr/bin/python3", "-S", "-E", "-c", "print(sum(range(10)))")),
     _pytest("python3-test-json", "test_json"),
     _pytest("python3-test-re", "test_re"),

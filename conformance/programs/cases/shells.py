@@ -97,7 +97,7 @@ $B sh -c 'echo $((40 + 2))'; $B xargs -n 1 $B echo < data.txt; $B env -i A=1 $B 
 $B usleep 1000; $B timeout 5 $B echo in time; $B timeout 1 $B sleep 10; $B echo $?; $B vi --help 2>&1 | $B head -n 1
 $B diff data.txt b.txt; $B od -c b.txt; $B hexdump -C b.txt; $B uuencode data.txt x | $B uudecode -o -; $B cal 9 1752
 $B echo '2 3 + p' | $B dc; $B echo 'obase=2; 10' | $B bc; $B sha256sum data.txt; $B crc32 data.txt; $B nproc >/dev/null
-$B mkfifo pipe; $B cat pipe & $B echo through a pipe > pipe; wait
+P=/tmp/pipe$$; $B mkfifo $P; $B cat $P & $B echo through a pipe > $P; wait; $B rm $P
 """
 
 

@@ -25,10 +25,10 @@ ln short hard; ln -s short soft; ln -s /nowhere broken; readlink soft; readlink 
 ls; ls -1F; ls -R d; ls -ln --time-style=+ short | cut -c 1-10; stat -c '%n %s %F %a %h' short soft d
 chmod 600 words; chmod u+x,g-w,o= short; stat -c %a words short; touch -d @1000000000 short; stat -c %Y short; ls -l --time-style=+%F short
 install -m 755 old bin; test bin -ot old; du -b words; du --apparent-size -sb d; df . >/dev/null; sync; truncate -s 12345 big; wc -c big
-mkfifo pipe; (echo into > pipe) & cat pipe; wait; mktemp -u XXXXXX | wc -c; t=$(mktemp); echo x > $t; cat $t; rm $t
+P=/tmp/pipe$$; mkfifo $P; (echo into > $P) & cat $P; wait; rm $P; mktemp -u XXXXXX | wc -c; t=$(mktemp); echo x > $t; cat $t; rm $t
 rmdir d 2>&1; rmdir again/e/f; rm -rf d again; test -e d; echo $?; dd if=words of=part bs=100 skip=2 count=3 2>/dev/null; cat part
 shred -u -n 1 part; link old linked; unlink linked; pathchk ok; split -l 2000 words x; ls x*; cat xa? | cmp - words; csplit -q old /c/; cat xx00
-rm -f x* pipe; tee a b < old; cat a b | md5sum; cp --reflink=auto words w2; cp --sparse=always big b2; mv w2 words; ls -i >/dev/null; dir; vdir >/dev/null
+rm -f x*; tee a b < old; cat a b | md5sum; cp --reflink=auto words w2; cp --sparse=always big b2; mv w2 words; ls -i >/dev/null; dir; vdir >/dev/null
 """),
     _case("coreutils-text", "coreutils", """\
 sort words | md5sum; sort -n words | tail -n 2; sort -k2,2 -u words | wc -l; sort -R words | sort -c 2>/dev/null; echo $?
@@ -41,8 +41,8 @@ echo a b c | tr ' ' '\\n' | rev 2>/dev/null; yes no | head -n 2; dircolors | hea
 """),
     _case("coreutils-system", "coreutils", """\
 id -u; id -un; whoami; groups; pwd; uname -s; uname -m; uname -o; date -u -d @0; date -d 2020-02-29 +%j; nice -n 5 nice; nohup echo hup 2>/dev/null; tty < /dev/null; arch; hostid >/dev/null; logname 2>/dev/null
-timeout 0.2 sleep 5; echo $?; timeout -s KILL 0.2 sleep 5; echo $?; timeout 5 echo ok; sleep 5 & kill $!; wait $!; echo $?; kill -l 15; chroot / /bin/echo chrooted; nproc >/dev/null; users; basename a/b.c .c; dirname a/b
-echo $(stat -f -c %l /) >/dev/null; env printf 'x\\n'; (trap '' PIPE; yes 2>/dev/null | head -n 1); mknod p p; stat -c %F p; true; false; echo $?
+timeout 0.2 sleep 5; echo $?; timeout -s KILL 0.2 sleep 5; echo $?; timeout 5 echo ok; sleep 5 & kill $!; wait $!; echo $?; kill -l 15; nproc >/dev/null; users; basename a/b.c .c; dirname a/b
+echo $(stat -f -c %l /) >/dev/null; env printf 'x\\n'; (trap '' PIPE; yes 2>/dev/null | head -n 1); mknod /tmp/p$$ p; stat -c %F /tmp/p$$; rm /tmp/p$$; true; false; echo $?
 """),
     _case("coreutils-large", "coreutils", "seq 200000 | sort -R --random-source=words | sort -n | tail -n 1; seq 300000 | sha256sum; seq 300000 | wc; seq 100000 | shuf --random-source=words | sort -n --parallel=2 -S 1M | md5sum; head -c 20000000 /dev/zero | sha1sum"),
     _case("grep", "grep", """\
