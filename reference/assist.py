@@ -1,9 +1,9 @@
 """The host calls that every C library makes when a program starts, without the instruction table.
 
 Translated code leaves the execution of some instructions to the reference semantics. To load these takes longer than a
-short program runs, and of all such instructions a short program only has CPUID, RDTSC (the dynamic linker takes the time), and the load of GS with its
-thread's selector. These are executed here as the semantics would (:mod:`reference.isa.semantics`), if nothing about them is
-out of the ordinary.
+short program runs, and of all such instructions a short program only has CPUID, RDTSC (dynamic linkers take the time), and
+the load of GS with its thread's selector. These are executed here as the semantics would (:mod:`reference.isa.semantics`),
+if nothing about them is out of the ordinary.
 """
 
 from __future__ import annotations
