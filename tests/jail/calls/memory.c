@@ -330,3 +330,111 @@ CASE(memfd_is_shared_memory) {
     strcpy(own, "own");
     say("%s %s", b, own);
 }
+
+CASE(files_that_are_mapped_change_size) {
+    char bytes[8] = "";
+    make("file", "0123456789");
+    int before = T(open("file", O_RDONLY)), fd = T(open("file", O_RDWR));
+    T(read(before, bytes, 2));
+    char *at = mmap(0, 2 * PAGE, RW, MAP_SHARED, fd, 0);
+    at[3] = 'X', at[20] = 'y';
+    T(read(before, bytes, 3));
+    say("%s", quoted(bytes, 3));
+    pid_t child = fork();
+    if (child == 0) {
+        touch("beyond the end in a child", at + PAGE, 0);
+        T(pwrite(fd, "far", 3, PAGE + 10));
+        _exit(0);
+    }
+    wait_for(child);
+    say("%s", quoted(at + PAGE + 9, 5));
+    say("%s", quoted(at, 10));
+    T(close(open("file", O_WRONLY | O_TRUNC)));
+    touch("after cutting it off", at, 0);
+    int append = T(open("file", O_WRONLY | O_APPEND));
+    T(write(append, "abc", 3));
+    T(write(append, "def", 3));
+    say("%s", quoted(at, 8));
+    touch("the second page", at + PAGE, 1);
+    T(mprotect(at, 2 * PAGE, PROT_READ));
+    T(ftruncate(fd, 2 * PAGE));
+    touch("grown, but not to be written", at + PAGE, 1);
+    T(mprotect(at, 2 * PAGE, RW));
+    touch("written", at + PAGE, 1);
+    T(pread(fd, bytes, 1, PAGE));
+    say("%s", quoted(bytes, 1));
+    T(truncate("file", 2));
+    T(mprotect(at, 2 * PAGE, RW));
+    touch("the second page again", at + PAGE, 0);
+    T(lseek(before, 0, SEEK_SET));
+    T(read(before, at + PAGE, 1));
+    say("%s", quoted(at, 4));
+}
+
+CASE(a_descriptor_is_closed_and_its_mapping_stays) {
+    make("file", "0123456789");
+    int fd = T(open("file", O_RDWR));
+    char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
+    T(close(fd));
+    T(unlink("file"));
+    at[0] = 'X';
+    make("file", "another");
+    fd = T(open("file", O_RDONLY));
+    char *other = mmap(0, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    say("%s %s", quoted(at, 10), quoted(other, 7));
+    T(mprotect(other, PAGE, RW));
+    int out = T(open("file", O_RDWR));
+    char *writable = mmap(0, PAGE, RW, MAP_SHARED, out, 0);
+    writable[0] = 'A';
+    T(mprotect(other, PAGE, RW));
+    show("file");
+    T(mprotect(writable, PAGE, PROT_READ));
+    T(mprotect(writable, PAGE, RW));
+    T((long)mmap(0, PAGE, RW, MAP_SHARED, out, 0x7ffff000) == -1);
+}
+
+CASE(sealed_memory_stays_as_it_is) {
+    int fd = T(memfd_create("sealed", MFD_ALLOW_SEALING));
+    T(write(fd, "content", 7));
+    char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
+    T(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+    T(munmap(at, PAGE));
+    T(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW));
+    T(write(fd, "more", 4));
+    T(pwrite(fd, "more", 4, 0));
+    T(ftruncate(fd, 100));
+    T((long)mmap(0, PAGE, RW, MAP_SHARED, fd, 0));
+    at = mmap(0, PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    say("%s", quoted(at, 7));
+    T(mprotect(at, PAGE, RW));
+    T(ftruncate(fd, 3));
+    say("%s", quoted(at, 4));
+    T(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 1));
+    T(fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL));
+    T(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK));
+    T(fcntl(fd, F_GET_SEALS));
+    T(fcntl(fd, F_ADD_SEALS, 0x1000));
+    int file = T(open("file", O_RDWR | O_CREAT, 0600));
+    T(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK));
+}
+
+CASE(shared_memory_grows_and_moves) {
+    char *at = mmap(0, 4 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    at[PAGE] = 'k';
+    char *target = mmap(0, 4 * PAGE, RW, ANONYMOUS, -1, 0);
+    char *moved = mremap(at, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+    say("%c", moved[PAGE]);
+    pid_t child = fork();
+    if (child == 0) {
+        moved[PAGE] = 'c';
+        T(munmap(moved, 4 * PAGE));
+        _exit(0);
+    }
+    wait_for(child);
+    say("%c", moved[PAGE]);
+    T(munmap(moved, PAGE));
+    T(munmap(moved + 2 * PAGE, 2 * PAGE));
+    say("%c", moved[PAGE]);
+    T(madvise(moved + PAGE, PAGE, MADV_DONTNEED));
+    say("%c", moved[PAGE]);
+}
