@@ -316,14 +316,28 @@ class AddressSpace:
 
     def _unshare(self, first: int, last: int) -> None:
         """Let pages be nobody else's, whatever they hold then."""
-        for run in self.shared:
-            low, high = max(run.first, first), min(run.last, last)
+        for low, high in [(max(run.first, first), min(run.last, last)) for run in self.shared]:
             if low < high:
                 self._lay_private(low, high)
         if self.shared:
-            self.shared = _shared.cut(self.shared, first, last, PAGE)
+            self._cut_shared(first, last)
         if self.copied:
             self.copied = _shared.cut(self.copied, first, last, PAGE)
+
+    def _cut_shared(self, first: int, last: int) -> None:
+        """Know nothing of shared pages any more, and let them go where nobody else has them."""
+        gone = [
+            (
+                run.shared,
+                run.offset + ((max(run.first, first) - run.first) << PAGE_SHIFT),
+                min(run.last, last) - max(run.first, first),
+            )
+            for run in self.shared
+            if run.first < last and first < run.last
+        ]
+        self.shared = _shared.cut(self.shared, first, last, PAGE)
+        for shared, offset, pages in gone:
+            shared.release(offset, offset + (pages << PAGE_SHIFT))
 
     def _lay_private(self, first: int, last: int) -> None:
         """Replace pages of shared memory by others."""
@@ -546,8 +560,9 @@ class AddressSpace:
 
     def close(self) -> None:
         """Give the memory back. The space must not be used afterwards."""
+        if self.permissions and self.shared:
+            self._cut_shared(0, len(self.permissions))
         self.permissions = _Closed()
-        self.shared = []
         self._watchers.clear()
 
     def _check_mapped(self, address: int, length: int, access: Access) -> None:

@@ -20,9 +20,12 @@ from reference.records import dataclass, replace
 if TYPE_CHECKING:
     from reference.memory import AddressSpace
 
+#: FALLOC_FL_PUNCH_HOLE, FALLOC_FL_KEEP_SIZE.
+_PUNCH_HOLE: Final = 3
 _F_ADD_SEALS: Final = 1033
 _F_SEAL_SHRINK: Final = 2
 _MAP_FIXED: Final = 0x10
+_PAGE_SHIFT: Final = 12
 
 
 class Shared:
@@ -32,6 +35,8 @@ class Shared:
         self.size = size
         #: Where what it stands for ends, in bytes; None for nowhere.
         self.end: int | None = None
+        #: What of it is mapped, or kept to be mapped again.
+        self.runs: weakref.WeakSet[SharedRun] = weakref.WeakSet()
         #: Who has mapped it, or had.
         self.spaces: weakref.WeakSet[AddressSpace] = weakref.WeakSet()
         try:
@@ -56,6 +61,20 @@ class Shared:
         for space in tuple(self.spaces):
             space.meet_end(self)
 
+    def release(self, start: int, end: int) -> None:
+        """Somebody has unmapped it from one offset to another: what nobody else has takes no memory any more."""
+        parts = [(start, end)]
+        for low, high in [run.offsets for run in self.runs]:
+            parts = [p for a, b in parts for p in ((a, min(b, low)), (max(a, high), b)) if p[0] < p[1]]
+        for low, high in parts:
+            self.forget(low, high)
+
+    def forget(self, start: int, end: int) -> None:
+        """Have zeros between two offsets."""
+        punch = _libc().fallocate
+        punch.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        punch(self.file, _PUNCH_HOLE, start, end - start)
+
     def read(self, offset: int, length: int) -> bytes:
         """Some bytes of it."""
         return os.pread(self.file, length, offset)
@@ -68,7 +87,7 @@ class Shared:
             offset, view = offset + count, view[count:]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class SharedRun:
     """Pages [first, last) of a space are ``shared``, from ``offset`` on, in bytes. ``fixed``: no right to write there can
     be given."""
@@ -78,6 +97,14 @@ class SharedRun:
     shared: Shared
     offset: int
     fixed: bool = False
+
+    def __post_init__(self) -> None:
+        self.shared.runs.add(self)
+
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """What of the memory it is: from one offset to another."""
+        return self.offset, self.offset + ((self.last - self.first) << _PAGE_SHIFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +137,13 @@ def cut(found: list[Run], first: int, last: int, page: int) -> list[Run]:
 
 
 @cache
+def _libc() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+@cache
 def _mmap() -> Any:
-    function = ctypes.CDLL(None, use_errno=True).mmap
+    function = _libc().mmap
     function.restype = ctypes.c_void_p
     function.argtypes = (
         ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long,

@@ -438,3 +438,34 @@ CASE(shared_memory_grows_and_moves) {
     T(madvise(moved + PAGE, PAGE, MADV_DONTNEED));
     say("%c", moved[PAGE]);
 }
+
+CASE(what_was_stored_is_in_the_file_whoever_ends) {
+    make("file", "0123456789");
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = T(open("file", O_RDWR));
+        char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
+        at[0] = 'e';
+        execl("./prog", "prog", "@untouched", NULL);
+    }
+    wait_for(child);
+    child = fork();
+    if (child == 0) {
+        int fd = T(open("file", O_RDWR));
+        char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
+        at[1] = 'r';
+        at = mmap(at, PAGE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
+        at[2] = 'x';
+        _exit(0);
+    }
+    wait_for(child);
+    child = fork();
+    if (child == 0) {
+        int fd = T(open("file", O_RDWR));
+        char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
+        at[3] = 'k';
+        kill(getpid(), SIGKILL);
+    }
+    wait_for(child);
+    show("file");
+}

@@ -41,12 +41,12 @@ class MappedFile(Shared):
 
     def __init__(self, file: HostFile) -> None:
         """Raises OutOfMemory, CallError."""
+        self._fd = -1
         super().__init__(0)
         self.stored = self.can_be_stored = False
         self._writable = False
         #: What of it is here: offsets (start, end) of whole pages, none of which overlap.
         self._filled: list[tuple[int, int]] = []
-        self._fd = -1
         self._open(file)
         self.end = os.fstat(self._fd).st_size
 
@@ -73,6 +73,17 @@ class MappedFile(Shared):
         for low, high in missing:
             self._filled.append((low, high))
             self._refresh(low, high)
+
+    def forget(self, start: int, end: int) -> None:
+        self.write_back(start, end)
+        kept = [p for low, high in self._filled for p in ((low, min(high, start)), (max(low, end), high))]
+        self._filled = [(low, high) for low, high in kept if low < high]
+        super().forget(start, end)
+
+    def __del__(self) -> None:
+        """The last one that had it is gone, however that was."""
+        if self._fd >= 0:
+            self.write_back(0, self.size)
 
     def reading(self, start: int, count: int) -> None:
         """Bytes of the file are about to be read."""
