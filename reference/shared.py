@@ -46,14 +46,20 @@ class Shared:
         weakref.finalize(self, os.close, self.file).atexit = False
         import fcntl
 
-        os.ftruncate(self.file, size)
+        self._resize(size)
         fcntl.fcntl(self.file, _F_ADD_SEALS, _F_SEAL_SHRINK)
 
     def grow(self, size: int) -> None:
-        """Have at least so many bytes."""
+        """Have at least so many bytes. Raises OutOfMemory."""
         if size > self.size:
-            os.ftruncate(self.file, size)
+            self._resize(size)
             self.size = size
+
+    def _resize(self, size: int) -> None:
+        try:
+            os.ftruncate(self.file, size)
+        except (OSError, OverflowError) as error:
+            raise OutOfMemory(f"the host has no memory of {size:#x} bytes that can be shared: {error}") from error
 
     def end_at(self, end: int) -> None:
         """What it stands for ends there from now on."""

@@ -469,3 +469,20 @@ CASE(what_was_stored_is_in_the_file_whoever_ends) {
     wait_for(child);
     show("file");
 }
+
+CASE(a_file_that_may_not_be_opened_again_is_mapped) {
+    int fd = T(open("file", O_RDWR | O_CREAT | O_APPEND, 0));
+    T(write(fd, "0123456789", 10));
+    char *at = mmap(0, PAGE, RW, MAP_SHARED, fd, 0);
+    at[2] = 'X';
+    char bytes[12];
+    T(pread(fd, bytes, 12, 0));
+    say("%s", quoted(bytes, 10));
+    T(write(fd, "abc", 3));
+    say("%s", quoted(at, 14));
+    at[11] = 'B';
+    T(munmap(at, PAGE));
+    T(lseek(fd, 0, SEEK_END));
+    T(chmod("file", 0600));
+    show("file");
+}

@@ -13,6 +13,7 @@ where a guest has stored.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from reference.memory import PAGE_SHIFT, page_ceil
 from reference.shared import Shared
 from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError
-from vx32py._hostfile import HostFile, mapped
+from vx32py._hostfile import HOST_ERRORS, HostFile, mapped
 from vx32py.vfs.content import TreeFile
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ class MappedFile(Shared):
         flags = os.O_RDWR if file.writable else os.O_RDONLY
         try:
             self._fd = os.open(f"/proc/self/fd/{file.fd}", flags | os.O_CLOEXEC | os.O_NOCTTY)
-        except OSError:
-            raise CallError(errno.ENODEV) from None
+        except OSError:  # its mode does not allow that any more: the very same open file, then
+            with HOST_ERRORS:
+                self._fd = os.dup(file.fd)
         self._writable = file.writable
         file.references += 1
         finalize(self, _give_up, file, self._fd).atexit = False
@@ -66,13 +68,15 @@ class MappedFile(Shared):
         if file is not None and file.writable and not self._writable:
             self._open(file)
         self.grow(end)
-        self._look()
+        with HOST_ERRORS:
+            self._look()
         missing = [(start, end)]
         for low, high in self._filled:
             missing = [p for a, b in missing for p in ((a, min(b, low)), (max(a, high), b)) if p[0] < p[1]]
         for low, high in missing:
             self._filled.append((low, high))
-            self._refresh(low, high)
+            with HOST_ERRORS:
+                self._refresh(low, high)
 
     def forget(self, start: int, end: int) -> None:
         self.write_back(start, end)
@@ -87,13 +91,15 @@ class MappedFile(Shared):
 
     def reading(self, start: int, count: int) -> None:
         """Bytes of the file are about to be read."""
-        self._look()
+        with HOST_ERRORS:
+            self._look()
         self.write_back(start, start + count)
 
     def written(self, start: int, count: int) -> None:
         """Bytes of the file were written, or its size has changed."""
-        self._look()
-        self._refresh(start, start + count)
+        with HOST_ERRORS:
+            self._look()
+            self._refresh(start, start + count)
 
     def write_back(self, start: int, end: int) -> None:
         """Write to the file what was stored between two offsets. What the host refuses is lost, as it is natively when the
@@ -104,7 +110,16 @@ class MappedFile(Shared):
             for offset, length in self._pieces(start, min(end, self.end or 0)):
                 content = self.read(offset, length)
                 if content != os.pread(self._fd, length, offset):
-                    os.pwrite(self._fd, content, offset)
+                    self._put(content, offset)
+
+    def _put(self, content: bytes, offset: int) -> None:
+        """Write to the file, even if it was opened to be appended to."""
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        if flags & os.O_APPEND:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+        os.pwrite(self._fd, content, offset)
+        if flags & os.O_APPEND:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags)
 
     def _refresh(self, start: int, end: int) -> None:
         """Take from the file what is between two offsets."""

@@ -96,6 +96,8 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
     offset = page_offset << PAGE_SHIFT
     fixed = not private and file is not None and not _may_change(file, now=bool(access & Access.WRITE))
     if not private:
+        if len({run.shared for run in space.shared}) >= process.sandbox.open_files:
+            raise CallError(errno.ENOMEM)  # each takes descriptors of the host's
         shared = Shared(size) if file is None else filemaps.mapping(process, file, offset, offset + size)
         if shared is not None:
             space.map_shared(start, size, access, shared, 0 if file is None else offset, fixed=fixed)
