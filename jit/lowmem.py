@@ -21,6 +21,8 @@ from jit.system import NONE, PAGE
 from reference.records import dataclass
 
 END: Final = 1 << 32
+#: Why a guest is not at linear address zero: the reason that may pass.
+TAKEN: Final = "another guest has it"
 
 #: So much stays reserved at linear address zero, whoever needs room elsewhere.
 _KEPT_AT_ZERO: Final = 256 << 20
@@ -208,7 +210,7 @@ def place(
         reason = "the guest needs page 0"
     else:
         with _process.lock:
-            reason = "another guest has it" if _process.zero_taken else _extend_zero(limit)
+            reason = TAKEN if _process.zero_taken else _extend_zero(limit)
             if not reason:
                 placement = Placement(0, limit)
                 _process.zero_limit = limit

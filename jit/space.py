@@ -102,6 +102,7 @@ class HostSpace(AddressSpace):
         self._terms = loan.terms
         super().__init__(placement.limit, budget=budget, buffer=memoryview(window).cast("B"))
         self._lowest = placement.lowest
+        self.displaced = placement.reason == lowmem.TAKEN
         self._program = program
         rest = loan.take_rest()
         #: What there is on the host of an earlier guest, whose image is loaded but not this guest's yet.

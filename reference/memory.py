@@ -157,6 +157,8 @@ class AddressSpace:
         self.permissions = bytearray(limit >> PAGE_SHIFT)
         self.buffer = buffer if buffer is not None else zeros(limit)
         self._watchers: list[Callable[[int, int], None]] = []
+        #: Whether accesses would be quicker elsewhere, where another guest is now: see jit.space.
+        self.displaced = False
         #: What is shared with other spaces.
         self.shared: list[SharedRun] = []
         #: What is a copy of something: those that made it keep this, to make it anew.

@@ -27,9 +27,11 @@ def create(
     verify: bool = False,
     metered: bool = False,
     space: AddressSpace | None = None,
+    prefer_zero: bool = True,
 ) -> Engine:
     """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped; or with the
-    ``space`` of another engine of that name, which must not be closed before this one (a second thread).
+    ``space`` of another engine of that name, which must not be closed before this one (a second thread). ``prefer_zero``:
+    whether it may have the place that is the quickest, which only one guest of a process can have.
 
     Engines of the same ``program`` (the same object) may share what they found out about its code. With ``verify``, no
     translated code is reached that the verifier has not accepted. ``metered``: there will be a limit of instructions
@@ -41,7 +43,7 @@ def create(
     check(name)
     chosen = NAMES[0] if name == "auto" else name
     try:
-        engine = _make(chosen, limit, budget, policy, program, metered, space)
+        engine = _make(chosen, limit, budget, policy, program, metered, space, prefer_zero=prefer_zero)
     except (EngineUnavailable, ImportError) as error:
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
@@ -94,12 +96,21 @@ def unavailable(name: str) -> str | None:
 
 
 def _make(
-    name: str, limit: int, budget: int, policy: Policy, program: object, metered: bool, space: Any = None
-) -> Engine:
+    name: str, limit: int, budget: int, policy: Policy, program: object, metered: bool, space: Any = None,
+    *, prefer_zero: bool = True,
+) -> Engine:  # fmt: skip
     if name == "jit":
         from jit.engine import JitEngine
 
-        return JitEngine(limit=limit, budget=budget, policy=policy, program=program, metered=metered, space=space)
+        return JitEngine(
+            limit=limit,
+            budget=budget,
+            policy=policy,
+            program=program,
+            metered=metered,
+            space=space,
+            prefer_zero=prefer_zero,
+        )
     if space is None:
         from reference.memory import AddressSpace
 

@@ -286,6 +286,23 @@ class Family:
         min(candidates, key=lambda mm: mm.last_turn).park()
         return True
 
+    def find_better_place(self, task: Task) -> None:
+        """A program that was executed just now should not be in a slower place because of the program before it, or of a shell
+        that waits for it."""
+        space = task.engine.space
+        if not space.displaced or not self.endless:
+            return
+        parent = task.parent.leader.mm if task.parent is not None and task.parent.leader is not None else None
+        for mm in (parent, task.mm):
+            if mm is None or mm.parked is not None or not all(user.waiting or user is task for user in mm.users):
+                continue
+            if mm is not task.mm and mm.space.displaced:
+                continue
+            if not any(user.guarded for user in mm.users):
+                mm.park()
+        if task.mm.parked is not None:
+            task.come_back()  # before anybody else does
+
     def _spaces(self) -> list[Mm]:
         return list(dict.fromkeys(task.mm for task in self.tasks.values()))
 

@@ -121,6 +121,8 @@ class Task:
         self.tally: dict[str, int] = creator.tally if creator is not None else {}
         self.unknown_calls: Counter[tuple[str, int]] = creator.unknown_calls if creator is not None else Counter()
         self.replaced = False
+        #: Whether it has just executed a program, which has not run yet.
+        self._is_new_program = False
         #: The files that were connected as standard streams, whatever descriptors they have, if any.
         self.streams: tuple[OpenFile, ...] = creator.streams if creator is not None else ()
         self.native: NativeAnswers | None = None
@@ -412,7 +414,8 @@ class Task:
         threads it has this one. Raises CallError(EAGAIN)."""
         self._check_number()
         space = self.engine.space
-        engine = self._new_engine(limit=space.limit, budget=space.budget)
+        # The quickest place is for programs: most children execute one.
+        engine = self._new_engine(limit=space.limit, budget=space.budget, prefer_zero=not self.sandbox.allow_exec)
         child = type(self)(
             self.sandbox, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables,
             self.mm.copy(engine.space), creator=self,
@@ -466,6 +469,7 @@ class Task:
         space: AddressSpace | None = None,
         program: object = None,
         policy: Policy | None = None,
+        prefer_zero: bool = True,
     ) -> Engine:
         """An engine like this task's. Raises CallError(EAGAIN) where there is no room for another guest of this size."""
         if space is not None:
@@ -484,6 +488,7 @@ class Task:
                     verify=self.sandbox.verify,
                     metered=self.family.fuel is not None,
                     space=space,
+                    prefer_zero=prefer_zero,
                 )
             except UnsupportedHost as error:
                 if not self.family.park_somebody(self.mm):
@@ -594,7 +599,7 @@ class Task:
         old_engine.close()
         old_mm.leave(self)
         self.expect_calls()
-        self.replaced = True
+        self.replaced = self._is_new_program = True
 
     def _become_leader(self) -> None:
         """The thread that executes a program takes the place of the process's first one (execve(2))."""
@@ -677,6 +682,9 @@ class Task:
             if native is not None and native is self.native:
                 native.page.switch(False)
             self.engine.settle()
+            if self._is_new_program:
+                self._is_new_program = False
+                self.family.find_better_place(self)
 
     def _advance(self, native: NativeAnswers | None, *, plain: bool, single: bool) -> Trap | None:
         engine = self.engine
