@@ -260,6 +260,7 @@ CASE(madvise_advises) {
     T(madvise(at + 1, PAGE, MADV_NORMAL));
     T(madvise(at, 0, MADV_NORMAL));
     T(madvise(at, PAGE, 9999));
+    T(madvise(at, PAGE, MADV_REMOVE));
     T(munmap(at + PAGE, PAGE));
     T(madvise(at, 3 * PAGE, MADV_DONTNEED));
     make("file", "content");

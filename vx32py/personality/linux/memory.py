@@ -308,12 +308,12 @@ def madvise(process: Process, address: int, length: int, advice: int) -> None:
         raise CallError(errno.EINVAL)
     space = process.engine.space
     start, end = min(address, space.limit), min(address + page_ceil(length), space.limit)
-    if advice in (MADV_DONTNEED, MADV_REMOVE):
-        for first, last, access in _runs(space, start, end):
-            for here, stop in _private_parts(space, first, last):
-                if advice == MADV_REMOVE:
-                    raise CallError(errno.EINVAL)
-                _renew(space, here, stop, access)
+    for first, last, access in _runs(space, start, end) if advice in (MADV_DONTNEED, MADV_REMOVE) else ():
+        private = _private_parts(space, first, last)
+        if advice == MADV_REMOVE:
+            raise CallError(errno.EINVAL if private else errno.EOPNOTSUPP)
+        for here, stop in private:
+            _renew(space, here, stop, access)
     if end < address + page_ceil(length) or not space.is_mapped(start, end - start):
         raise CallError(errno.ENOMEM)
 
