@@ -15,17 +15,20 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import resource
+import shlex
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import vx32py
 from conformance import busybox
@@ -58,38 +61,44 @@ _FORKS: Final = (
 @dataclass(frozen=True)
 class Job:
     """A command of the tree's shell, in the place of the jobs. ``limit``: what the ratio may be at most, where there is an
-    aim; ``qemu``: whether it is measured under qemu-i386, which the jail must then beat. COUNT and MIB in the script are
-    what it is done with: ``much`` of it, or ``little`` for a quick look."""
+    aim; ``qemu``: whether it is measured under qemu-i386, which the jail must then beat. COUNT in the script is
+    ``much``, or ``little`` for a quick look. Everything is done on the file ``text``, of 50 MiB (5 MiB), and the folder
+    ``tree`` of 50,000 (5,000) files; what is in ``copy`` in the end counts as output."""
 
     name: str
     kind: Literal["compute", "calls", "blocks"]
     script: str
-    much: int
-    little: int
+    much: int = 0
+    little: int = 0
     limit: float | None = None
     qemu: bool = False
 
-    def command(self, *, quick: bool) -> str:
-        """The script with its figure in place."""
-        return self.script.replace("COUNT", str(self.little if quick else self.much))
+    def command(self, *, quick: bool) -> list[str]:
+        """A program and its arguments: of the kind "compute" the script is one, of the others a shell's."""
+        if self.kind == "compute":
+            return shlex.split(self.script)
+        return [*SHELL, "run=; " + self.script.replace("COUNT", str(self.little if quick else self.much))]
 
 
+SHELL: Final = ("/bin/sh", "-c")
+IDLE: Final = ["/bin/true"]
 COMPUTE: Final = 1.10
 BLOCKS: Final = 1.80
 JOBS: Final = (
-    Job("gzip", "compute", "head -c COUNT text | gzip -c | cksum", 50 * MIB, 5 * MIB, COMPUTE),
-    Job("bzip2", "compute", "head -c COUNT text | bzip2 -c | cksum", 50 * MIB, 5 * MIB, COMPUTE),
-    Job("xz -2", "compute", "head -c COUNT text | xz -2 -c | cksum", 50 * MIB, 5 * MIB, COMPUTE),
-    Job("sha256sum", "compute", "cat text text text text | head -c COUNT | sha256sum", 200 * MIB, 20 * MIB, COMPUTE),
-    Job("awk", "compute", f"head -c COUNT text | gawk -F ';' '{_AWK}'", 50 * MIB, 5 * MIB, COMPUTE),
+    Job("gzip", "compute", "gzip -c text", limit=COMPUTE),
+    Job("bzip2", "compute", "bzip2 -c text", limit=COMPUTE),
+    Job("xz -0", "compute", "xz -0 -c text", limit=COMPUTE),
+    Job("sha256sum", "compute", "sha256sum text text text text", limit=COMPUTE),
+    Job("awk", "compute", f"gawk -F ';' '{_AWK}' text", limit=COMPUTE),
+    Job("gzip, a child of sh", "calls", "gzip -c text > copy; true"),
     Job("500 fork and exec", "calls", _FORKS, 250, 24, qemu=True),
-    Job("find", "calls", "find tree -name '*7' -newer text | cksum; find tree | cksum", 50_000, 5_000),
+    Job("find", "calls", "find tree -name '*7' -newer text > copy; find tree >> copy"),
     Job("one-byte writes", "calls", "dd if=/dev/zero of=/dev/null bs=1 count=COUNT 2>&1 | head -n 1", 1_000_000, 50_000),
-    Job("file, 4 KiB", "blocks", "dd if=text of=copy bs=4k count=COUNT 2>&1 | head -n 1", 12_800, 1_280, BLOCKS),
-    Job("file, 64 KiB", "blocks", "dd if=text of=copy bs=64k count=COUNT 2>&1 | head -n 1", 800, 80, BLOCKS),
-    Job("cat", "blocks", "head -c COUNT text > head; cat head head head head > copy; rm head", 50 * MIB, 5 * MIB, BLOCKS),
-    Job("pipe, 4 KiB", "blocks", "dd if=text bs=4k count=COUNT 2> log | dd bs=4k of=/dev/null 2> log", 12_800, 1_280, BLOCKS),
-    Job("pipe, 64 KiB", "blocks", "dd if=text bs=64k count=COUNT 2> log | dd bs=64k of=/dev/null 2> log", 800, 80, BLOCKS),
+    Job("file, 4 KiB", "blocks", "dd if=text of=copy bs=4k 2> log", limit=BLOCKS),
+    Job("file, 64 KiB", "blocks", "dd if=text of=copy bs=64k 2> log", limit=BLOCKS),
+    Job("cat", "blocks", "cat text text text text > copy", limit=BLOCKS),
+    Job("pipe, 4 KiB", "blocks", "dd if=text bs=4k 2> log | dd bs=4k of=/dev/null 2> log", limit=BLOCKS),
+    Job("pipe, 64 KiB", "blocks", "dd if=text bs=64k 2> log | dd bs=64k of=/dev/null 2> log", limit=BLOCKS),
 )  # fmt: skip
 
 
@@ -148,21 +157,23 @@ def _spent(who: int) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _digest(output: bytes) -> str:
-    return hashlib.sha256(output).hexdigest()[:16]
+def _digest(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
 
 
 def _outside(command: list[str], directory: Path | None = None) -> Sample:
     """A process of the host's, and all that it waits for."""
-    before, start = _spent(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT | {"PATH": os.defpath + ":/usr/sbin"},
+    with tempfile.TemporaryFile() as out:
+        before, start = _spent(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=ENVIRONMENT | {"PATH": os.defpath + ":/usr/sbin"},
         cwd=directory, timeout=TIMEOUT, check=False,
     )  # fmt: skip
-    wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_CHILDREN) - before
-    if done.returncode:
-        raise Failed(f"exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-200:]}")
-    return Sample(cpu, wall, _digest(done.stdout))
+        wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_CHILDREN) - before
+        if done.returncode:
+            raise Failed(f"exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-200:]}")
+        return Sample(cpu, wall, _digest(out))
 
 
 @dataclass
@@ -172,38 +183,50 @@ class Place:
     root: Path
     folder: Path
 
-    def native(self, script: str) -> Sample:
-        """In a chroot."""
-        return _outside(native.command(self.root, PLACE, ["/bin/sh", "-c", "run=; " + script]))
+    @property
+    def copy(self) -> Path:
+        """What jobs write."""
+        return self.folder / "copy"
 
-    def jail(self, script: str) -> Sample:
+    def made(self) -> str:
+        """A digest of it."""
+        if not self.copy.exists():
+            return ""
+        with self.copy.open("rb") as file:
+            return _digest(file)
+
+    def native(self, command: list[str]) -> Sample:
+        """In a chroot."""
+        return _outside(native.command(self.root, PLACE, command))
+
+    def jail(self, command: list[str]) -> Sample:
         """In the jail, whose start and end count."""
         before, start = _spent(resource.RUSAGE_SELF), time.perf_counter()
         jail = vx32py.Jail(
             root=self.root, dirs={PLACE: vx32py.Grant(self.folder, writable=True), "/dev": vx32py.Dev(), "/proc": vx32py.Proc()},
             env=ENVIRONMENT, cwd=PLACE, allow_exec=True, engine="jit", memory=MEMORY, timeout=TIMEOUT,
         )  # fmt: skip
-        result = jail.run(["/bin/sh", "-c", "run=; " + script])
-        wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_SELF) - before
-        if result.exit_code != 0:
-            raise Failed(f"{result.describe()}: {result.stderr.decode(errors='replace').strip()[-200:]}")
-        return Sample(cpu, wall, _digest(result.stdout))
+        with tempfile.TemporaryFile() as out:
+            result = jail.run(command, stdout=out.fileno())
+            wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_SELF) - before
+            if result.exit_code != 0:
+                raise Failed(f"{result.describe()}: {result.stderr.decode(errors='replace').strip()[-200:]}")
+            return Sample(cpu, wall, _digest(out))
 
-    def qemu(self, script: str) -> Sample:
+    def qemu(self, command: list[str]) -> Sample:
         """Under qemu-user. The host's kernel would run natively what an emulated shell executes: so the script says that
         the emulator is to run it, as the kernel's binfmt_misc would."""
         emulator = f"{shutil.which(QEMU)} -L {self.root}"
-        names = script.replace("/bin/true", f"{self.root}/bin/true").replace("/bin/cat", f"{self.root}/bin/cat")
-        shell = [*emulator.split(), str(self.root / "usr/bin/dash"), "-c", f"run='{emulator}'; {names}"]
-        return _outside(shell, self.folder)
+        words = [word.replace("run=;", f"run='{emulator}';") for word in command]
+        words = [re.sub(r"/bin/(true|cat|sh)\b", f"{self.root}/bin/\\1", word) for word in words]
+        return _outside([*emulator.split(), *words], self.folder)
 
 
 def prepare(folder: Path, progress: Callable[[str], None], *, quick: bool) -> None:
     """The files that the jobs are done on."""
     progress("making the files")
     (folder / "text").write_bytes(busybox.text(5 * MIB if quick else 50 * MIB))
-    count = JOBS[[job.name for job in JOBS].index("find")]
-    for i in range(count.little if quick else count.much):
+    for i in range(5_000 if quick else 50_000):
         if i % 200 == 0:
             directory = folder / "tree" / f"group{i // 2000}" / f"folder{i // 200}"
             directory.mkdir(parents=True)
@@ -227,22 +250,28 @@ def place(progress: Callable[[str], None], *, quick: bool) -> Iterator[Place]:
 def measure(job: Job, where: Place, rounds: int, progress: Callable[[str], None], *, quick: bool) -> Row:
     """A job's row."""
     row = Row(job)
-    runners: dict[Column, Callable[[str], Sample]] = {"native": where.native, "jail": where.jail}
+    runners: dict[Column, Callable[[list[str]], Sample]] = {"native": where.native, "jail": where.jail}
     if job.qemu:
         if shutil.which(QEMU):
             runners["qemu"] = where.qemu
         else:
             row.missing["qemu"] = f"{QEMU} is not installed"
-    script = job.command(quick=quick)
-    for turn in range(rounds):
+    command = job.command(quick=quick)
+    for turn in range(-1, rounds):  # the first time loads what later ones find, and does not count
         for column, run in runners.items():
-            progress(f"{job.name}: {turn + 1} of {rounds}, {TITLES[column]}")
+            progress(f"{job.name}: {max(turn, 0) + 1} of {rounds}, {TITLES[column]}")
             try:
-                idle, sample = run("$run /bin/true"), run(script)
+                idle = run(IDLE if job.kind == "compute" else [*SHELL, "run=; $run /bin/true"])
+                where.copy.unlink(missing_ok=True)
+                sample = run(command)
+                made = where.made()
             except (Failed, OSError, subprocess.TimeoutExpired, vx32py.Vx32Error) as error:
                 row.remark = f"{TITLES[column]}: {error}"
                 return row
+            if turn < 0:
+                continue
             row.idle.setdefault(column, []).append(idle)
+            sample = Sample(sample.cpu, sample.wall, sample.output + made)
             row.runs.setdefault(column, []).append(sample)
             if sample.output != row.runs["native"][-1].output:
                 row.remark = f"{TITLES[column]}: the output differs from the native one"
@@ -310,7 +339,7 @@ def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> d
         "quick": quick,
         "jobs": [
             {
-                "name": row.job.name, "kind": row.job.kind, "script": row.job.command(quick=quick), "limit": row.job.limit,
+                "name": row.job.name, "kind": row.job.kind, "command": row.job.command(quick=quick), "limit": row.job.limit,
                 "met": row.met(), "remark": row.remark, "missing": row.missing,
                 "columns": {
                     column: {
