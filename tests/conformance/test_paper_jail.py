@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conformance.paper import jail, main
-from conformance.programs import roots
+from conformance.programs import roots, sets
 from vx32py import _engines
 
 
@@ -71,6 +71,6 @@ def test_a_tree_that_cannot_be_had_is_said(monkeypatch: pytest.MonkeyPatch, caps
     def fetch(name: str, progress: object) -> roots.Root:
         raise roots.Unavailable("no network")
 
-    monkeypatch.setattr(jail.sets, "fetch", fetch)
+    monkeypatch.setattr(sets, "fetch", fetch)
     assert main(["jail", "awk", "--quick"]) == 125
     assert "no network" in capsys.readouterr().err
