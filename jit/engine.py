@@ -33,6 +33,9 @@ Translator: TypeAlias = Literal["auto", "numba", "reference"]
 #: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
+#: How much code a small engine has room for.
+_SMALL_CODE: Final = 4 << 20
+
 _INSIDE: Final = hostarea.INSIDE >> 2
 _RESUMED: Final = hostarea.RESUMED >> 2
 _RESUMED_TICKS: Final = hostarea.RESUMED_TICKS >> 3
@@ -66,6 +69,8 @@ class JitEngine(TranslatingEngine):
     """One guest on the real processor. It makes its own address space, :attr:`space`, of ``limit`` addresses, of which
     ``budget`` bytes may be mapped; or it shares another engine's, which keeps it (a thread).
 
+    ``small``: with little room for code and no direct entry table, which is slower, and takes a twentieth of the addresses.
+
     ``prefer_zero`` and ``based_code`` overrule where the data and the code segment are put (see NativeProcessor): what is
     chosen otherwise is the fastest that this process and this processor offer.
 
@@ -91,6 +96,7 @@ class JitEngine(TranslatingEngine):
         program: object = None,
         metered: bool = False,
         space: HostSpace | None = None,
+        small: bool = False,
     ) -> None:
         policy = policy or Policy.default()
         self._lacking = _lacking(policy.groups, host_groups())
@@ -119,6 +125,8 @@ class JitEngine(TranslatingEngine):
                 policy=policy,
                 metered=metered,
                 space=space,
+                code_size=_SMALL_CODE if small else at.DEFAULT_CODE_SIZE,
+                segment=at.LEAST_SEGMENT if small else None,
             )
         except (OSError, MemoryError) as error:
             reason = available()

@@ -53,6 +53,8 @@ class NativeProcessor:
 
     With ``space`` the memory is another processor's, which keeps it: this one is a second thread's, say.
 
+    ``segment`` is the size of the control segment, if it is not to be what suits the limit.
+
     ``kept`` is the code that the segments hold already, of an earlier guest with the same ``program`` and ``policy``,
     ``metered`` or not; None if they are as new.
 
@@ -72,6 +74,7 @@ class NativeProcessor:
         policy: Policy | None = None,
         metered: bool = False,
         space: HostSpace | None = None,
+        segment: int | None = None,
     ) -> None:
         if limit > LARGEST_LIMIT:
             raise lowmem.LowMemoryError(
@@ -83,7 +86,9 @@ class NativeProcessor:
 
         def get() -> tuple[Lease, Unit, Loan]:
             lease, loan = Lease(), Loan()
-            unit = pool.take(lease.terms, code_size, based_code, layout.segment_size(limit), program, policy, metered)
+            unit = pool.take(
+                lease.terms, code_size, based_code, segment or layout.segment_size(limit), program, policy, metered
+            )
             if space is None:
                 resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, loan=loan)
             return lease, unit, loan

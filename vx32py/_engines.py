@@ -28,10 +28,12 @@ def create(
     metered: bool = False,
     space: AddressSpace | None = None,
     prefer_zero: bool = True,
+    small: bool = False,
 ) -> Engine:
     """An engine with an empty address space of ``limit`` bytes, of which ``budget`` bytes may be mapped; or with the
     ``space`` of another engine of that name, which must not be closed before this one (a second thread). ``prefer_zero``:
-    whether it may have the place that is the quickest, which only one guest of a process can have.
+    whether it may have the place that is the quickest, which only one guest of a process can have. ``small``: whether it
+    should rather need little room below 4 GiB than be quick.
 
     Engines of the same ``program`` (the same object) may share what they found out about its code. With ``verify``, no
     translated code is reached that the verifier has not accepted. ``metered``: there will be a limit of instructions
@@ -43,7 +45,7 @@ def create(
     check(name)
     chosen = NAMES[0] if name == "auto" else name
     try:
-        engine = _make(chosen, limit, budget, policy, program, metered, space, prefer_zero=prefer_zero)
+        engine = _make(chosen, limit, budget, policy, program, metered, space, prefer_zero=prefer_zero, small=small)
     except (EngineUnavailable, ImportError) as error:
         if name != "auto":
             raise UnsupportedHost(f"the {chosen} engine cannot run here: {error}") from error
@@ -97,7 +99,7 @@ def unavailable(name: str) -> str | None:
 
 def _make(
     name: str, limit: int, budget: int, policy: Policy, program: object, metered: bool, space: Any = None,
-    *, prefer_zero: bool = True,
+    *, prefer_zero: bool = True, small: bool = False,
 ) -> Engine:  # fmt: skip
     if name == "jit":
         from jit.engine import JitEngine
@@ -110,6 +112,7 @@ def _make(
             metered=metered,
             space=space,
             prefer_zero=prefer_zero,
+            small=small,
         )
     if space is None:
         from reference.memory import AddressSpace

@@ -54,6 +54,8 @@ class PersonalityState(Protocol):
 
 #: With fuel, tasks take turns of so many instructions: on every engine the same.
 FUEL_SLICE: Final = 1_000_000
+#: Threads beyond so many tasks of a family get small engines.
+MOST_LARGE: Final = 8
 #: The number itself: comparing plain integers is quicker, and this is done at every trap.
 IRQ: Final = int(Vector.IRQ)
 
@@ -447,7 +449,7 @@ class Task:
         tasks = [task for task in self.family.tasks.values() if task.alive]
         if len(tasks) - len({task.pid for task in tasks}) >= self.sandbox.threads:
             raise CallError(errno.EAGAIN)
-        engine = self._new_engine(space=self.engine.space)
+        engine = self._new_engine(space=self.engine.space, small=len(tasks) >= MOST_LARGE)
         thread = type(self)(
             self.sandbox, engine, self.family, self.descriptors, self.files, self.tables, self.mm, creator=self,
             group=self.group,
@@ -470,6 +472,7 @@ class Task:
         program: object = None,
         policy: Policy | None = None,
         prefer_zero: bool = True,
+        small: bool = False,
     ) -> Engine:
         """An engine like this task's. Raises CallError(EAGAIN) where there is no room for another guest of this size."""
         if space is not None:
@@ -489,6 +492,7 @@ class Task:
                     metered=self.family.fuel is not None,
                     space=space,
                     prefer_zero=prefer_zero,
+                    small=small,
                 )
             except UnsupportedHost as error:
                 if not self.family.park_somebody(self.mm):

@@ -21,6 +21,7 @@ import pytest
 from prison import TIMEOUT, build
 
 from conformance import lifetimes
+from jit import segments
 from vx32py import Grant, Jail, Overlay, Result, Tmpfs
 from vx32py._engines import unavailable
 
@@ -33,7 +34,8 @@ LIMITS: dict[str, Any] = {
     "allow_exec": True,
 }  # fmt: skip
 #: Of what guests have left behind some is kept for the next ones; the neighbours change how much that is.
-BOUNDS = lifetimes.BOUNDS | {"descriptors": 16}
+#: The segments of some guests wait for the next ones, each with three entries, however many there have been.
+BOUNDS = lifetimes.BOUNDS | {"descriptors": 16, "LDT entries": 3 * segments._MOST_IDLE}
 #: How far above what the host had before it may be while a guest does its worst: 16 processes of 32 MiB, and the engines.
 WORST = 900 * MIB
 

@@ -420,6 +420,9 @@ def test_thread_areas(quick: Linux) -> None:
         assert quick.named("set_thread_area", DATA) == -errno.EINVAL
     quick.put(struct.pack("<IIII", 8, 0, 0, 0b101000))
     assert quick.named("set_thread_area", DATA) == 0
+    assert quick.process.registers.gs_base == 0x6000  # the first one is as good as loaded, and stays
+    quick.put(struct.pack("<IIII", 6, 0, 0, 0b101000))
+    assert quick.named("set_thread_area", DATA) == 0
     assert quick.process.registers.gs_base is None
 
 

@@ -158,6 +158,7 @@ def test_a_thread_name_without_an_end_is_cut(call: Linux) -> None:
 def test_a_program_with_a_name_that_is_no_text_has_a_thread_name(engine_name: str, tmp_path: Path) -> None:
     program = image(b"\xcd\x80", linux=True)
     (tmp_path / "caller\udcff").write_bytes(program)
+    (tmp_path / "caller\udcff").chmod(0o755)
     caller = Linux(Sandbox(engine=engine_name, timeout=60, files={"/bin": str(tmp_path)}))
     with caller.process:
         caller.put(b"/bin/caller\xff\0")
@@ -193,6 +194,7 @@ def test_exec_of_a_file_larger_than_memory_does_not_read_it(engine_name: str, tm
     with open(tmp_path / "large", "wb") as file:
         file.write(program)
         file.truncate(1 << 29)
+    (tmp_path / "large").chmod(0o755)
     caller = Linux(Sandbox(engine=engine_name, memory="4M", timeout=60, files={"/bin": str(tmp_path)}))
     with caller.process:
         caller.put(b"/bin/large\0")
