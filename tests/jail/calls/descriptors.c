@@ -209,6 +209,24 @@ CASE(ioctl_on_files_and_pipes) {
     T(ioctl(fd, 0x12345678, &count));
 }
 
+/* A server's processes have it on the sockets between them. */
+CASE(signals_of_readiness_can_be_asked_for_where_there_are_any) {
+    int ends[2], on = 1, off = 0;
+    int fd = T(open("file", O_RDONLY));
+    T(ioctl(fd, FIOASYNC, &off));
+    T(ioctl(fd, FIOASYNC, &on));
+    T(pipe(ends));
+    T(ioctl(ends[0], FIOASYNC, &on));
+    T(fcntl(ends[0], F_GETFL) & O_ASYNC);
+    T(ioctl(ends[0], FIOASYNC, &off));
+    T(fcntl(ends[0], F_GETFL) & O_ASYNC);
+    T(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    T(ioctl(ends[0], FIOASYNC, &on));
+    T(fcntl(ends[0], F_SETOWN, getpid()));
+    T(fcntl(ends[0], F_GETFL) & O_ASYNC);
+    T(ioctl(ends[0], FIOASYNC, NULL));
+}
+
 CASE(descriptors_are_copied_by_fork) {
     int ends[2];
     T(pipe(ends));

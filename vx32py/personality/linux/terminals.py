@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 import termios
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from vx32py._calls import signed
 from vx32py._errors import CallError
 from vx32py._hostfile import HOST_ERRORS
+from vx32py.personality.linux.control import O_ASYNC
 from vx32py.personality.linux.table import call
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 TCGETS, TCSETS, TCSETSW, TCSETSF, TCSBRK, TCXONC, TCFLSH = 0x5401, 0x5402, 0x5403, 0x5404, 0x5409, 0x540A, 0x540B
 TIOCSCTTY, TIOCGPGRP, TIOCSPGRP, TIOCOUTQ, TIOCSTI = 0x540E, 0x540F, 0x5410, 0x5411, 0x5412
 TIOCGWINSZ, TIOCSWINSZ, FIONREAD, FIONBIO, TIOCNOTTY, TIOCGSID = 0x5413, 0x5414, 0x541B, 0x5421, 0x5422, 0x5429
-FIONCLEX, FIOCLEX, TCSBRKP = 0x5450, 0x5451, 0x5425
+FIONCLEX, FIOCLEX, FIOASYNC, TCSBRKP = 0x5450, 0x5451, 0x5452, 0x5425
 #: struct termios of the kernel, here and on i386: four words of flags, the line discipline, 19 characters.
 TERMIOS: Final = struct.Struct("<IIIIB19s")
 _WINDOW: Final = struct.Struct("<HHHH")
@@ -44,6 +46,13 @@ def ioctl(process: Process, fd: int, request: int, argument: int) -> int:
         nonblocking = process.memory.read_u32(argument)
         file.flags = file.flags & ~os.O_NONBLOCK | (os.O_NONBLOCK if nonblocking else 0)
         return 0
+    if request == FIOASYNC:
+        # fs/ioctl.c, ioctl_fioasync: SIGIO, which nobody sends here, for what can send it; others cannot change the flag.
+        wanted = O_ASYNC if process.memory.read_u32(argument) else 0
+        if wanted != file.flags & O_ASYNC and not (_can_notify(file.status().mode) or file.is_terminal()):
+            raise CallError(errno.ENOTTY)
+        file.flags = file.flags & ~O_ASYNC | wanted
+        return 0
     if request == FIONREAD:
         process.memory.check(argument, 4, writable=True)
         process.memory.write_u32(argument, min(file.available(), 0x7FFF_FFFF))
@@ -54,6 +63,10 @@ def ioctl(process: Process, fd: int, request: int, argument: int) -> int:
     with HOST_ERRORS:
         _terminal(process, host, request, argument)
     return 0
+
+
+def _can_notify(mode: int) -> bool:
+    return stat.S_ISSOCK(mode) or stat.S_ISFIFO(mode)
 
 
 def _terminal(process: Process, host: int, request: int, argument: int) -> None:
