@@ -162,10 +162,10 @@ openssl genpkey -algorithm ed25519 -out ed; openssl pkeyutl -sign -rawin -inkey 
     Case("go-build", "golang-go", root="go", script="go version | cut -d ' ' -f 4; " + _GO_BUILD + "./server; echo $?", files={"server.go": _GO}, ports=1, memory="256M", default=False, timeout=300, ignore="^(cache|go|server$)"),
     Case("curl-nginx", "nginx-light", root="net", script="""\
 mkdir logs temp; cat > conf <<END
-daemon off; worker_processes 2; error_log logs/error.log; pid nginx.pid; events { worker_connections 64; }
+user root; daemon off; worker_processes 2; error_log logs/error.log; pid nginx.pid; events { worker_connections 64; }
 http { access_log off; client_body_temp_path temp; proxy_temp_path temp; fastcgi_temp_path temp; uwsgi_temp_path temp; scgi_temp_path temp; gzip on; gzip_types text/plain; sendfile on; server { listen 127.0.0.1:$PORT; root $PWD/www; autoindex on; } }
 END
-nginx -t -p $PWD -c conf 2>/dev/null; echo $?; nginx -p $PWD -c conf -g 'user root;' & server=$!; U=http://127.0.0.1:$PORT; n=0; until curl -s -o /dev/null $U/; do n=$((n + 1)); [ $n = 100 ] && break; sleep 0.05; done
+nginx -t -p $PWD -c conf 2>/dev/null; echo $?; nginx -p $PWD -c conf & server=$!; U=http://127.0.0.1:$PORT; n=0; until curl -s -o /dev/null $U/; do n=$((n + 1)); [ $n = 100 ] && break; sleep 0.05; done
 curl -s $U/page.txt; curl -s $U/big | sha256sum; curl -s -o /dev/null -w '%{http_code}\\n' $U/none; curl -s --compressed $U/big | wc -c; curl -s -r 10-19 $U/big | od -c | head -n 1; curl -s -I $U/page.txt | head -n 1; for i in 1 2 3 4; do curl -s $U/page.txt & done; wait %2 %3 %4 %5 2>/dev/null; kill -QUIT $server; wait $server; echo $?; curl -s $U/; echo $?
 """, interpreter="/bin/bash", files={"www/page.txt": "page\n", "www/big": "big file\n" * 100000}, ports=1, ignore="^(logs|temp|nginx.pid|conf)", memory="64M", default=False, stderr=False),
     Case("ssh-keygen", "openssh-client", root="net", script="ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -l -f key.pub | cut -d ' ' -f 1; ssh-keygen -q -t rsa -b 2048 -N secret -f rsa; ssh-keygen -y -P secret -f rsa | cut -c 1-20; echo text > t; ssh-keygen -Y sign -q -f key -n file t; printf 'me %s\\n' \"$(cat key.pub)\" > allowed; ssh-keygen -Y verify -f allowed -I me -n file -s t.sig < t | cut -d ' ' -f 1-6; ssh -V; ssh -G host | head -n 1", ignore="key|rsa|allowed|sig", memory="64M", default=False, timeout=120),
