@@ -270,8 +270,8 @@ class Family:
                 return
 
     def park_somebody(self, needed: Mm) -> bool:
-        """Park the space that has not been needed for the longest time; False where there is none to park. The first
-        process's never is: its host may look at it, and neither is that of who runs."""
+        """Park the space that has not been needed for the longest time; False where there is none to park. That of who runs
+        never is, and neither is the first process's, except in a jail: its host may look at it."""
         current = self.current.mm if self.current is not None else None
         candidates = [
             mm
@@ -279,7 +279,8 @@ class Family:
             if mm.parked is None
             and mm is not needed
             and mm is not current
-            and not any(t.parent is None for t in mm.users)
+            # Nor can it be where somebody else knows where the memory is.
+            and not any((task.parent is None and not self.endless) or task.guarded is not None for task in mm.users)
         ]
         if not candidates:
             return False

@@ -244,12 +244,18 @@ class Task:
     @property
     def stats(self) -> RunStats:
         """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
-        self.engine.settle()
+        if self._engine is not None:
+            self._engine.settle()
+            counters, mapped = self._engine.stats, self._engine.space.mapped
+        else:
+            assert self._parked is not None
+            counters = self._parked.stats
+            mapped = self.mm.parked.contents.mapped if self.mm.parked is not None else 0
         return RunStats(
-            self.engine.name,
-            self.engine.stats,
+            self._engine_name,
+            counters,
             self.family.seconds,
-            self.engine.space.mapped,
+            mapped,
             self.calls,
             self.unknown_calls,
             self.family.processes_started,
