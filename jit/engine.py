@@ -33,8 +33,6 @@ Translator: TypeAlias = Literal["auto", "numba", "reference"]
 #: A processor without these takes LZCNT for BSR and TZCNT for BSF. All else that a processor lacks is an invalid opcode.
 _MISTAKEN: Final = frozenset({Group.LZCNT, Group.BMI1})
 
-#: How much code a small engine has room for.
-_SMALL_CODE: Final = 4 << 20
 
 _INSIDE: Final = hostarea.INSIDE >> 2
 _RESUMED: Final = hostarea.RESUMED >> 2
@@ -125,8 +123,7 @@ class JitEngine(TranslatingEngine):
                 policy=policy,
                 metered=metered,
                 space=space,
-                code_size=_SMALL_CODE if small else at.DEFAULT_CODE_SIZE,
-                segment=at.LEAST_SEGMENT if small else None,
+                small=small,
             )
         except (OSError, MemoryError) as error:
             reason = available()

@@ -34,6 +34,9 @@ _ERROR_WRITE, _ERROR_FETCH = 2, 16  # SDM volume 3, figure 4-12
 #: What a guest may have at most: the rest is for code segments and the gateway.
 LARGEST_LIMIT: Final = (4 << 30) - (256 << 20)
 
+#: How much code there is room for in a small one.
+_SMALL_CODE: Final = 4 << 20
+
 _REASON: Final = layout.control_word(layout.REASON)
 _KIND: Final = hostarea.KIND >> 2
 _RAW_EIP: Final = hostarea.RAW_EIP >> 2
@@ -53,7 +56,7 @@ class NativeProcessor:
 
     With ``space`` the memory is another processor's, which keeps it: this one is a second thread's, say.
 
-    ``segment`` is the size of the control segment, if it is not to be what suits the limit.
+    ``small``: with less code and the least control segment.
 
     ``kept`` is the code that the segments hold already, of an earlier guest with the same ``program`` and ``policy``,
     ``metered`` or not; None if they are as new.
@@ -74,21 +77,22 @@ class NativeProcessor:
         policy: Policy | None = None,
         metered: bool = False,
         space: HostSpace | None = None,
-        segment: int | None = None,
+        small: bool = False,
     ) -> None:
         if limit > LARGEST_LIMIT:
             raise lowmem.LowMemoryError(
                 f"no room for a guest of {limit:#x} bytes, at most {LARGEST_LIMIT:#x} are possible"
             )
+        segment = layout.segment_size(limit)
+        if small:
+            code_size, segment = _SMALL_CODE, layout.LEAST_SEGMENT
         if based_code is None:
             based_code = based_code_is_free()
         lending.collect()
 
         def get() -> tuple[Lease, Unit, Loan]:
             lease, loan = Lease(), Loan()
-            unit = pool.take(
-                lease.terms, code_size, based_code, segment or layout.segment_size(limit), program, policy, metered
-            )
+            unit = pool.take(lease.terms, code_size, based_code, segment, program, policy, metered)
             if space is None:
                 resting.place(limit, program, needs_page_zero=needs_page_zero, prefer_zero=prefer_zero, loan=loan)
             return lease, unit, loan

@@ -154,6 +154,7 @@ def _play(calls: Calls, verdict: Verdict, engine: str, *, native: bool, watched:
         finally:
             if process is not None:
                 process.close()
+        del process  # its files are open as long as somebody may look at them
         _check_host(around, before, threads, verdict)
     return played
 
@@ -312,8 +313,8 @@ def _is_engines(target: str) -> bool:
 def _check_host(around: World, descriptors: list[str], threads: int, verdict: Verdict) -> None:
     """What a process that has been closed must have left alone, and given back."""
     kept, after = (Counter(one for one in fds if not _is_engines(one)) for fds in (descriptors, _open_descriptors()))
-    if kept != after:
-        verdict.wrong("host descriptors left open", f"more: {list(after - kept)}, fewer: {list(kept - after)}")
+    if after - kept:  # there may be fewer: what an earlier guest was granted goes when the garbage collector comes
+        verdict.wrong("host descriptors left open", f"{list(after - kept)}")
     if (own := sum(map(_is_engines, _open_descriptors()))) > MOST_IMAGES:
         verdict.wrong("images of guest memory left behind", str(own))
     deadline = time.monotonic() + 5
