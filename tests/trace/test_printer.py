@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from images import image
 from traced_programs import build
 
 import vx32py
@@ -286,3 +287,12 @@ def test_calls_without_a_handler_have_their_names_in_trace_and_statistics(tmp_pa
     assert lines[2].startswith("call_999(1, 0, 0, 0, ")
     done = vx32py_command("run", "--stats", program)
     assert re.search(rb"unknown calls: +linux ptrace \(1\), linux mseal \(1\), linux call_999 \(1\)", done.stderr)
+
+
+def test_an_unknown_call_of_the_vx_abi_was_an_error_of_the_printer() -> None:
+    """It has five arguments, and six were looked for."""
+    lines: list[str] = []
+    with vx32py.Sandbox(engine="reference").spawn(image("mov eax, 77; mov edx, 5; syscall; int3")) as process:
+        process.observers.append(strace.printer(lines.append))
+        assert process.run().number == vx32py.Vector.BREAKPOINT
+    assert "".join(lines).startswith("call_77(5, 0, 0, 0, 0) ")
