@@ -217,8 +217,8 @@ def identify(call: Call) -> tuple[KnownCall | None, str, tuple[Parameter, ...], 
     if known is not None and known.name != call.name:
         known = None  # a host's own call in place of the kernel's
     if known is None:
-        names = call.entry.parameters if call.entry is not None else ()
-        parameters = parameters_of(names) if call.entry is not None else parameters_of([f"a{n}" for n in range(len(call.arguments))])
+        unnamed = [f"a{n}" for n in range(len(call.arguments))]
+        parameters = parameters_of(unnamed if call.entry is None else call.entry.parameters)
         return None, call.name, parameters, {p.name: v for p, v in zip(parameters, call.arguments, strict=False)}
     words = call.process.engine.cpu.words
     values = [words[register] for register in call.table.registers]
