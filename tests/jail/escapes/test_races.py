@@ -114,7 +114,7 @@ def test_the_host_moves_a_folder_that_the_guest_is_in(world: World) -> None:
             path = "../" * up + "outside/secret"
             leaked, _, output = race(world, "climb_while_moved", "/granted/inner/a/b", path)
             assert not leaked, output
-    assert race(world, "climb_while_moved", *words, native=True)[0]
+        assert any(race(world, "climb_while_moved", *words, native=True)[0] for _ in range(8))
 
 
 def test_a_process_of_the_guest_swaps_a_folder_and_a_link(world: World) -> None:
