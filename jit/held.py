@@ -14,10 +14,10 @@ from typing import Final, TypeAlias
 from weakref import WeakKeyDictionary
 
 from jit.image import Image
-from jit.kept import is_fixed
+from jit.kept import content_of, is_fixed, is_same
 from jit.space import HostSpace
 from reference.cache import CodeCache, HeldCode
-from reference.memory import PAGE, PAGE_SHIFT, WATCHED
+from reference.memory import WATCHED
 from reference.policy import Policy
 from reference.records import dataclass
 
@@ -76,7 +76,7 @@ def resume(program: object, circumstances: Circumstances, cache: CodeCache, spac
     good: list[int] = []
     bad: list[int] = []
     for page, content in found.pages.items():
-        (good if _is_same(space, page, content) else bad).append(page)
+        (good if is_same(space, page, content) else bad).append(page)
     if not good:
         return False
     for page in good:
@@ -95,15 +95,5 @@ def _copy(cache: CodeCache, space: HostSpace, times: int) -> Held | None:
         state = space.permissions[page]
         if not (state & WATCHED and is_fixed(state)):
             return None  # code that the guest may change: rare, and then nothing is held
-        pages[page] = space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE)
+        pages[page] = content_of(space, page)
     return Held(cache.hold(), pages, times) if pages else None
-
-
-def _is_same(space: HostSpace, page: int, content: bytes | Image) -> bool:
-    if page >= len(space.permissions) or not is_fixed(space.permissions[page]):
-        return False
-    if isinstance(content, Image):
-        if content is space.origin(page):
-            return True
-        content = bytes(content.view[page << PAGE_SHIFT : (page + 1) << PAGE_SHIFT])
-    return space.fetch(page << PAGE_SHIFT, PAGE) == content

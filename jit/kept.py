@@ -61,7 +61,7 @@ def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace, me
     for page in cache.pages():
         state = space.permissions[page]
         if state & WATCHED and is_fixed(state):
-            pages[page] = space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE)
+            pages[page] = content_of(space, page)
         else:
             cache.drop_pages(page, page + 1)
     if not pages and cache.next != FIRST_FRAGMENT:
@@ -72,10 +72,8 @@ def keep(program: object, policy: Policy, cache: CodeCache, space: HostSpace, me
 
 def adopt(kept: KeptCode, space: HostSpace) -> None:
     """Drop from the attached cache what was not made from the bytes that ``space`` has, and watch the rest."""
-    permissions = space.permissions
     for page, content in kept.pages.items():
-        usable = page < len(permissions) and is_fixed(permissions[page])
-        if usable and (content is space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE) == _bytes(content, page)):
+        if is_same(space, page, content):
             space.watch(page, page + 1)
         else:
             kept.cache.drop_pages(page, page + 1)
@@ -84,6 +82,18 @@ def adopt(kept: KeptCode, space: HostSpace) -> None:
 def is_fixed(state: int) -> bool:
     """Whether a page with this permission byte holds code that its guest cannot write to: executable, and not writable."""
     return state & _RIGHTS == _EXECUTE
+
+
+def content_of(space: HostSpace, page: int) -> bytes | Image:
+    """What a page with code holds: the image that its content is from, or its bytes."""
+    return space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE)
+
+
+def is_same(space: HostSpace, page: int, content: bytes | Image) -> bool:
+    """Whether a page holds that, and its guest cannot write to it."""
+    if page >= len(space.permissions) or not is_fixed(space.permissions[page]):
+        return False
+    return content is space.origin(page) or space.fetch(page << PAGE_SHIFT, PAGE) == _bytes(content, page)
 
 
 def _bytes(content: bytes | Image, page: int) -> bytes:
