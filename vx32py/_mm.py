@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reference.memory import PAGE_SHIFT, rights_of, runs
 from reference.records import dataclass
 
 if TYPE_CHECKING:
@@ -20,12 +21,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldMemory:
+    """What a space held: its contents, and which of its pages it shared with others or had copied from files."""
+
+    contents: Contents
+    shared: tuple[SharedRun, ...] = ()
+    copied: tuple[CopiedRun, ...] = ()
+
+    @classmethod
+    def of(cls, space: AddressSpace) -> HeldMemory:
+        """What a space holds now. Raises OSError."""
+        return cls(space.capture(), tuple(space.shared), tuple(space.copied))
+
+    def put_back(self, space: AddressSpace) -> None:
+        """Let a space hold that. Raises ValueError for a space of another size, OutOfMemory."""
+        space.restore(self.contents)
+        for run in self.shared:
+            _share(space, run)
+        space.copied = list(self.copied)
+
+
+def _share(space: AddressSpace, run: SharedRun) -> None:
+    """Let pages that are mapped, with whatever rights, be shared memory. Raises OutOfMemory."""
+    first = run.first
+    for state, pages in runs(space.permissions[run.first : run.last]):
+        offset = run.offset + ((first - run.first) << PAGE_SHIFT)
+        start, length = first << PAGE_SHIFT, pages << PAGE_SHIFT
+        space.map_shared(start, length, rights_of(state), run.shared, offset, fixed=run.fixed)
+        first += pages
+
+
+@dataclass(frozen=True, slots=True)
 class Parked:
     """What a space held, with its size and its budget."""
 
-    contents: Contents
-    shared: tuple[SharedRun, ...]
-    copied: tuple[CopiedRun, ...]
+    memory: HeldMemory
     limit: int
     budget: int
 
@@ -66,10 +96,10 @@ class Mm:
         """Keep what it holds somewhere else, and give the room that it takes below 4 GiB to another one; until one of its
         tasks is asked for its engine. Raises OSError."""
         space = self.space
-        contents, shared, copied = space.capture(), tuple(space.shared), tuple(space.copied)
+        memory = HeldMemory.of(space)
         for task in self.users:
             task.park()
-        self.parked = Parked(contents, shared, copied, space.limit, space.budget)
+        self.parked = Parked(memory, space.limit, space.budget)
         self._space = None
         space.close()
 

@@ -20,14 +20,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reference.contents import Contents
-from reference.memory import PAGE_SHIFT, AddressSpace, rights_of, runs
 from reference.records import dataclass
 from reference.registers import CPU
-from reference.shared import CopiedRun, SharedRun
 from reference.traps import Trap
+from vx32py._mm import HeldMemory
 
 if TYPE_CHECKING:
+    from reference.engine import Engine
     from vx32py._descriptors import HeldTable, OpenFile
     from vx32py._loader import Layout
     from vx32py._module import Module
@@ -40,7 +39,8 @@ class Snapshot:
     """A process as it was. Made by ``Process.snapshot``; opaque, and good for ``Process.restore`` of any process of the
     same sandbox and address-space size, and for ``Sandbox.spawn_from``."""
 
-    memory: Contents
+    #: In a snapshot that is kept, what was shared is private.
+    memory: HeldMemory
     cpu: CPU
     module: Module
     layout: Layout
@@ -56,20 +56,13 @@ class Snapshot:
     streams: tuple[OpenFile, ...]
     clock: tuple[int, int]
     next_pid: int
-    #: What a forked child shares with its parent; in a snapshot that is kept, such memory is private.
-    shared: tuple[SharedRun, ...] = ()
-    #: And what it has copies of.
-    copied: tuple[CopiedRun, ...] = ()
 
 
-def share(space: AddressSpace, run: SharedRun) -> None:
-    """Let pages that are mapped, with whatever rights, be shared memory. Raises OutOfMemory."""
-    first = run.first
-    for state, pages in runs(space.permissions[run.first : run.last]):
-        offset = run.offset + ((first - run.first) << PAGE_SHIFT)
-        start, length = first << PAGE_SHIFT, pages << PAGE_SHIFT
-        space.map_shared(start, length, rights_of(state), run.shared, offset, fixed=run.fixed)
-        first += pages
+def put_registers(engine: Engine, cpu: CPU) -> None:
+    """Give an engine registers, with the thread pointer."""
+    if cpu.gs_base is not None or engine.cpu.gs_base is not None:
+        engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
+    engine.cpu.copy_from(cpu)
 
 
 def take(task: Task, pending: Trap | None = None, *, base: bool = False, descriptors: bool = False) -> Snapshot:
@@ -79,7 +72,7 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False, descrip
     cpu = CPU()
     cpu.copy_from(engine.cpu)
     return Snapshot(
-        memory=engine.space.capture(base=base),
+        memory=HeldMemory(engine.space.capture(base=True)) if base else HeldMemory.of(engine.space),
         cpu=cpu,
         module=task.module,
         layout=task.layout,
@@ -93,8 +86,6 @@ def take(task: Task, pending: Trap | None = None, *, base: bool = False, descrip
         streams=task.streams,
         clock=task.clock.hold(),
         next_pid=task.family.next_number,
-        shared=() if base else tuple(engine.space.shared),
-        copied=() if base else tuple(engine.space.copied),
     )
 
 
@@ -104,14 +95,8 @@ def put_back(task: Task, snapshot: Snapshot) -> None:
     engine, limit = task.engine, snapshot.layout.limit
     if limit != engine.space.limit:
         raise ValueError(f"a snapshot of {limit:#x} bytes of addresses, not {engine.space.limit:#x}")
-    engine.space.restore(snapshot.memory)
-    for run in snapshot.shared:
-        share(engine.space, run)
-    engine.space.copied = list(snapshot.copied)
-    cpu = snapshot.cpu
-    if cpu.gs_base is not None or engine.cpu.gs_base is not None:
-        engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
-    engine.cpu.copy_from(cpu)
+    snapshot.memory.put_back(engine.space)
+    put_registers(engine, snapshot.cpu)
     engine.held = None
     mm = task.mm
     mm.module, mm.layout, mm.heap_end = snapshot.module, snapshot.layout, snapshot.heap_end

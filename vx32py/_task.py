@@ -7,7 +7,6 @@ process, with a host around it. Everything here is for handlers of system calls 
 from __future__ import annotations
 
 import errno
-import select
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from vx32py._memory import GuestMemory
 from vx32py._mm import Mm
 from vx32py._native import NativeAnswers
 from vx32py._result import RunStats, signal_of
-from vx32py._snapshot import put_back, share, take
+from vx32py._snapshot import put_back, put_registers, take
 from vx32py._wait import WouldBlock
 from vx32py.vfs.files import Files
 
@@ -250,7 +249,7 @@ class Task:
         else:
             assert self._parked is not None
             counters = self._parked.stats
-            mapped = self.mm.parked.contents.mapped if self.mm.parked is not None else 0
+            mapped = self.mm.parked.memory.contents.mapped if self.mm.parked is not None else 0
         return RunStats(
             self._engine_name,
             counters,
@@ -367,14 +366,6 @@ class Task:
     def checkpoint(self) -> None:
         """Raise if the process has to stop now; for handlers that take long. See :class:`vx32py._wait.Waiter`."""
         self.family.checkpoint()
-
-    def wait_for_descriptor(self, fd: int, *, write: bool) -> None:
-        """Return if a host descriptor is ready, else raise WouldBlock."""
-        events = select.POLLOUT if write else select.POLLIN
-        poll = select.poll()
-        poll.register(fd, events)
-        if not poll.poll(0):
-            raise WouldBlock(lambda: bool(poll.poll(0)), fds=((fd, events),))
 
     @property
     def limited(self) -> bool:
@@ -530,10 +521,7 @@ class Task:
                 user.go_on_with(engine if user is self else user.share_engine(engine))
         except CallError as error:
             raise LimitExceeded("memory", f"no room below 4 GiB for process {self.pid} to go on") from error
-        engine.space.restore(kept.contents)
-        for run in kept.shared:
-            share(engine.space, run)
-        engine.space.copied = list(kept.copied)
+        kept.memory.put_back(engine.space)
         mm.space, mm.parked = engine.space, None
         for user in mm.users:
             user.expect_calls()
@@ -547,22 +535,16 @@ class Task:
         """Have this engine, with the registers of the last one."""
         parked, self._parked = self._parked, None
         assert parked is not None
-        cpu = parked.cpu
         if len(self.mm.users) > 1:
             engine.leave_space()
-        if cpu.gs_base is not None:
-            engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
-        engine.cpu.copy_from(cpu)
+        put_registers(engine, parked.cpu)
         engine.held = parked.held
         engine.stats.add(parked.stats)
         self.engine = engine
 
     def copy_registers(self, other: Task) -> None:
         """Begin where another one stands, in the same memory: behind the call by which it was made, with its result 0."""
-        cpu = other.engine.cpu
-        if cpu.gs_base is not None:
-            self.engine.set_thread_pointer(cpu.gs_selector, cpu.gs_base)
-        self.engine.cpu.copy_from(cpu)
+        put_registers(self.engine, other.engine.cpu)
         self.begin_as_copy()
 
     def copy_code(self, other: Task) -> None:

@@ -52,9 +52,6 @@ class Waiter(Protocol):
     def checkpoint(self) -> None:
         """Raise Interrupted, Timeout or the like if the process has to stop."""
 
-    def wait_for_descriptor(self, fd: int, *, write: bool) -> None:
-        """Return if a host descriptor is ready, else raise WouldBlock."""
-
     @property
     def limited(self) -> bool:
         """Whether a time limit is set, so that nothing may block for good."""
