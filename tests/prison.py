@@ -16,12 +16,13 @@ import signal
 import socket
 import stat
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from small_programs import compiled
 
 from vx32py import Grant, Jail, Result
 
@@ -36,20 +37,9 @@ GUEST_PATHS: Final = {"granted": "/granted", "readonly": "/readonly"}
 # -- programs --------------------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="vx32py-escapes-")
-
-
-@functools.cache
 def build(source: str, *options: str) -> Path:
     """A static 32-bit program from a C file of this folder, for the guest and the native contrast."""
-    program = Path(_folder().name, "-".join([Path(source).stem, *(o.strip("-") for o in options if "/" not in o)]))
-    subprocess.run(
-        ["gcc", "-m32", "-static", "-O1", "-w", "-pthread", *options, "-o", str(program), str(SOURCES / source)],
-        check=True, timeout=TIMEOUT,
-    )  # fmt: skip
-    return program
+    return compiled((SOURCES / source).read_text(encoding="utf-8"), "-w", "-pthread", *options)
 
 
 @functools.cache

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
+from small_programs import compiled
 
 import vx32py
 from vx32py import _family
@@ -63,17 +63,10 @@ int main(int count, char **arguments) {
 """
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("parking")
-    (folder / "many.c").write_text(SOURCE)
-    subprocess.run(["gcc", "-m32", "-static", "-O1", "-pthread", "-o", folder / "many", folder / "many.c"], check=True)
-    return folder / "many"
-
-
 def test_processes_with_threads_and_shared_memory_are_parked_and_come_back(
-    engine_name: str, program: Path, monkeypatch: pytest.MonkeyPatch
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    program = compiled(SOURCE, "-pthread")
     many = 20
     if engine_name != "jit":  # they take seconds for what the jit does in milliseconds
         many = 3

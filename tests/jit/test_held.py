@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_programs import compiled
 
 import vx32py
 from jit import library
@@ -37,47 +39,7 @@ int main(int count, char **arguments) {
     return 0;
 }
 """
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("held")
-    (folder / "again.c").write_text(SOURCE)
-    subprocess.run(["gcc", "-m32", "-static", "-O1", "-o", folder / "again", folder / "again.c"], check=True)
-    return folder / "again"
-
-
-def run(program: Path) -> vx32py.Result:
-    jail = vx32py.Jail(engine="jit", timeout=60, processes=4)
-    return jail.run([str(program)])
-
-
-def test_children_and_new_programs_find_code_that_was_translated_before(program: Path) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
-    expected = subprocess.run([program], capture_output=True, check=True, timeout=60).stdout
-    alone = run(program)  # the fixture of all tests turns what is held off
-    used = library._process.used
-    library._process.used = True
-    try:
-        first, second = run(program), run(program)
-    finally:
-        library._process.used = used
-    for result in (alone, first, second):
-        assert (result.exit_code, result.stdout) == (0, expected)
-    # What is translated by each program anew, its children included.
-    fragments = [result.stats.counters.fragments for result in (alone, first, second)]
-    assert fragments[2] < fragments[0]
-
-
-def test_code_of_a_page_that_differs_is_not_used_again(tmp_path: Path) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
-    source = tmp_path / "maps.c"
-    # The program maps code from a file, at one place, and calls it; the file is another one the second time.
-    source.write_text(r"""
+MAPS = r"""
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -95,16 +57,44 @@ int main(void) {
     }
     return 0;
 }
-""")
-    subprocess.run(["gcc", "-m32", "-static", "-O1", "-o", tmp_path / "maps", source], check=True)
+"""
+
+
+@pytest.fixture
+def held() -> Iterator[None]:
+    """The fixture of all tests turns off what is held for the next guest; here it is what is tested."""
+    reason = _engines.unavailable("jit")
+    if reason is not None:
+        pytest.skip(f"the jit engine cannot run here: {reason}")
+    used, library._process.used = library._process.used, True
+    yield
+    library._process.used = used
+
+
+def run(program: Path) -> vx32py.Result:
+    jail = vx32py.Jail(engine="jit", timeout=60, processes=4)
+    return jail.run([str(program)])
+
+
+def test_children_and_new_programs_find_code_that_was_translated_before(held: None) -> None:
+    program = compiled(SOURCE)
+    expected = subprocess.run([program], capture_output=True, check=True, timeout=60).stdout
+    with library.unused():
+        alone = run(program)
+    first, second = run(program), run(program)
+    for result in (alone, first, second):
+        assert (result.exit_code, result.stdout) == (0, expected)
+    # What is translated by each program anew, its children included.
+    fragments = [result.stats.counters.fragments for result in (alone, first, second)]
+    assert fragments[2] < fragments[0]
+
+
+def test_code_of_a_page_that_differs_is_not_used_again(held: None) -> None:
+    # The program maps code from a file, at one place, and calls it; the file is another one the second time.
+    program = compiled(MAPS)
     codes = [b"\xb8" + number.to_bytes(4, "little") + b"\xc3" for number in (1, 2)]
-    used = library._process.used
-    library._process.used = True
-    try:
-        for first, second in ((0, 1), (1, 0), (0, 1)):
-            files = {"/a": codes[first].ljust(4096, b"\x90"), "/b": codes[second].ljust(4096, b"\x90")}
-            jail = vx32py.Jail(dirs=files, engine="jit", timeout=60, processes=4)
-            result = jail.run([str(tmp_path / "maps")])
-            assert result.stdout == b"%d\n%d\n" % (first + 1, second + 1)
-    finally:
-        library._process.used = used
+    for first, second in ((0, 1), (1, 0), (0, 1)):
+        files = {"/a": codes[first].ljust(4096, b"\x90"), "/b": codes[second].ljust(4096, b"\x90")}
+        jail = vx32py.Jail(dirs=files, engine="jit", timeout=60, processes=4)
+        result = jail.run([str(program)])
+        assert result.stdout == b"%d\n%d\n" % (first + 1, second + 1)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import shutil
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from elftools.elf.sections import SymbolTableSection
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import BASE, DATA, ENTRY, PT_DYNAMIC, PT_GNU_STACK, PT_INTERP, PT_NOTE, PT_TLS, Elf, Load, R, W, X
+from small_programs import compiled
 
 from reference.traps import Access
 from vx32py import BadImage, Module, Sandbox
@@ -225,17 +224,10 @@ def test_a_damaged_image_raises_nothing_but_bad_image(changes: list[tuple[int, i
 
 
 @pytest.fixture(scope="session")
-def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def native() -> Path:
     """A static i386 program of the host's own toolchain."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
-    directory = tmp_path_factory.mktemp("native")
-    source, output = directory / "a.c", directory / "a.out"
-    source.write_text("int table[3] = {1, 2, 3}; int used(int i) { return table[i]; } void _start(void) { used(1); }")
-    command = ["gcc", "-m32", "-static", "-nostdlib", "-O0", "-o", str(output), str(source)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("gcc has no -m32 here")
-    return output
+    source = "int table[3] = {1, 2, 3}; int used(int i) { return table[i]; } void _start(void) { used(1); }"
+    return compiled(source, "-nostdlib", "-O0")
 
 
 def test_segments_and_symbols_agree_with_pyelftools(native: Path) -> None:

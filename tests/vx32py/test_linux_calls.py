@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from images import DATA, ENTRY, Caller, image
+from small_programs import compiled
 
 from reference.memory import PAGE
 from reference.traps import Access
@@ -560,17 +559,9 @@ int main(int argc, char **argv) {
 
 
 @pytest.fixture(scope="session")
-def glibc_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def glibc_program() -> Path:
     """A static program against the host's own 32-bit C library."""
-    directory = tmp_path_factory.mktemp("glibc")
-    source, output = directory / "a.c", directory / "a.out"
-    source.write_text("#include <fcntl.h>\n" + PROGRAM)
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
-    command = ["gcc", "-m32", "-static", "-O1", "-o", str(output), str(source)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("gcc has no -m32 with a static C library here")
-    return output
+    return compiled("#include <fcntl.h>\n" + PROGRAM)
 
 
 def test_a_static_glibc_program(engine_name: str, glibc_program: Path) -> None:
