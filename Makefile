@@ -6,7 +6,7 @@ TESTS ?= tests
 # Two workers by default: as many as the smallest machine that this is meant for has cores.
 JOBS ?= 2
 
-.PHONY: help venv demo guests test check lint types layers format bench wheel clean
+.PHONY: help venv demo guests decoders test check lint types layers format bench wheel clean
 
 help: ## show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -24,9 +24,13 @@ demo: venv ## run real programs on every engine and natively; compare and time t
 guests: venv ## compile the example guests to build/guests
 	$(PY) -m conformance.guests
 
+decoders: venv ## build the decoders of archives and the plug-ins of the PKI, where they are not up to date
+	$(PY) -m vx32py.decoders
+
 test: lint types layers check ## lint, types, layers, tests
 
 check: venv ## only the tests; TESTS=tests/vx32py chooses, JOBS=1 runs them one by one
+	@$(PY) -m vx32py.decoders || echo "without decoders: their tests are skipped, or fail where CI is set"
 	$(PY) -m pytest -n $(JOBS) $(TESTS)
 
 lint: venv ## ruff: rules and formatting
@@ -46,7 +50,7 @@ format: venv ## let ruff rewrite what it can
 bench: venv ## the evaluation against native programs
 	$(VENV)/bin/vx32py bench
 
-wheel: venv ## build/wheel/*.whl
+wheel: decoders ## build/wheel/*.whl
 	$(PY) -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
 
 clean: ## remove what was built, .venv included

@@ -19,11 +19,12 @@ from typing import Final
 
 import vx32py
 from conformance import busybox
-from conformance.paper import columns, host, machine, plot, report, sources, targets, turns
+from conformance.paper import columns, host, machine, plot, report, targets, turns
 from conformance.paper.columns import COLUMNS, Column, Runner
 from conformance.paper.programs import KINDS, PROGRAMS, Program
 from conformance.paper.results import Results, Row, as_json, from_json
 from vx32py import _compile, _engines
+from vx32py.upstream import sources
 
 ROUNDS: Final = 7
 QUICK_ROUNDS: Final = 2

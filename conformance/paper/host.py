@@ -21,7 +21,7 @@ from typing import Final
 
 import vx32py
 from conformance import busybox, guests
-from conformance.paper import programs, sources, targets
+from conformance.paper import programs, targets
 from conformance.paper.inputs import BUILD
 from conformance.paper.results import Figure
 from jit import compiled, diskcache, library, translate
@@ -29,6 +29,7 @@ from jit.assemble import assemble
 from jit.system import CALLS
 from reference.isa.instruction import InvalidOpcode, TruncatedCode
 from vx32py import _compile, guest
+from vx32py.upstream import sources
 
 HERE: Final = Path(__file__).resolve().parent
 _PAGE: Final = 4096

@@ -194,10 +194,10 @@ def _example(source: Path, program: Program, flags: Sequence[str], progress: _co
 
 def _upstream(program: Program, progress: _compile.Progress | None) -> Path:
     recipe = RECIPES[program.upstream]
-    files, options = recipe.sources(), recipe.options()
+    files, options = recipe.sources(), recipe.arguments()
     compiler, optimise, *tuning = _tools(program)
-    key = _key(files, [optimise, *tuning, *recipe.flags, _compile.compilers().get(compiler, ""), *_settings()])
-    made = BUILD / f"{recipe.driver}-i386-{key}"
+    key = _key(files, [optimise, *tuning, *recipe.options, _compile.compilers().get(compiler, ""), *_settings()])
+    made = BUILD / f"{recipe.name}-i386-{key}"
     if made.exists():
         return made
     flags = [*tuning, *options]
@@ -222,7 +222,7 @@ def _command(program: Program, target: str, command: list[str], progress: _compi
     """One call of a compiler for all of a program's files."""
     if program.upstream:
         recipe = RECIPES[program.upstream]
-        files, options, stem = recipe.sources(), recipe.options(), recipe.driver
+        files, options, stem = recipe.sources(), recipe.arguments(), recipe.name
     else:
         source = _source(program)
         files, options, stem = [source], [], source.stem

@@ -23,11 +23,11 @@ from conformance.paper import (
     recipes,
     report,
     results,
-    sources,
     targets,
     turns,
 )  # fmt: skip
 from vx32py import _compile, _engines
+from vx32py.upstream import sources
 
 SOURCES = sorted({program.source for program in programs.PROGRAMS if program.source})
 #: Measured in no time.
@@ -106,7 +106,7 @@ def test_a_program_that_differs_elsewhere_is_found_out(tmp_path: Path) -> None:
 
 def test_every_recipe_takes_its_sources_from_pinned_archives() -> None:
     for recipe in recipes.RECIPES.values():
-        assert (recipes.DRIVERS / f"{recipe.driver}.c").is_file()
+        assert recipe.driver.is_file()
         for package in recipe.packages:
             archive = sources.ARCHIVES[package]
             assert len(bytes.fromhex(archive.sha256)) == 32

@@ -2,7 +2,8 @@
 
 They are the unchanged archives of their authors, as Debian keeps them: :func:`fetch` gets one with the host's own
 ``apt-get``, from the archive that the host uses, into directories of its own (the host's lists of sources and packages stay
-as they are, and no privilege is needed), compares its SHA-256 with the one here and unpacks it in ``build/sources``.
+as they are, and no privilege is needed), compares its SHA-256 with the one here and unpacks it in ``build/sources`` of the
+source tree, or in the user's cache where there is none.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from conformance import guests
+from jit import diskcache
+from reference.records import dataclass
 
-BUILD: Final = guests.ROOT / "build" / "sources"
+
+def _place() -> Path:
+    root = Path(__file__).resolve().parents[2]
+    if (root / "pyproject.toml").is_file():
+        return root / "build" / "sources"
+    return Path(diskcache.directory() or Path(tempfile.gettempdir(), "vx32py"), "sources")
+
+
+BUILD: Final = _place()
 #: The release of Debian in which all of them are, whatever the host's own is.
 RELEASE: Final = "bookworm"
 KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -34,24 +43,38 @@ class SourceUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive: Debian's source package, the file, its digest, and the folder that is in it."""
+    """One archive: Debian's source package, the file, its digest, and the folder that is in it.
+
+    ``version`` is that of the authors; ``licences`` are files in the folder."""
 
     package: str
     file: str
     sha256: str
     folder: str
+    licences: tuple[str, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The authors' version."""
+        return self.file.split("_", 1)[1].split(".orig", 1)[0].split("+", 1)[0].removesuffix(".dfsg")
 
 
 # fmt: off
 ARCHIVES: Final = {archive.package: archive for archive in (
-    Archive("libtomcrypt", "libtomcrypt_1.18.2.orig.tar.xz", "96ad4c3b8336050993c5bc2cf6c057484f2b0f9f763448151567fbab5e767b84", "libtomcrypt-1.18.2"),
-    Archive("zlib", "zlib_1.2.13.dfsg.orig.tar.bz2", "71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1", "zlib-1.2.13.dfsg"),
-    Archive("bzip2", "bzip2_1.0.8.orig.tar.gz", "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269", "bzip2-1.0.8"),
-    Archive("libjpeg-turbo", "libjpeg-turbo_2.1.5.orig.tar.gz", "254f3642b04e309fee775123133c6464181addc150499561020312ec61c1bf7c", "libjpeg-turbo-2.1.5"),
-    Archive("openjpeg2", "openjpeg2_2.5.0.orig.tar.xz", "007e19d772c8b6b22e35379630b06ff3549e49ba719d96453607a36ad7b4de73", "openjpeg-2.5.0"),
-    Archive("libogg", "libogg_1.3.5.orig.tar.xz", "c4d91be36fc8e54deae7575241e03f4211eb102afb3fc0775fbbc1b740016705", "libogg-1.3.5"),
-    Archive("libvorbis", "libvorbis_1.3.7.orig.tar.gz", "0e982409a9c3fc82ee06e08205b1355e5c6aa4c36bca58146ef399621b0ce5ab", "libvorbis-1.3.7"),
-    Archive("flac", "flac_1.4.2+ds.orig.tar.xz", "47274ac8fcb1f0e6caa91d29f943925d7a40c0a3f6357c3275773bdb1ee46638", "flac-1.4.2"),
+    Archive("libtomcrypt", "libtomcrypt_1.18.2.orig.tar.xz", "96ad4c3b8336050993c5bc2cf6c057484f2b0f9f763448151567fbab5e767b84", "libtomcrypt-1.18.2", ("LICENSE",)),
+    Archive("zlib", "zlib_1.2.13.dfsg.orig.tar.bz2", "71feb7947e3c00ef125f83b79a4e529bde31171e5babe48b391f06758d1ab0a1", "zlib-1.2.13.dfsg", ("README",)),
+    Archive("bzip2", "bzip2_1.0.8.orig.tar.gz", "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269", "bzip2-1.0.8", ("LICENSE",)),
+    Archive("libjpeg-turbo", "libjpeg-turbo_2.1.5.orig.tar.gz", "254f3642b04e309fee775123133c6464181addc150499561020312ec61c1bf7c", "libjpeg-turbo-2.1.5", ("LICENSE.md", "README.ijg")),
+    Archive("openjpeg2", "openjpeg2_2.5.0.orig.tar.xz", "007e19d772c8b6b22e35379630b06ff3549e49ba719d96453607a36ad7b4de73", "openjpeg-2.5.0", ("LICENSE",)),
+    Archive("libogg", "libogg_1.3.5.orig.tar.xz", "c4d91be36fc8e54deae7575241e03f4211eb102afb3fc0775fbbc1b740016705", "libogg-1.3.5", ("COPYING",)),
+    Archive("libvorbis", "libvorbis_1.3.7.orig.tar.gz", "0e982409a9c3fc82ee06e08205b1355e5c6aa4c36bca58146ef399621b0ce5ab", "libvorbis-1.3.7", ("COPYING",)),
+    Archive("flac", "flac_1.4.2+ds.orig.tar.xz", "47274ac8fcb1f0e6caa91d29f943925d7a40c0a3f6357c3275773bdb1ee46638", "flac-1.4.2", ("COPYING.Xiph",)),
+    Archive("xz-utils", "xz-utils_5.4.1.orig.tar.xz", "5d9827aa1875b21c288f78864bb26d2650b436ea8d2cad364e4921eb6266a5a5", "xz-5.4.1", ("COPYING",)),
+    Archive("libzstd", "libzstd_1.5.4+dfsg2.orig.tar.xz", "8cf4bbb65e77ec348d052c8d6230eba66d435bddf64c8b5be2fcb16880c19953", "zstd-1.5.4", ("LICENSE",)),
+    Archive("brotli", "brotli_1.0.9.orig.tar.gz", "f9e8d81d0405ba66d181529af42a3354f838c939095ff99930da6aa9cdf6fe46", "brotli-1.0.9", ("LICENSE",)),
+    Archive("libpng1.6", "libpng1.6_1.6.39.orig.tar.gz", "a00e9d2f2f664186e4202db9299397f851aea71b36a35e74910b8820e380d441", "libpng-1.6.39", ("LICENSE",)),
+    # Its mathematics: the guest library has none.
+    Archive("musl", "musl_1.2.3.orig.tar.gz", "7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4", "musl-1.2.3", ("COPYRIGHT",)),
     Archive("lua5.4", "lua5.4_5.4.4.orig.tar.gz", "164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61", "lua-5.4.4"),
     # DBD::SQLite carries SQLite as one file, which SQLite's own source package makes with Tcl.
     Archive("libdbd-sqlite3-perl", "libdbd-sqlite3-perl_1.72.orig.tar.gz", "5ca41e61eb52b52bd862a3088b912a75fe70910ac789b9a9983e0a449e94f551", "DBD-SQLite-1.72"),
