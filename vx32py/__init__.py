@@ -51,6 +51,10 @@ if TYPE_CHECKING:
     from vx32py._sandbox import Sandbox as Sandbox
     from vx32py._snapshot import Snapshot as Snapshot
     from vx32py._streams import DEVNULL as DEVNULL
+    from vx32py.plugin.pool import Decoded as Decoded
+    from vx32py.plugin.pool import Job as Job
+    from vx32py.plugin.pool import StreamPool as StreamPool
+    from vx32py.plugin.stream import Stream as Stream
     from vx32py.vfs.mounts import Dev as Dev
     from vx32py.vfs.mounts import Grant as Grant
     from vx32py.vfs.mounts import Overlay as Overlay
@@ -83,6 +87,8 @@ _HOMES = {
     "vx32py._sandbox": ("Sandbox",),
     "vx32py._snapshot": ("Snapshot",),
     "vx32py._streams": ("DEVNULL",),
+    "vx32py.plugin.pool": ("Decoded", "Job", "StreamPool"),
+    "vx32py.plugin.stream": ("Stream",),
     "vx32py.vfs.mounts": ("Dev", "Grant", "Overlay", "Proc", "Tmpfs"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -15,6 +15,7 @@ from typing import Final, Self
 from reference.errors import OutOfMemory
 from reference.traps import Trap
 from vx32py._errors import LimitExceeded
+from vx32py._result import Result
 from vx32py._snapshot import Snapshot, connect, put_back, take
 from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._task import Task
@@ -64,7 +65,7 @@ class Process(Task):
         self.streams = open_input(stdin), *outputs
         for fd, file in enumerate(self.streams):
             self.descriptors.install_at(fd, file)
-        self._look_for_foreign_streams()
+        self.look_for_foreign_streams()
 
     @property
     def stdout(self) -> bytes:
@@ -79,6 +80,23 @@ class Process(Task):
     def _captured(self, index: int) -> bytes:
         file = self.streams[index] if self.streams else None
         return bytes(file.data) if isinstance(file, Capture) else b""
+
+    def result(self, trap: Trap | None, limit: LimitExceeded | None = None, *, exit_code: int | None = None) -> Result:
+        """How a run ended, with what was captured: with the trap that :meth:`run` has returned, or the limit that it has raised;
+        or with ``exit_code`` where the guest has told it without exiting."""
+        code = self.exit_code if exit_code is None else exit_code
+        if code is not None:
+            trap = None
+        return Result(
+            exit_code=code,
+            stdout=self.stdout,
+            stderr=self.stderr,
+            trap=trap,
+            stats=self.stats,
+            location=None if trap is None else self.module.symbol_at(trap.eip),
+            limit=limit.limit if limit is not None else None,
+            message=str(limit) if limit is not None else "",
+        )
 
     def interrupt(self) -> None:
         """Make a running or the next :meth:`run` return an IRQ trap soon. From any thread or signal handler."""
@@ -141,7 +159,7 @@ class Process(Task):
             raise LimitExceeded("memory", str(error)) from error
         self._end_children()
         connect(self, snapshot)
-        self._look_for_foreign_streams()
+        self.look_for_foreign_streams()
         if self.parent is None:
             self.family.next_number = snapshot.next_pid  # there is nobody else
         self._pending, self.waiting = snapshot.pending, None
@@ -169,7 +187,8 @@ class Process(Task):
     ) -> None:
         self.close()
 
-    def _look_for_foreign_streams(self) -> None:
+    def look_for_foreign_streams(self) -> None:
+        """Note whether system calls may run code of the application's: see :class:`vx32py._family.Family`."""
         self.family.foreign_streams |= any(isinstance(file, FileObject) for file in self.streams)
 
     def _end_children(self) -> None:

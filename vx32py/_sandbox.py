@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vx32py._guard import Guards
     from vx32py._network import Network
     from vx32py._program import Programs
+    from vx32py.plugin.stream import Stream
 
 #: What runs: a module, the bytes of one, or the path of one.
 Program = Module | bytes | bytearray | memoryview | str | os.PathLike[str]
@@ -349,17 +350,22 @@ class Sandbox:
                 limit = error.with_traceback(
                     None
                 )  # or it keeps this frame, and all of the guest, until cycles are collected
-            ended = process.exit_code is not None
-            return Result(
-                exit_code=process.exit_code,
-                stdout=process.stdout,
-                stderr=process.stderr,
-                trap=None if ended else trap,
-                stats=process.stats,
-                location=None if ended or trap is None else process.module.symbol_at(trap.eip),
-                limit=limit.limit if limit is not None else None,
-                message=str(limit) if limit is not None else "",
-            )
+            return process.result(trap, limit)
+
+    def stream(
+        self,
+        program: Program,
+        args: Iterable[Text] = (),
+        *,
+        env: Mapping[str, str] | None = None,
+        name: Text | None = None,
+        files: Files | None = None,
+    ) -> Stream:
+        """A program that decodes one file after another, from standard input to standard output, with limits and memory of its
+        own for each: a :class:`vx32py.Stream`. The arguments are those of :meth:`spawn`, which says what this raises."""
+        from vx32py.plugin.stream import Stream  # most programs are run once
+
+        return Stream(self, program, args, env=env, name=name, files=files)
 
     def __repr__(self) -> str:
         return f"Sandbox(engine={self.engine!r}, memory={self.memory:#x}, timeout={self.timeout}, fuel={self.fuel})"

@@ -41,6 +41,7 @@
 #define VX_SYS_PIPE 27
 #define VX_SYS_SLEEP 28
 #define VX_SYS_GETPID 29
+#define VX_SYS_DONE 30 /* (exit code): not of the original; see vx_done */
 
 /* The end of the data segment moves in steps of this many bytes. */
 #define VX_BRK_UNIT 0x100000u
@@ -96,6 +97,18 @@ static inline __attribute__((always_inline)) int32_t vx_syscall(
                      : "memory", "cc");
     return result;
 }
+
+/*
+ * For decoders: the file on standard input is done, with this exit code, and what is in memory may serve for the next one.
+ * Returns 0 when that is there, with standard streams at their beginnings: a host that has several files of one owner
+ * saves itself starting anew. Returns a negative number where nobody has more; then exit.
+ *
+ *     do
+ *         code = decode();
+ *     while (vx_done(code) == 0);
+ *     return code;
+ */
+int vx_done(int code);
 
 /* A pointer as a system-call argument. */
 #define VX_PTR(p) ((uint32_t)(uintptr_t)(p))

@@ -29,11 +29,20 @@ static struct vx_file *vx_open_streams = vx_streams;
 
 FILE *const vx_stdin = &vx_streams[0], *const vx_stdout = &vx_streams[1], *const vx_stderr = &vx_streams[2];
 
-extern void (*vx_flush_all)(void);
+extern void (*vx_flush_all)(void), (*vx_begin_again)(void);
 
 static void vx_flush_streams(void)
 {
     fflush(NULL);
+}
+
+/* Standard streams are another file's from now on. */
+static void vx_forget_streams(void)
+{
+    for (struct vx_file *f = vx_streams; f != vx_streams + 3; f++) {
+        f->writing = f->at_end = f->failed = 0;
+        f->position = f->end = 0;
+    }
 }
 
 static int vx_write_all(struct vx_file *f, const unsigned char *from, size_t n)
@@ -60,6 +69,7 @@ static int vx_prepare(struct vx_file *f)
         return EOF;
     }
     vx_flush_all = vx_flush_streams;
+    vx_begin_again = vx_forget_streams;
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <vx.h>
 
 #define VX_ATEXIT_MAX 32
 
@@ -14,7 +15,7 @@ static void (*vx_at_exit[VX_ATEXIT_MAX])(void);
 static int vx_at_exit_count;
 
 /* Set by stdio.c when the first stream gets a buffer, so that a guest without streams does not link them. */
-void (*vx_flush_all)(void);
+void (*vx_flush_all)(void), (*vx_begin_again)(void);
 
 int atexit(void (*function)(void))
 {
@@ -31,6 +32,18 @@ void exit(int code)
     if (vx_flush_all)
         vx_flush_all();
     _exit(code);
+}
+
+int vx_done(int code)
+{
+    int answer;
+
+    if (vx_flush_all)
+        vx_flush_all();
+    answer = vx_syscall(VX_SYS_DONE, (uint32_t)code, 0, 0, 0, 0);
+    if (!answer && vx_begin_again)
+        vx_begin_again();
+    return answer;
 }
 
 void _Exit(int code)

@@ -1,0 +1,1 @@
+"""Plug-ins: guests as libraries, and guests as decoders of streams."""
