@@ -1,0 +1,50 @@
+"""A public-key infrastructure whose certificates carry what is needed to check them (Alpaca, CCS 2007).
+
+docs/pki-logic.md is the logic, docs/pki.md how to use it. Everything is loaded when it is first used; `cryptography` and cbor2, which
+the extra ``pki`` installs, when something is signed, verified, written or read.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vx32py.pki.credentials import Bundle as Bundle
+    from vx32py.pki.credentials import Credential as Credential
+    from vx32py.pki.errors import PkiError as PkiError
+    from vx32py.pki.errors import Refused as Refused
+    from vx32py.pki.keys import SigningKey as SigningKey
+    from vx32py.pki.logic import VERIFIER as VERIFIER
+    from vx32py.pki.logic import Body as Body
+    from vx32py.pki.logic import Claim as Claim
+    from vx32py.pki.logic import Delegation as Delegation
+    from vx32py.pki.logic import Hashed as Hashed
+    from vx32py.pki.logic import Key as Key
+    from vx32py.pki.logic import Proof as Proof
+    from vx32py.pki.logic import Quorum as Quorum
+    from vx32py.pki.logic import RevocationList as RevocationList
+    from vx32py.pki.logic import Role as Role
+    from vx32py.pki.logic import Vouch as Vouch
+    from vx32py.pki.logic import Withdrawal as Withdrawal
+
+_HOMES = {
+    "vx32py.pki.credentials": ("Bundle", "Credential"),
+    "vx32py.pki.errors": ("PkiError", "Refused"),
+    "vx32py.pki.keys": ("SigningKey",),
+    "vx32py.pki.logic": (
+        "VERIFIER", "Body", "Claim", "Delegation", "Hashed", "Key", "Proof", "Quorum", "RevocationList", "Role", "Vouch",
+        "Withdrawal",
+    ),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - a list of str, made from the one table above
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
