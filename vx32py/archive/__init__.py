@@ -1,0 +1,37 @@
+"""Archives that carry their decoders: ZIP files that can be read when the programs that made them are forgotten.
+
+>>> from vx32py import archive
+>>> archive.create("photos.zip", ["photos"])                        # doctest: +SKIP
+>>> archive.extract("photos.zip", "there", decoded=True)            # doctest: +SKIP
+
+The design is VXA's (Ford, USENIX FAST 2005): a decoder is in the archive once, as a guest program, and every member that it
+reads says where it is. The format is in ``docs/archive.md``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vx32py.archive.decoding import Decoders as Decoders
+    from vx32py.archive.errors import ArchiveError as ArchiveError
+    from vx32py.archive.errors import MemberError as MemberError
+    from vx32py.archive.limits import Limits as Limits
+    from vx32py.archive.members import Member as Member
+    from vx32py.archive.reader import Archive as Archive
+
+_HOME_OF = {
+    "Archive": "reader", "ArchiveError": "errors", "Decoders": "decoding", "Limits": "limits", "Member": "members",
+    "MemberError": "errors",
+}  # fmt: skip
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - a list of str, made from the one table above
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+    return value
