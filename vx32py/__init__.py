@@ -51,9 +51,21 @@ if TYPE_CHECKING:
     from vx32py._sandbox import Sandbox as Sandbox
     from vx32py._snapshot import Snapshot as Snapshot
     from vx32py._streams import DEVNULL as DEVNULL
+    from vx32py.plugin.errors import NoSuchFunction as NoSuchFunction
+    from vx32py.plugin.errors import PluginClosed as PluginClosed
+    from vx32py.plugin.errors import PluginDataError as PluginDataError
+    from vx32py.plugin.errors import PluginError as PluginError
+    from vx32py.plugin.errors import PluginExited as PluginExited
+    from vx32py.plugin.errors import PluginInterrupted as PluginInterrupted
+    from vx32py.plugin.errors import PluginReturnError as PluginReturnError
+    from vx32py.plugin.errors import PluginTrapped as PluginTrapped
+    from vx32py.plugin.errors import StalePointer as StalePointer
+    from vx32py.plugin.plugin import Plugin as Plugin
+    from vx32py.plugin.pointer import GuestPointer as GuestPointer
     from vx32py.plugin.pool import Decoded as Decoded
     from vx32py.plugin.pool import Job as Job
     from vx32py.plugin.pool import StreamPool as StreamPool
+    from vx32py.plugin.signatures import Signature as Signature
     from vx32py.plugin.stream import Stream as Stream
     from vx32py.vfs.mounts import Dev as Dev
     from vx32py.vfs.mounts import Grant as Grant
@@ -87,7 +99,14 @@ _HOMES = {
     "vx32py._sandbox": ("Sandbox",),
     "vx32py._snapshot": ("Snapshot",),
     "vx32py._streams": ("DEVNULL",),
+    "vx32py.plugin.errors": (
+        "NoSuchFunction", "PluginClosed", "PluginDataError", "PluginError", "PluginExited", "PluginInterrupted",
+        "PluginReturnError", "PluginTrapped", "StalePointer",
+    ),
+    "vx32py.plugin.plugin": ("Plugin",),
+    "vx32py.plugin.pointer": ("GuestPointer",),
     "vx32py.plugin.pool": ("Decoded", "Job", "StreamPool"),
+    "vx32py.plugin.signatures": ("Signature",),
     "vx32py.plugin.stream": ("Stream",),
     "vx32py.vfs.mounts": ("Dev", "Grant", "Overlay", "Proc", "Tmpfs"),
 }  # fmt: skip

@@ -85,16 +85,20 @@ def compile_guest(
     optimise: str = "-O2",
     flags: Sequence[str] = (),
     libc: Libc = "vx",
+    plugin: bool = False,
     progress: Progress | None = None,
 ) -> Path:
     """Compile C (or assembly) to a guest and return where it is.
 
     ``libc`` is "vx" for a guest of the VX ABI, linked with the library of `vx32py.guest`, or "musl" for a static i386
-    Linux program for the jail (zig only). ``flags`` go to the compiler after all others and reach the library as well,
+    Linux program for the jail (zig only). ``plugin``: what is made is for ``Sandbox.instantiate``, and has functions to
+    call (``vxplugin.h``) in place of main. ``flags`` go to the compiler after all others and reach the library as well,
     so that ``-mno-sse`` means the whole guest. ``progress`` is called with a line before each step, and with the
     compiler's warnings. Raises `CompileError`, and ValueError for arguments that make no sense.
     """
     files = _checked(sources, optimise)
+    if plugin and libc != "vx":
+        raise ValueError(f"a plug-in is linked with libc='vx', not {libc!r}")
     if libc == "musl":
         zig = _zig()
         if zig is None or compiler == "gcc":
@@ -104,7 +108,10 @@ def compile_guest(
         raise ValueError(f"libc is 'vx' or 'musl', not {libc!r}")
     chosen = _for_guest(compiler)
     options = (*chosen.guest, optimise, *flags)
-    return _build(chosen, files, Path(output), options, chosen.link_guest, progress, library=True)
+    link = chosen.link_guest
+    if plugin:
+        files, link = [*files, guest.PLUGIN], (*link, f"-Wl,-e,{guest.PLUGIN_ENTRY}")
+    return _build(chosen, files, Path(output), options, link, progress, library=True)
 
 
 def compile_native(

@@ -28,7 +28,9 @@ PT_PHDR: Final = 6
 PT_TLS: Final = 7
 PT_GNU_STACK: Final = 0x6474E551
 PT_GNU_RELRO: Final = 0x6474E552
+SHT_NULL: Final = 0
 SHT_SYMTAB: Final = 2
+SHT_NOBITS: Final = 8
 SHT_DYNSYM: Final = 11
 STT_NOTYPE: Final = 0
 STT_OBJECT: Final = 1
@@ -91,6 +93,14 @@ class Symbol:
     address: int
     size: int
     is_function: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The contents of a section, and where they will be in memory, if they will."""
+
+    address: int
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +284,16 @@ def symbols(data: bytes | memoryview, image: Image) -> list[Symbol]:
     Sections are not needed to run, so an image may have none. Raises BadImage where there are some and they are broken.
     """
     view = memoryview(data).cast("B")
+    headers = _section_headers(view, image)
+    for wanted in (SHT_SYMTAB, SHT_DYNSYM):
+        for index, header in enumerate(headers):
+            if header[1] == wanted:
+                return _symbol_table(view, headers, index, image.bias)
+    return []
+
+
+def _section_headers(view: memoryview, image: Image) -> list[tuple[int, ...]]:
+    """The section headers; none where the image has no sections. Raises BadImage."""
     if image.section_count == 0 or image.section_offset == 0:
         return []
     if image.section_entry_size != _SECTION_HEADER.size:
@@ -283,15 +303,41 @@ def symbols(data: bytes | memoryview, image: Image) -> list[Symbol]:
             f"truncated: {image.section_count} section headers at offset {image.section_offset:#x} reach past the end of "
             f"the file at {len(view):#x}"
         )
-    headers = [
+    return [
         _SECTION_HEADER.unpack_from(view, image.section_offset + i * _SECTION_HEADER.size)
         for i in range(image.section_count)
     ]
-    for wanted in (SHT_SYMTAB, SHT_DYNSYM):
-        for index, header in enumerate(headers):
-            if header[1] == wanted:
-                return _symbol_table(view, headers, index, image.bias)
-    return []
+
+
+def section(data: bytes | memoryview, image: Image, name: bytes, most: int) -> Section | None:
+    """The one section of this name, of at most ``most`` bytes; None where there is none. Raises BadImage."""
+    view = memoryview(data).cast("B")
+    headers = _section_headers(view, image)
+    names_index = _HEADER.unpack_from(view)[13]
+    if not 0 < names_index < len(headers):
+        return None
+    names_offset, names_size = headers[names_index][4:6]
+    if names_offset + names_size > len(view):
+        raise BadImage(f"truncated: section {names_index}, the names of sections, reaches past the end of the file")
+    found: Section | None = None
+    for index, header in enumerate(headers):
+        if header[0] + len(name) >= names_size:
+            continue
+        start = names_offset + header[0]
+        if header[1] == SHT_NULL or view[start : start + len(name) + 1] != name + b"\0":
+            continue
+        text = f"section {index}, {name.decode()}"
+        if found is not None:
+            raise BadImage(f"{text}: there is another one of that name")
+        if header[1] == SHT_NOBITS:
+            raise BadImage(f"{text}: it has no contents (SHT_NOBITS)")
+        if header[5] > most:
+            raise BadImage(f"{text}: {header[5]} bytes; {most} are the most")
+        if header[4] + header[5] > len(view):
+            raise BadImage(f"truncated: {text}, reaches past the end of the file")
+        contents = bytes(view[header[4] : header[4] + header[5]])
+        found = Section((header[3] + image.bias) & 0xFFFF_FFFF, contents)
+    return found
 
 
 def _symbol_table(view: memoryview, headers: list[tuple[int, ...]], index: int, bias: int) -> list[Symbol]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import weakref
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from vx32py._guard import Guards
     from vx32py._network import Network
     from vx32py._program import Programs
+    from vx32py.plugin.plugin import HostFunction, Plugin
     from vx32py.plugin.stream import Stream
 
 #: What runs: a module, the bytes of one, or the path of one.
@@ -252,6 +254,37 @@ class Sandbox:
             process.restore(snapshot)
 
         return self._make(snapshot.module, snapshot.layout, begin)
+
+    def instantiate(
+        self,
+        program: Program,
+        callbacks: Mapping[str, HostFunction] | None = None,
+        *,
+        reset: bool = False,
+        stdout: Output = None,
+        stderr: Output = None,
+    ) -> Plugin:
+        """A guest as a library: load a plug-in (``vx32py cc --plugin``, docs/plugins.md) and run its initialisation.
+
+        ``callbacks`` has the functions of the host's that it imports, by name: a function that takes what the plug-in's
+        signature says, or a pair of the signature that the host wants and a function. With ``reset`` every call finds the
+        plug-in as it was after its initialisation. ``stdout`` and ``stderr`` are what :meth:`spawn` says.
+
+        The sandbox's limits of time, fuel and output are for the initialisation, and for each call anew. The plug-in is one
+        thread: it cannot fork or execute anything.
+
+        Raises BadImage for what is no plug-in, PluginError for an import that the host does not have, and what :meth:`spawn`
+        and ``Plugin.call`` raise.
+        """
+        from vx32py.plugin.plugin import instantiate  # most guests are programs
+
+        return instantiate(self, load_program(program), callbacks or {}, reset=reset, stdout=stdout, stderr=stderr)
+
+    def make_alone(self, module: Module, layout: _loader.Layout, begin: Callable[[Process], None]) -> Process:
+        """A process of this sandbox that can make no others, and no threads, and execute nothing. For plug-ins."""
+        alone = copy.copy(self)
+        alone.processes, alone.threads, alone.allow_exec = 1, 0, False
+        return alone._make(module, layout, begin)
 
     def fork(self, process: Process) -> Process:
         """See ``Process.fork``."""

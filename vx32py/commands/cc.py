@@ -14,6 +14,7 @@ Examples:
   vx32py cc hello.c -o hello.elf
   vx32py cc -O3 main.c hash.c -o hash.elf -- -DFAST -mno-sse
   vx32py cc -O3 --compiler gcc hash.c -o hash.elf -- -march=x86-64-v2
+  vx32py cc --plugin digest.c -o digest.elf   functions for Sandbox.instantiate (docs/plugins.md)
   vx32py cc --libc musl tool.c -o tool.elf    a static Linux program instead
 
 \b
@@ -32,6 +33,7 @@ Speed:
 @click.option("--compiler", default="auto", show_default=True, type=click.Choice(["auto", "zig", "gcc"]))
 @click.option("--libc", default="vx", show_default=True, type=click.Choice(["vx", "musl"]),
               help="The guest library of this package, or musl for a static Linux program.")  # fmt: skip
+@click.option("--plugin", is_flag=True, help="Make a plug-in: functions for a host to call (vxplugin.h), and no main.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
 @click.argument("sources", metavar="FILES...", nargs=-1, required=True)
 def cc(output: str, level: str, sources: tuple[str, ...], verbose: bool, **options: Any) -> None:

@@ -12,10 +12,13 @@ from typing import Final
 
 _HERE: Final = Path(__file__).resolve().parent
 
-#: The headers, for ``-isystem``: ``vx.h`` has the ABI, the others are a compact C library.
+#: The headers, for ``-isystem``: ``vx.h`` has the ABI, ``vxplugin.h`` that of plug-ins, the others are a compact C library.
 INCLUDE: Final = _HERE / "include"
 #: The library, as one translation unit that includes its parts.
 LIBRARY: Final = _HERE / "lib" / "libvx.c"
+#: Where plug-ins begin, with :data:`PLUGIN_ENTRY`; not part of the library.
+PLUGIN: Final = _HERE / "lib" / "plugin.c"
+PLUGIN_ENTRY: Final = "vx_plugin_start"
 #: One read-only, one executable and one writable segment, from 0x00400000 up.
 LINKER_SCRIPT: Final = _HERE / "vx.ld"
 

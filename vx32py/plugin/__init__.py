@@ -1,1 +1,6 @@
-"""Plug-ins: guests as libraries, and guests as decoders of streams."""
+"""Plug-ins: guests as libraries, and guests as decoders of streams.
+
+Guests as libraries (docs/plugins.md), in the order to read them: ``signatures`` (what functions take and return),
+``declarations`` (what a plug-in says of itself), ``frames`` (how arguments and results lie in memory), ``plugin`` (a call),
+``pointer``, ``arena``, ``errors``. Streams: ``stream``, ``pool``.
+"""

@@ -82,9 +82,6 @@ struct vx_timeval {
     int32_t sec, usec;
 };
 
-/* Keeps a function in the image, and in its symbol table, for a host that calls it by name. */
-#define VX_EXPORT __attribute__((used, noinline, visibility("default")))
-
 /* Any argument that is left out may be 0. The bytes are spelt out: 32-bit assemblers differ about the mnemonic. */
 static inline __attribute__((always_inline)) int32_t vx_syscall(
     uint32_t number, uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e)
