@@ -134,7 +134,13 @@ def _make(target: Target, say: _compile.Progress) -> None:
         )
     else:
         _compile.compile_guest(
-            files, target.output, compiler=chosen, optimise=recipe.optimise, flags=flags, progress=tell
+            files,
+            target.output,
+            compiler=chosen,
+            optimise=recipe.optimise,
+            flags=flags,
+            plugin=recipe.plugin,
+            progress=tell,
         )
     _mark(target).write_text(key(target), encoding="ascii")
 
