@@ -31,6 +31,14 @@ MEMORY: Final = {
     "deflate": 8 * MIB,
     "gzip": 8 * MIB,
     "bzip2": 16 * MIB,
+    "xz": 80 * MIB,
+    "zstd": 144 * MIB,
+    "brotli": 48 * MIB,
+    "jpeg": 256 * MIB,
+    "jp2": 512 * MIB,
+    "png": 256 * MIB,
+    "vorbis": 80 * MIB,
+    "flac": 16 * MIB,
 }
 NAMES: Final = tuple(MEMORY)
 

@@ -58,7 +58,7 @@ JPEG: Final = Library(
 OPENJPEG: Final = Library(
     listed(
         "openjpeg2/src/lib/openjp2",
-        "thread bio cio dwt event ht_dec image invert j2k jp2 mct mqc openjpeg opj_clock pi t1 t2 tcd tgt"
+        "thread bio cio dwt event ht_dec image invert j2k jp2 mct mqc openjpeg pi t1 t2 tcd tgt"
         " function_list opj_malloc sparse_array",
     ),
     ("openjpeg2/src/lib/openjp2",),
@@ -82,3 +82,81 @@ FLAC: Final = Library(
         "-DWORDS_BIGENDIAN=0", "-Dflac_unused=1", "-DNDEBUG",
     ),
 )  # fmt: skip
+XZ: Final = Library(
+    (
+        *listed("xz-utils/src/liblzma/check", "check crc32_fast crc32_table crc64_fast crc64_table sha256"),
+        *listed(
+            "xz-utils/src/liblzma/common",
+            "block_decoder block_header_decoder block_util common filter_common filter_decoder filter_flags_decoder"
+            " index_hash stream_decoder stream_flags_common stream_flags_decoder vli_decoder vli_size",
+        ),
+        *listed("xz-utils/src/liblzma/delta", "delta_common delta_decoder"),
+        *listed("xz-utils/src/liblzma/lz", "lz_decoder"),
+        *listed("xz-utils/src/liblzma/lzma", "lzma2_decoder lzma_decoder"),
+        *listed("xz-utils/src/liblzma/simple", "arm arm64 armthumb ia64 powerpc simple_coder simple_decoder sparc x86"),
+    ),
+    (
+        *(
+            f"xz-utils/src/liblzma/{part}"
+            for part in ("api", "common", "check", "delta", "lz", "lzma", "rangecoder", "simple")
+        ),
+        "xz-utils/src/common",
+    ),
+    (
+        "-DHAVE_STDINT_H",
+        "-DHAVE_INTTYPES_H",
+        "-DHAVE_STDBOOL_H",
+        "-DHAVE_STRING_H",
+        "-DSIZEOF_SIZE_T=4",
+        "-DTUKLIB_SYMBOL_PREFIX=lzma_",
+        "-DTUKLIB_FAST_UNALIGNED_ACCESS=1",
+        "-DHAVE_CHECK_CRC32",
+        "-DHAVE_CHECK_CRC64",
+        "-DHAVE_CHECK_SHA256",
+        "-DHAVE_DECODERS",
+        "-DLZMA_API_STATIC",
+        *(
+            f"-DHAVE_DECODER_{name}"
+            for name in ["LZMA1", "LZMA2", "DELTA", "X86", "ARM", "ARMTHUMB", "ARM64", "POWERPC", "IA64", "SPARC"]
+        ),
+    ),
+)
+ZSTD: Final = Library(
+    (
+        *listed("libzstd/lib/common", "entropy_common error_private fse_decompress xxhash zstd_common"),
+        *listed("libzstd/lib/decompress", "huf_decompress zstd_ddict zstd_decompress zstd_decompress_block"),
+    ),
+    ("libzstd/lib", "libzstd/lib/common"),
+    (
+        "-DZSTD_DISABLE_ASM=1",
+        "-DZSTD_LEGACY_SUPPORT=0",
+        "-DDYNAMIC_BMI2=0",
+        "-DXXH_NAMESPACE=ZSTD_",
+        "-DZSTD_NO_TRACE=1",
+    ),
+)
+BROTLI: Final = Library(
+    (
+        *listed("brotli/c/common", "constants context dictionary platform transform"),
+        *listed("brotli/c/dec", "bit_reader decode huffman state"),
+    ),
+    ("brotli/c/include",),
+)
+PNG: Final = Library(
+    listed("libpng1.6", "png pngerror pngget pngmem pngread pngrio pngrtran pngrutil pngset pngtrans"),
+    ("libpng1.6/.",),
+    ("-DPNG_INTEL_SSE_OPT=0",),
+)
+#: What C expects of a hosted system, and a guest has not: headers, and musl's mathematics in plain C.
+MATHEMATICS: Final = Library(
+    listed(
+        "musl/src/math",
+        "__cos __math_divzero __math_invalid __math_oflow __math_uflow __math_xflow __rem_pio2 __rem_pio2_large __sin"
+        " acos atan ceil ceilf cos exp exp_data floor floorf frexp hypot ldexp log log10 log_data pow pow_data rint"
+        " scalbn sin",
+    ),
+    ("musl/src/internal", "musl/arch/generic"),
+    ("-Dhidden=",),
+)
+#: The headers alone.
+FREESTANDING: Final = CONFIG / "freestanding"

@@ -1,0 +1,4 @@
+/* utime.h - what a header names that is never used. */
+struct utimbuf {
+    int actime, modtime;
+};
