@@ -134,7 +134,7 @@ else:
         return __repr__
 
     def _comparison(names):
-        values = attrgetter(*names) if names else len
+        values = attrgetter(*names) if names else _nothing
 
         def __eq__(self, other):  # noqa: N807
             return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
@@ -143,6 +143,10 @@ else:
             return hash(values(self))
 
         return __eq__, __hash__
+
+    def _nothing(instance):
+        """What a class without fields is compared by."""
+        return ()
 
     def _refuse_to_set(self, name, value):
         from dataclasses import FrozenInstanceError

@@ -15,7 +15,7 @@ VALUES = st.recursive(
     | st.booleans()
     | st.integers(-(1 << 64), (1 << 64) - 1)
     | st.binary(max_size=40)
-    | st.text(st.characters(exclude_categories=("Cs",)), max_size=40),
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text("abcxyzé", max_size=30), inner, max_size=5),
     max_leaves=20,
 )

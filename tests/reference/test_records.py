@@ -56,7 +56,11 @@ def made_by(module: Any) -> SimpleNamespace:
         def __repr__(self) -> str:
             return "checked"
 
-    return SimpleNamespace(Point=Point, Counter=Counter, Open=Open, Identity=Identity, Checked=Checked)
+    @module.dataclass(frozen=True, slots=True)
+    class Empty:
+        """Without fields, all are equal."""
+
+    return SimpleNamespace(Point=Point, Counter=Counter, Open=Open, Identity=Identity, Checked=Checked, Empty=Empty)
 
 
 def outcome(action: Callable[[SimpleNamespace], Any], module: Any) -> Any:
@@ -72,6 +76,13 @@ ACTIONS: list[Callable[[SimpleNamespace], Any]] = [
     lambda m: (m.Point(1) == m.Point(1, 2), m.Point(1) == m.Point(2), m.Point(1) == (1, 2), m.Point(1) != m.Point(1)),
     lambda m: hash(m.Point(1)) == hash(m.Point(1, 2)),
     lambda m: len({m.Point(1), m.Point(1, 2), m.Point(2)}),
+    lambda m: (
+        m.Empty() == m.Empty(),
+        len({m.Empty(), m.Empty()}),
+        hash(m.Empty()),
+        m.Empty() == m.Point(1),
+        repr(m.Empty()),
+    ),
     lambda m: m.Counter(1, [2], [3]) == m.Counter(1, [2], [4]),
     lambda m: hash(m.Counter()),
     lambda m: m.Counter().seen is m.Counter().seen,

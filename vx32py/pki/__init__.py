@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from vx32py.pki.logic import Role as Role
     from vx32py.pki.logic import Vouch as Vouch
     from vx32py.pki.logic import Withdrawal as Withdrawal
+    from vx32py.pki.policy import Policy as Policy
+    from vx32py.pki.revocation import State as State
+    from vx32py.pki.verifying import explain as explain
+    from vx32py.pki.verifying import verify as verify
 
 _HOMES = {
     "vx32py.pki.credentials": ("Bundle", "Credential"),
@@ -36,6 +40,9 @@ _HOMES = {
         "VERIFIER", "Body", "Claim", "Delegation", "Hashed", "Key", "Proof", "Quorum", "RevocationList", "Role", "Vouch",
         "Withdrawal",
     ),
+    "vx32py.pki.policy": ("Policy",),
+    "vx32py.pki.revocation": ("State",),
+    "vx32py.pki.verifying": ("explain", "verify"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Final, Literal, TypeAlias
 
 from reference.records import dataclass
@@ -23,8 +24,10 @@ MAX_TEXT: Final = 1024
 MAX_TOPIC: Final = 256
 MAX_DEPTH: Final = 32
 MAX_REVOKED: Final = 8192
-#: Seconds since 1970, and numbers of revocation lists, are below this: every language has such integers.
+#: Numbers of revocation lists are below this: every language has such integers.
 MAX_NUMBER: Final = 1 << 53
+#: The last second of the year 9999.
+MAX_TIME: Final = 253_402_300_799
 
 #: The topic that covers every other but those of the PKI itself.
 ANYTHING: Final = "*"
@@ -243,8 +246,8 @@ class Body:
         _demand(
             _is(self.statement, Claim, Delegation, Vouch, Withdrawal, RevocationList), "a credential makes a statement"
         )
-        _check_number(self.start, "the start of validity", MAX_NUMBER - 1)
-        _check_number(self.end, "the end of validity", MAX_NUMBER - 1)
+        check_time(self.start, "the start of validity")
+        check_time(self.end, "the end of validity")
         _demand(self.start < self.end, "a credential is valid from a time to a later one")
         _demand(self.revoker is None or is_principal(self.revoker), "a revoker is a principal")
         _demand(self.revoker is None or not is_about_revocation(self.statement), "what revokes is not revocable itself")
@@ -354,7 +357,21 @@ def is_plugin(scheme: str) -> bool:
     return scheme.startswith("elf:")
 
 
+def moment(time: int) -> str:
+    """Seconds since 1970 as people write them.
+
+    >>> moment(1_000_000_000)
+    '2001-09-09 01:46:40 UTC'
+    """
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 # ---- checks that all of them share
+
+
+def check_time(time: int, what: str) -> None:
+    """Raises BadTerm."""
+    _check_number(time, what, MAX_TIME)
 
 
 def check_scheme(scheme: str) -> None:
