@@ -32,6 +32,7 @@ SHT_NULL: Final = 0
 SHT_SYMTAB: Final = 2
 SHT_NOBITS: Final = 8
 SHT_DYNSYM: Final = 11
+STB_LOCAL: Final = 0
 STT_NOTYPE: Final = 0
 STT_OBJECT: Final = 1
 STT_FUNC: Final = 2
@@ -87,12 +88,14 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A name in the symbol table. ``size`` may be 0 where the assembler was not told; ``is_function`` for STT_FUNC."""
+    """A name in the symbol table. ``size`` may be 0 where the assembler was not told; ``is_function`` for STT_FUNC;
+    ``is_local`` for STB_LOCAL: other files may have the same name for something else."""
 
     name: str
     address: int
     size: int
     is_function: bool
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +375,7 @@ def _symbol_table(view: memoryview, headers: list[tuple[int, ...]], index: int, 
                     f"section {index}: the names of its symbols are too long for {len(strings)} bytes of strings"
                 )
             text = names[name] = _printable(strings[name:end])
-        found.append(Symbol(text, (value + bias) & 0xFFFF_FFFF, length, kind == STT_FUNC))
+        found.append(Symbol(text, (value + bias) & 0xFFFF_FFFF, length, kind == STT_FUNC, info >> 4 == STB_LOCAL))
     found.sort(key=lambda symbol: (symbol.address, not symbol.is_function, symbol.name))
     return found
 

@@ -162,12 +162,14 @@ class Module:
 
     @cached_property
     def symbols(self) -> dict[str, Symbol]:
-        """Functions and objects by name; of several with one name the first. Raises BadImage for a broken table."""
+        """Functions and objects by name; of several with one name the first that is not local to a file. Raises BadImage for
+        a broken table."""
         if isinstance(self._symbols, BadImage):
             raise BadImage(str(self._symbols))
         found: dict[str, Symbol] = {}
         for symbol in self._symbols[1]:
-            found.setdefault(symbol.name, symbol)
+            if found.setdefault(symbol.name, symbol).is_local and not symbol.is_local:
+                found[symbol.name] = symbol
         return found
 
     def symbol_at(self, address: int) -> str | None:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from vx32py._guard import Guards
     from vx32py._network import Network
     from vx32py._program import Programs
-    from vx32py.plugin.plugin import HostFunction, Plugin
+    from vx32py.plugin.loading import HostFunction
+    from vx32py.plugin.plugin import Plugin
     from vx32py.plugin.stream import Stream
 
 #: What runs: a module, the bytes of one, or the path of one.
@@ -276,7 +277,7 @@ class Sandbox:
         Raises BadImage for what is no plug-in, PluginError for an import that the host does not have, and what :meth:`spawn`
         and ``Plugin.call`` raise.
         """
-        from vx32py.plugin.plugin import instantiate  # most guests are programs
+        from vx32py.plugin.loading import instantiate  # most guests are programs
 
         return instantiate(self, load_program(program), callbacks or {}, reset=reset, stdout=stdout, stderr=stderr)
 
@@ -284,7 +285,10 @@ class Sandbox:
         """A process of this sandbox that can make no others, and no threads, and execute nothing. For plug-ins."""
         alone = copy.copy(self)
         alone.processes, alone.threads, alone.allow_exec = 1, 0, False
-        return alone._make(module, layout, begin)
+        alone.native_answers = False  # it makes few calls, and to arrange for answers takes longer
+        process = alone._make(module, layout, begin)
+        process.family.program = None  # nor itself anew
+        return process
 
     def fork(self, process: Process) -> Process:
         """See ``Process.fork``."""

@@ -2,5 +2,5 @@
 
 Guests as libraries (docs/plugins.md), in the order to read them: ``signatures`` (what functions take and return),
 ``declarations`` (what a plug-in says of itself), ``frames`` (how arguments and results lie in memory), ``plugin`` (a call),
-``pointer``, ``arena``, ``errors``. Streams: ``stream``, ``pool``.
+``loading``, ``pointer``, ``arena``, ``errors``. Streams: ``stream``, ``pool``.
 """

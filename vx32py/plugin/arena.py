@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reference.errors import OutOfMemory
-from reference.memory import PAGE, page_ceil
+from reference.memory import page_ceil
 from reference.traps import Access
 from vx32py._errors import LimitExceeded
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from vx32py._loader import Layout
 
 ALIGNMENT: Final = 16
-#: A chunk has so many bytes at least, and one of at most so many stays mapped between calls.
+#: A chunk has so many bytes at least, and one of at most so many, or of this share of the memory, stays between calls.
 _LEAST: Final = 64 << 10
 _MOST_KEPT: Final = 2 << 20
+_SHARE_KEPT: Final = 16
 
 
 class _Chunk:
@@ -31,9 +32,10 @@ class _Chunk:
 
 
 class Arena:
-    """Memory of calls that are under way, the last one first. ``low`` and ``high``: where it may be."""
+    """Memory of calls that are under way, the last one first, in a guest that may have ``budget`` bytes."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, budget: int) -> None:
+        self._kept = min(_MOST_KEPT, budget // _SHARE_KEPT)
         self._low, self._high = layout.heap, layout.map_end
         self._chunks: list[_Chunk] = []
 
@@ -76,17 +78,14 @@ class Arena:
         chunks = self._chunks
         while len(chunks) > count:
             last = chunks[-1]
-            if count == 0 and len(chunks) == 1 and last.end - last.start <= _MOST_KEPT:
+            if count == 0 and len(chunks) == 1 and last.end - last.start <= self._kept:
                 last.next = last.start
                 return
             chunks.pop()
-            space.unmap(last.start, page_ceil(last.end - last.start))
+            space.unmap(last.start, last.end - last.start)
         if chunks:
             chunks[-1].next = here
 
     def forget(self) -> None:
         """The guest's memory is what it was before there was any arena."""
         self._chunks.clear()
-
-
-assert _LEAST % PAGE == 0

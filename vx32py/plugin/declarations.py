@@ -102,7 +102,7 @@ def address_of(module: Module, name: str) -> int:
     """Where the function of a symbol begins. Raises LookupError, and BadImage where that is no code of the image's."""
     symbol = module.symbols.get(name)
     if symbol is None:
-        raise LookupError(f"the image has no symbol {name!a}")
+        raise LookupError(f"the image has no symbol {name!a}, or was stripped of its symbols")
     if not any(s.start <= symbol.address < s.end and s.access & Access.EXECUTE for s in module.segments):
         raise BadImage(f"symbol {name}: {symbol.address:#010x} is in no executable segment")
     return symbol.address

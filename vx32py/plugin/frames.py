@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from reference.errors import MemoryFault
 from reference.registers import EAX, EDX, MASK32
 from vx32py.plugin.arena import ALIGNMENT
-from vx32py.plugin.errors import PluginDataError
+from vx32py.plugin.errors import PluginDataError, PluginError
 from vx32py.plugin.pointer import GuestPointer
 from vx32py.plugin.signatures import Signature, Type
 
@@ -88,7 +88,7 @@ class Export:
                 arguments[i] = self._pointer(plugin, i, arguments[i])
         if self._byte_strings:
             return self._with_byte_strings(plugin, arguments, top, back)
-        esp = top - self._fixed
+        esp = self._room(top - self._fixed)
         words = (back, esp + self._slot, *arguments) if self.result is Type.BYTES else (back, *arguments)
         try:
             return esp, self._format.pack(*words)
@@ -99,7 +99,7 @@ class Export:
         data = [self._byte_string(i, arguments[i]) for i in self._byte_strings]
         total = sum(len(each) + -len(each) % ALIGNMENT for each in data)
         on_stack = total <= plugin.stack_share
-        esp = top - self._fixed - (total if on_stack else 0)
+        esp = self._room(top - self._fixed - (total if on_stack else 0))
         here = esp + self._fixed
         words: list[Any] = [back, esp + self._slot] if self.result is Type.BYTES else [back]
         pieces: list[Buffer] = [b""]
@@ -122,6 +122,11 @@ class Export:
         except (struct.error, TypeError, OverflowError) as error:
             raise self._complaint(arguments, error) from None
         return esp, b"".join(pieces)
+
+    def _room(self, esp: int) -> int:
+        if esp < 0:
+            raise PluginError(f"no room on its stack: it would begin at {esp}", self.name)
+        return esp
 
     def _byte_string(self, index: int, argument: Any) -> Buffer:
         if isinstance(argument, bytes):

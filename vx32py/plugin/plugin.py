@@ -11,19 +11,17 @@ functions of the host's. docs/plugins.md has the interface as plug-ins see it.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
-from reference.errors import MemoryFault
+from reference.errors import MemoryFault, OutOfMemory
 from reference.memory import PAGE
-from reference.records import replace
 from reference.registers import ECX, EDX, EIP, ESP
 from reference.traps import SOFTWARE_INTERRUPT, Access, Trap, Vector
-from vx32py import _loader
-from vx32py._errors import BadImage, LimitExceeded
+from vx32py._descriptors import OwnMeter
+from vx32py._errors import LimitExceeded
 from vx32py._streams import Capture
 from vx32py.plugin import declarations
 from vx32py.plugin.arena import ALIGNMENT, Arena
@@ -45,12 +43,7 @@ if TYPE_CHECKING:
     from reference.memory import AddressSpace
     from vx32py._module import Module
     from vx32py._process import Process
-    from vx32py._sandbox import Sandbox
     from vx32py._snapshot import Snapshot
-    from vx32py._streams import Output
-
-#: A function of the host's, or one with the signature that the plug-in must import it with.
-HostFunction = Callable[..., Any] | tuple[str, Callable[..., Any]]
 
 #: The software interrupts by which a plug-in comes back, and calls its host.
 RETURN_INTERRUPT: Final = 0x70
@@ -81,15 +74,17 @@ class Plugin:
     def __init__(
         self,
         process: Process,
-        found: declarations.Declarations,
+        exports: Mapping[str, Export],
         callbacks: Mapping[int, Callback],
+        back: int,
         *,
         reset: bool,
     ) -> None:
-        """Run its initialisation. ``process`` is loaded and has not run yet."""
+        """Run its initialisation. ``process`` is loaded and has not run yet; ``callbacks`` by the address that names each;
+        ``back`` is where the page goes to which functions return. Raises what :meth:`call` raises."""
         self.module: Module = process.module
-        self.functions: Mapping[str, Signature] = MappingProxyType(dict(found.exports))
-        self.imports: Mapping[str, Signature] = MappingProxyType({i.name: i.signature for i in found.imports.values()})
+        self.functions: Mapping[str, Signature] = MappingProxyType({e.name: e.signature for e in exports.values()})
+        self.imports: Mapping[str, Signature] = MappingProxyType({c.name: c.signature for c in callbacks.values()})
         #: How often it was reset: pointers are good for one generation.
         self.generation = 0
         self._process = process
@@ -97,12 +92,14 @@ class Plugin:
         #: Not yet: there is nothing to come back to.
         self._reset_always = False
         self._lock = threading.RLock()
-        self._exports: dict[str, Export] = {}
+        self._exports = exports
         layout = process.layout
-        self._arena = Arena(layout)
+        self._arena = Arena(layout, process.sandbox.memory)
+        #: What each call may write to standard streams.
+        self._meters = [(file.meter, file.meter.left) for file in process.streams if isinstance(file.meter, OwnMeter)]
         #: So many bytes of arguments go onto the stack; more go into the arena.
         self.stack_share = min(MOST_ON_STACK, (layout.stack_end - layout.stack_start) // 16)
-        self._back = return_page(self.module)
+        self._back = back
         self._closed = False
         #: Whether a call has not come back since the last reset.
         self._broken = False
@@ -116,7 +113,10 @@ class Plugin:
         self._clean_words = memoryview(bytes(self.words)).cast("I")
         self._clean_fp = bytes(self._fp)
         self._top = self.words[ESP] & -ALIGNMENT
-        self.space.map(self._back, PAGE, Access.RX)
+        try:
+            self.space.map(self._back, PAGE, Access.RX)
+        except OutOfMemory as error:
+            raise LimitExceeded("memory", str(error)) from error
         self.space.store(self._back, _RETURN_PAGE)
         self._invoke(Export(_INITIALISATION, self.module.entry, _START), ())
         self._snapshot: Snapshot = process.snapshot()
@@ -131,11 +131,7 @@ class Plugin:
         and the other errors of :mod:`vx32py.plugin.errors`; LimitExceeded and Timeout; and whatever a callback raises, or a
         handler of a system call.
         """
-        with self._lock:
-            export = self._exports.get(name)
-            if export is None:
-                export = self._exports[name] = self._find(name, None)
-            return self._invoke(export, arguments)
+        return self._invoke(self._exports.get(name) or self._no_export(name), arguments)
 
     def function(self, name: str, signature: str | Signature | None = None) -> Callable[..., Any]:
         """A function of the plug-in as one of Python. With a ``signature``, such as "u32, bytes -> bytes", that may be any
@@ -143,34 +139,36 @@ class Plugin:
 
         Raises NoSuchFunction, and ValueError for a signature that is none.
         """
-        if isinstance(signature, str):
-            signature = Signature.parse(signature)
-        export = self._find(name, signature)
+        if signature is None:
+            export = self._exports.get(name) or self._no_export(name)
+        else:
+            parsed = Signature.parse(signature) if isinstance(signature, str) else signature
+            try:
+                export = Export(name, declarations.address_of(self.module, name), parsed)
+            except LookupError as error:
+                raise NoSuchFunction(str(error)) from None
 
         def call(*arguments: Any) -> Any:
-            with self._lock:
-                return self._invoke(export, arguments)
+            return self._invoke(export, arguments)
 
         call.__name__ = call.__qualname__ = name
-        call.__doc__ = f"{export.signature}"
+        call.__doc__ = str(export.signature)
         return call
 
-    def _find(self, name: str, signature: Signature | None) -> Export:
-        found = signature or self.functions.get(name)
-        if found is None:
-            known = ", ".join(self.functions) or "none"
-            raise NoSuchFunction(f"the plug-in exports no function {name!a}; it exports {known}")
-        try:
-            return Export(name, declarations.address_of(self.module, name), found)
-        except LookupError as error:
-            raise NoSuchFunction(str(error.args[0])) from None
+    def _no_export(self, name: str) -> NoReturn:
+        known = ", ".join(self._exports) or "none"
+        raise NoSuchFunction(f"the plug-in exports no function {name!a}; it exports {known}")
 
     def _invoke(self, export: Export, arguments: tuple[Any, ...]) -> Any:
         try:
-            return self._carry_out(export, arguments)
+            with self._lock:
+                return self._carry_out(export, arguments)
         except LimitExceeded as error:
             error.add_note(f"in {export.name}, a function of the plug-in {self.module.name}")
             raise
+        finally:
+            if self._closed:
+                self._give_back()
 
     def _carry_out(self, export: Export, arguments: tuple[Any, ...]) -> Any:
         self._require_open()
@@ -220,9 +218,11 @@ class Plugin:
         family, sandbox = process.family, process.sandbox
         family.seconds = family.cpu_seconds = 0.0
         family.fuel = sandbox.fuel
-        for stream in process.streams:
-            if isinstance(stream, Capture) and stream.data:
-                stream.data.clear()
+        for file in process.streams:
+            if isinstance(file, Capture) and file.data:
+                file.data.clear()
+        for meter, most in self._meters:
+            meter.left = most
 
     def _run(self, export: Export, esp: int, back: int) -> None:
         """Let the guest run until the function returns."""
@@ -232,6 +232,9 @@ class Plugin:
             self._inside = True
             try:
                 trap = run()
+            except ValueError:
+                self._require_open()  # it was closed meanwhile
+                raise
             finally:
                 self._inside = False
             if trap.number == _RETURN and trap.eip == end:
@@ -327,15 +330,36 @@ class Plugin:
         self._broken = False
 
     def interrupt(self) -> None:
-        """End the call that is under way, or the next one, with PluginInterrupted. From any thread or signal handler."""
+        """End the call that is under way with PluginInterrupted; where none is, perhaps the next one. From any thread or signal
+        handler."""
+        self._require_open()
         self._process.interrupt()
 
     def close(self) -> None:
-        """Give everything back. A call that another thread is in ends with ValueError soon. Closing twice is fine."""
+        """Give everything back. A call that is under way, in another thread perhaps, ends with PluginClosed soon, and then its
+        memory is given back. Closing twice is fine."""
         if not self._closed:
             self._closed = True
             self.generation += 1
-            self._process.close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """End the process, or tell whoever is in a call to do so: nobody else knows when registers and memory are not
+        needed any more."""
+        process = vars(self).get("_process")
+        if process is None:
+            return
+        if self._lock.acquire(blocking=False):
+            try:
+                if not self._depth:
+                    process.close()
+                    # Whoever keeps a closed plug-in keeps neither its memory nor descriptors.
+                    for name in ("_process", "_snapshot", "_fp", "space", "words"):
+                        vars(self).pop(name, None)
+                    return
+            finally:
+                self._lock.release()
+        process.family.close()
 
     def _require_open(self) -> None:
         if self._closed:
@@ -352,54 +376,3 @@ class Plugin:
     def __repr__(self) -> str:
         state = "closed" if self._closed else ", ".join(self.functions) or "no exports"
         return f"<Plugin {self.module.name}: {state}>"
-
-
-def return_page(module: Module) -> int:
-    """Where the host maps the page that functions return to: the last one below the image, so that the engine's tables
-    hold it together with the image's code. Raises BadImage."""
-    page = module.start - PAGE
-    if page < _loader.LOWEST:
-        raise BadImage(f"the image begins at {module.start:#x}, which leaves no room below it for the host's page")
-    return page
-
-
-def instantiate(
-    sandbox: Sandbox,
-    module: Module,
-    callbacks: Mapping[str, HostFunction],
-    *,
-    reset: bool,
-    stdout: Output,
-    stderr: Output,
-) -> Plugin:
-    """See ``Sandbox.instantiate``."""
-    found = declarations.read(module)
-    bound = {address: _bind(each, callbacks.get(each.name)) for address, each in found.imports.items()}
-    layout = _loader.plan(module, sandbox.memory)
-    if layout.stack_end > return_page(module) >= layout.stack_start:
-        layout = replace(layout, stack_end=return_page(module))
-
-    def begin(process: Process) -> None:
-        process.connect(stdout=stdout, stderr=stderr)
-        process.start([os.fsencode(module.name)], [])
-
-    process = sandbox.make_alone(module, layout, begin)
-    try:
-        return Plugin(process, found, bound, reset=reset)
-    except BaseException:
-        process.close()
-        raise
-
-
-def _bind(found: declarations.Import, given: HostFunction | None) -> Callback:
-    """The host's function for an import. Raises PluginError where there is none, or one of another signature."""
-    if given is None:
-        raise PluginError(f"the plug-in imports {found.name} ({found.signature}), and callbacks has no such function")
-    if isinstance(given, tuple):
-        text, given = given
-        wanted = Signature.parse(text)
-        if not wanted.agrees_with(found.signature):
-            raise PluginError(f"the plug-in imports {found.name} as {found.signature}; the host has it as {wanted}")
-    if not callable(given):
-        raise TypeError(f"callback {found.name} is {type(given).__name__}, not a function")
-    return Callback(found.name, found.signature, given)
