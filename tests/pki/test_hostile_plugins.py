@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 import struct
-from pathlib import Path
 
 import pytest
-from pki_plugins import compiled
+from pki_world import behaving
+from pki_world import honest_plugin as honest
 
 from vx32py.pki.errors import SchemeError
 from vx32py.pki.guest import GuestScheme, Limits
@@ -20,19 +19,6 @@ pytestmark = pytest.mark.compiler
 LIMITS = Limits(memory=6 << 20, fuel=1_000_000, seconds=20.0, patience=100)
 KEY, MESSAGE = b"key", b"a message"
 GOOD = KEY + MESSAGE
-
-
-@functools.cache
-def honest() -> bytes:
-    return compiled((Path(__file__).parent / "hostile.c").read_text(), "-O1", "-fno-omit-frame-pointer", "-fno-builtin")
-
-
-def behaving(how: str) -> bytes:
-    """The plug-in that behaves like this: another ELF for each."""
-    marker = b"BEHAVIOUR:-----"
-    assert honest().count(marker) == 1
-    assert len(how) == 5
-    return honest().replace(marker, b"BEHAVIOUR:" + how.encode())
 
 
 def ask(elf: bytes, kind: str) -> None:
@@ -139,8 +125,6 @@ def test_one_that_loops_gets_no_more_time_after_some_tries() -> None:
 
 
 def test_a_failure_leaves_nothing_for_the_next_question() -> None:
-    source = (Path(__file__).parent / "hostile.c").read_text()
-    assert "deep" in source
     with GuestScheme(honest(), limits=LIMITS) as scheme:
         before = scheme.digest(b"text")
         with pytest.raises(SchemeError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ Examples:
   vx32py pki delegate --key root.key --to alice.key.pub --depth 1 mail -o alice.cred
   vx32py pki issue --key alice.key --about bob.key.pub --text reader mail/lists -o bob.cred
   vx32py pki attach alice.cred bob.cred whirlpool -o bundle.cred
-  vx32py pki verify --policy policy.toml --explain bundle.cred
+  vx32py pki verify --policy policy.toml --explain --about bob.key.pub --text reader mail/lists bundle.cred
 
 \b
 WHO is a principal: the file of a public or private key, of an X.509 certificate or of an SSH public key, or its
@@ -189,12 +189,13 @@ def delegate(topic: str, delegate_to: str, speaks_for: str | None, depth: int, *
 @click.option(
     "--kind", type=click.Choice(["hash", "signature"]), help="What it is; found out from a plug-in that is one of them."
 )
+@click.option("--native", is_flag=True, help="PLUGIN is the name of a scheme that needs none, such as sha-256.")
 @_validity
 @_OUTPUT
 @_FORCE
 @click.argument("plugin", metavar="PLUGIN")
-def vouch(plugin: str, kind: str | None, **options: Any) -> None:
-    """Say that a scheme is good: PLUGIN is the file of a plug-in, the name of one that comes with vx32py, or a scheme's name.
+def vouch(plugin: str, kind: str | None, native: bool, **options: Any) -> None:
+    """Say that a scheme is good: PLUGIN is the file of a plug-in, or the name of one that comes with vx32py.
 
     \b
     Example:
@@ -204,9 +205,12 @@ def vouch(plugin: str, kind: str | None, **options: Any) -> None:
         from vx32py.pki.logic import Vouch
         from vx32py.pki.scheme import NATIVE, plugin_name
 
-        native = [each for each, names in NATIVE.items() if plugin in names]
         if native:
-            scheme, kinds = plugin, native
+            scheme, kinds = plugin, [each for each, names in NATIVE.items() if plugin in names]
+            if not kinds:
+                raise click.UsageError(
+                    f"no scheme is called {plugin!r}; there are {', '.join(sum(NATIVE.values(), ()))}"
+                )
         else:
             elf = _plugin(plugin)
             scheme, kinds = plugin_name(elf), list(_kinds(elf))
@@ -287,6 +291,60 @@ def revoke(
 
 
 @pki.command()
+@click.option(
+    "--policy", "policy_file", required=True, metavar="FILE", help="Whom to believe on what: TOML (docs/pki.md)."
+)
+@click.option("--about", metavar="WHO", help="About whom; WHO may be a name of the policy's.")
+@click.option("--text", default="", metavar="TEXT", help="What about them.")
+@click.option("--state", "state_file", metavar="FILE", help="Where to remember what has been revoked; made if need be.")
+@click.option("--at", metavar="TIME", help="As of another time than now.")
+@click.option("--explain", is_flag=True, help="Print the proof as a tree, or every attempt that failed.")
+@click.argument("topic", metavar="TOPIC")
+@click.argument("files", metavar="[CREDENTIALS]...", nargs=-1)
+def verify(
+    topic: str,
+    files: tuple[str, ...],
+    policy_file: str,
+    about: str | None,
+    text: str,
+    state_file: str | None,
+    at: str | None,
+    explain: bool,
+) -> None:
+    """Find and check a proof of a claim in these credentials, by the policy. Exit code 0: it is proved; 1: it is not.
+
+    Plug-ins that came along are used where somebody whom the policy trusts has vouched for them, as guests without any rights.
+
+    \b
+    Example:
+      vx32py pki verify --policy policy.toml --about bob.key.pub --text reader mail/lists bundle.cred
+    """
+    with _one_line():
+        from vx32py.cli import say
+        from vx32py.pki import verifying
+        from vx32py.pki.errors import Refused
+        from vx32py.pki.logic import Claim
+        from vx32py.pki.policy import Policy
+        from vx32py.pki.revocation import State
+
+        policy = Policy.load(policy_file)
+        goal = Claim(topic, None if about is None else _principal(about, policy.names), text)
+        state = None if state_file is None else State.load(state_file)
+        now = None if at is None else _moment(at, "--at")
+        try:
+            proof = verifying.verify(goal, [_bundle_or_plugin(file) for file in files], policy, now=now, state=state)
+        except Refused as refused:
+            for note in refused.notes if explain else ():
+                say(f"  {note.credential or '-':<16}  {note.rule}: {note.reason}")
+            raise
+        finally:
+            if state is not None:
+                state.save()
+        for line in verifying.explain(proof, policy.names) if explain else [f"proved: {goal}"]:
+            click.echo(line)
+
+
+@pki.command()
 @click.option("--full", is_flag=True, help="Keys and digests in full.")
 @click.argument("files", metavar="FILES...", nargs=-1, required=True)
 def show(files: tuple[str, ...], full: bool) -> None:
@@ -338,7 +396,7 @@ def plugins() -> None:
 # ---- helpers
 
 
-def _principal(who: str) -> Any:
+def _principal(who: str, names: Mapping[str, Any] | None = None) -> Any:
     """From a notation, the file of a public or private key, certificate or SSH key, or such a file with roles behind it."""
     from pathlib import Path
 
@@ -351,8 +409,8 @@ def _principal(who: str) -> Any:
     while path and not Path(path).is_file():  # FILE/role/role
         path, _, last = path.rpartition("/")
         roles = f"{last}/{roles}" if roles else last
-    if not path:
-        return parse_principal(who)
+    if not path or who in (names or {}):
+        return parse_principal(who, names)
     try:
         found: Any = keys.principal_from_file(path)
     except BadKey as public:

@@ -150,7 +150,7 @@ class Claim:
     def __post_init__(self) -> None:
         check_topic(self.topic)
         _demand(self.topic != ANYTHING, "a claim needs a topic of its own")
-        _demand(not _is_reserved(self.topic), "topics below pki are those of the PKI's own statements")
+        _demand(not is_reserved(self.topic), "topics below pki are those of the PKI's own statements")
         _demand(self.about is None or is_principal(self.about), "a claim is about a principal")
         _check_text(self.text, "the text of a claim", MAX_TEXT)
 
@@ -326,7 +326,7 @@ def covers(granted: str, topic: str) -> bool:
     (True, False, True, False)
     """
     if granted == ANYTHING:
-        return not _is_reserved(topic)
+        return not is_reserved(topic)
     return topic == granted or topic.startswith(granted + "/")
 
 
@@ -387,7 +387,8 @@ def check_topic(topic: str) -> None:
     _demand(whole and not re.search(r"\s", topic), f"{topic!r} is no topic: words with / between them, or *")
 
 
-def _is_reserved(topic: str) -> bool:
+def is_reserved(topic: str) -> bool:
+    """Whether a topic is one of the PKI's own, which nobody is believed on who is not named for it."""
     return topic == "pki" or topic.startswith("pki/")
 
 

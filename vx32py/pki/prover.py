@@ -35,7 +35,9 @@ from vx32py.pki.logic import (
     Vouch,
     is_about_revocation,
     is_plugin,
+    is_reserved,
     principals_of,
+    topic_of,
 )
 from vx32py.pki.wire import identity, to_bytes
 
@@ -168,6 +170,9 @@ class Prover:
         assert isinstance(given, Says)
         assert isinstance(said, Says)
         self._step()
+        assert isinstance(given.statement, Delegation)
+        if is_reserved(given.statement.topic) != is_reserved(topic_of(said.statement)):
+            return  # they have nothing to do with each other, and a note would only hide what is the matter
         hops = given.hops + said.hops + 1
         if self._is_new(given.speaker, said.statement, hops):
             self._try(Proof("delegated", Says(given.speaker, said.statement, hops), (grant, spoken)), _body_of(spoken))

@@ -17,7 +17,7 @@ from vx32py.pki.revocation import State
 from vx32py.pki.scheme import Load, Schemes
 
 #: The reasons nearest to the goal come first: a signature that is good and does not count says more than one that is not.
-_ORDER: Final = ("current", "delegated", "signed", "hashed", "quorum", "role", "policy")
+_ORDER: Final = ("current", "signed", "hashed", "delegated", "quorum", "role", "policy")
 
 
 def verify(
