@@ -78,6 +78,19 @@ class _Kernel:
 KERNEL: Final = _Kernel()
 
 
+def rename_to_new(folder: int, name: str, new_name: str) -> None:
+    """Rename within a directory, to a name that nothing has. Raises OSError, FileExistsError where something has it."""
+    number = _NR_RENAMEAT2.get(os.uname().machine)
+    if number is not None:
+        result = KERNEL.call(number, folder, os.fsencode(name), folder, os.fsencode(new_name), RENAME_NOREPLACE)
+        if result >= 0:
+            return
+        if result not in (-errno.ENOSYS, -errno.EINVAL, -errno.EPERM):  # no such call, or not on this file system
+            raise OSError(-result, os.strerror(-result))
+    os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    os.unlink(name, dir_fd=folder)
+
+
 class HostTree:
     """What is granted: ``path`` with all that is beneath. One per grant, shared by all guests of a sandbox."""
 
@@ -111,17 +124,22 @@ class HostTree:
     def open_path(self, path: str, start: int | None = None) -> int:
         """An O_PATH descriptor of a path beneath the root or ``start``: names and slashes, of which the last alone may be a
         symbolic link. Raises CallError, with ELOOP for another one."""
-        fd = self._fd if start is None else start
-        if not path:
-            return os.dup(fd)
+        return open_beneath(self._fd if start is None else start, path)
+
+
+def open_beneath(fd: int, path: str) -> int:
+    """An O_PATH descriptor of a path beneath a folder: names and slashes, of which the last alone may be a symbolic link.
+    Raises CallError, with ELOOP for another one."""
+    if not path:
+        return os.dup(fd)
+    result = KERNEL.openat2(fd, path)
+    if result == -errno.EAGAIN:  # somebody renamed meanwhile
         result = KERNEL.openat2(fd, path)
-        if result == -errno.EAGAIN:  # somebody renamed meanwhile
-            result = KERNEL.openat2(fd, path)
-        if result >= 0:
-            return result
-        if result not in (-errno.ENOSYS, -errno.EAGAIN):
-            raise CallError(-result)
-        return _walk(fd, path)
+    if result >= 0:
+        return result
+    if result not in (-errno.ENOSYS, -errno.EAGAIN):
+        raise CallError(-result)
+    return _walk(fd, path)
 
 
 def _walk(fd: int, path: str) -> int:
