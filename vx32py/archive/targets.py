@@ -56,6 +56,8 @@ class Target:
         self._lock = threading.Lock()
         #: Identities of what was made here.
         self._made: set[tuple[int, int]] = set()
+        #: The folders that were made here.
+        self.made_folders: list[tuple[str, ...]] = []
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -91,7 +93,7 @@ class Target:
         here = os.dup(self._fd)
         for i, name in enumerate(parts):
             try:
-                following = self._step(here, name, "/".join(parts[: i + 1]))
+                following = self._step(here, name, tuple(parts[: i + 1]))
             finally:
                 os.close(here)
             here = following
@@ -105,7 +107,7 @@ class Target:
             raise CallError(errno.ENOTDIR)
         return fd
 
-    def _step(self, here: int, name: str, path: str) -> int:
+    def _step(self, here: int, name: str, path: tuple[str, ...]) -> int:
         # The owner alone may use a folder until all is in it: it may be meant for nobody else.
         made = False
         try:
@@ -120,9 +122,12 @@ class Target:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
             kind = stat.S_IFMT(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode)
-            raise Refused(f"{_NAMES.get(kind, 'something')} is in the way at {path!r}") from None
+            raise Refused(f"{_NAMES.get(kind, 'something')} is in the way at {'/'.join(path)!r}") from None
         if made:
-            self._remember(os.fstat(fd))
+            status = os.fstat(fd)
+            with self._lock:
+                self._made.add((status.st_dev, status.st_ino))
+                self.made_folders.append(path)
         return fd
 
     def finish_folder(self, parts: Parts, mode: int | None, modified: int | None) -> None:
@@ -202,10 +207,6 @@ class Target:
                     raise Refused("there is something of its name, which is not overwritten") from None
             self._made.add((identity.st_dev, identity.st_ino))
 
-    def _remember(self, status: os.stat_result) -> None:
-        with self._lock:
-            self._made.add((status.st_dev, status.st_ino))
-
     def _is_ours(self, status: os.stat_result) -> bool:
         return (status.st_dev, status.st_ino) in self._made
 
@@ -232,7 +233,7 @@ class NewFile:
         self._temporary = temporary
         self._name = name
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append bytes. Raises Refused."""
         rest = memoryview(data)
         with host_errors():
