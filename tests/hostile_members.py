@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from hostile import GOOD, Case, decoded_entry, good, good_decoder, xor
+from hostile import GOOD, Case, decoded_entry, good, good_decoder, made, xor
 
-from conformance.archives.forge import DEFLATED, FILE, STORED, UTF8, Entry, archive, extra
+from conformance.archives.forge import DEFLATED, FILE, STORED, UTF8, Entry, extra
 
 LINK = 0o120777 << 16
 FOLDER = 0o40755 << 16
@@ -68,7 +70,7 @@ def names() -> list[Case]:
             folder = raw.endswith(b"/")
             entry = Entry(raw, b"" if folder else b"evil", flags=flags, external=FOLDER if folder else FILE)
             parts = (entry, good()) if place == "before" else (good(), entry)
-            found.append(Case(f"name {what}, {place}", lambda parts=parts: archive(*parts), bad={shown: reason}))  # type: ignore[misc]
+            found.append(Case(f"name {what}, {place}", made(*parts), bad={shown: reason}))
     return found
 
 
@@ -80,42 +82,50 @@ def odd_names() -> list[Case]:
         "longest component": b"e" * 255, "Windows device": b"CON", "stream": b"name:stream", "quote": b"'\"`",
     }  # fmt: skip
     found = [
-        Case(f"odd name {what}", lambda raw=raw: archive(Entry(raw, b"odd"), good()), files={raw.decode(): b"odd", **GOOD})  # type: ignore[misc]
+        Case(
+            f"odd name {what}",
+            made(Entry(raw, b"odd"), good()),
+            files={raw.decode(): b"odd", **GOOD},
+        )
         for what, raw in odd.items()
     ]
     foreign = Entry(b"evil\xff", b"", flags=0)
-    found.append(
-        Case("name not UTF-8 of a Unix", lambda: archive(foreign, good()), bad={os.fsdecode(b"evil\xff"): "UTF-8"})
-    )
+    found.append(Case("name not UTF-8 of a Unix", made(foreign, good()), bad={os.fsdecode(b"evil\xff"): "UTF-8"}))
     dos = Entry(b"\x81ber", b"odd", flags=0, made_by=20)
-    found.append(Case("code page 437", lambda: archive(dos, good()), files={"über": b"odd", **GOOD}))
+    found.append(Case("code page 437", made(dos, good()), files={"über": b"odd", **GOOD}))
     dots = Entry(b"./a//./b", b"odd")
-    found.append(Case("dots and empty parts", lambda: archive(dots, good()), files={"a/b": b"odd", **GOOD}))
+    found.append(Case("dots and empty parts", made(dots, good()), files={"a/b": b"odd", **GOOD}))
     here = Entry(b"./", external=0o40000 << 16)
-    found.append(Case("the target itself with mode 0", lambda: archive(here, good())))
+    found.append(Case("the target itself with mode 0", made(here, good())))
     return found
 
 
 def kinds() -> list[Case]:
     """Members that are neither file nor folder nor link, or that contradict themselves."""
-    types = {"character device": 0o020666, "block device": 0o060666, "FIFO": 0o010666, "socket": 0o140777, "type 15": 0o170777}
+    types = {
+        "character device": 0o020666,
+        "block device": 0o060666,
+        "FIFO": 0o010666,
+        "socket": 0o140777,
+        "type 15": 0o170777,
+    }
     found = [
         Case(
-            f"kind {what}", lambda mode=mode: archive(Entry("evil", b"", external=mode << 16), good()),  # type: ignore[misc]
+            f"kind {what}", made(Entry("evil", b"", external=mode << 16), good()),
             bad={"evil": "neither file nor directory nor link"},
         )
         for what, mode in types.items()
     ]  # fmt: skip
     found += [
-        Case("kind folder with content", lambda: archive(Entry("evil/", b"x", external=FOLDER), good()), bad={"evil/": "content"}),
-        Case("kind folder that is a file", lambda: archive(Entry("evil/", external=0o100644 << 16), good()), bad={"evil/": "agree"}),
-        Case("kind file that is a folder", lambda: archive(Entry("evil", external=FOLDER), good()), bad={"evil": "agree"}),
-        Case("kind folder that is a link", lambda: archive(Entry("evil/", external=LINK), good()), bad={"evil/": "agree"}),
+        Case("kind folder with content", made(Entry("evil/", b"x", external=FOLDER), good()), bad={"evil/": "content"}),
+        Case("kind folder that is a file", made(Entry("evil/", external=0o100644 << 16), good()), bad={"evil/": "agree"}),
+        Case("kind file that is a folder", made(Entry("evil", external=FOLDER), good()), bad={"evil": "agree"}),
+        Case("kind folder that is a link", made(Entry("evil/", external=LINK), good()), bad={"evil/": "agree"}),
     ]  # fmt: skip
     special = {"set-user-id": 0o104755, "set-group-id": 0o102755, "sticky": 0o101755, "all": 0o107777, "none": 0o100000}
     found += [
         Case(
-            f"mode {what}", lambda mode=mode: archive(Entry("tool", b"#!", external=mode << 16), good()),  # type: ignore[misc]
+            f"mode {what}", made(Entry("tool", b"#!", external=mode << 16), good()),
             files={"tool": b"#!", **GOOD},
         )
         for what, mode in special.items()
@@ -123,16 +133,16 @@ def kinds() -> list[Case]:
     for what, content in {"min": -(1 << 31), "before 1970": -1, "max": (1 << 31) - 1}.items():
         stamp = extra(0x5455, b"\1" + content.to_bytes(4, "little", signed=True))
         found.append(
-            Case(f"time {what}", lambda stamp=stamp: archive(Entry("old", b"x", extra_central=stamp), good()), {"old": b"x", **GOOD})  # type: ignore[misc]
+            Case(f"time {what}", made(Entry("old", b"x", extra_central=stamp), good()), {"old": b"x", **GOOD})
         )  # fmt: skip
     for what, ticks in {"0": 0, "max": (1 << 64) - 1, "1969": 116444736000000000 - 1}.items():
         stamp = extra(0x000A, bytes(4) + b"\1\0\x18\0" + ticks.to_bytes(8, "little") * 3)
         found.append(
-            Case(f"NTFS time {what}", lambda stamp=stamp: archive(Entry("old", b"x", extra_central=stamp), good()), {"old": b"x", **GOOD})  # type: ignore[misc]
+            Case(f"NTFS time {what}", made(Entry("old", b"x", extra_central=stamp), good()), {"old": b"x", **GOOD})
         )  # fmt: skip
     for what, date in {"month 0": 0, "month 15": 0xFFFF, "February 31": 0x5F}.items():
         found.append(
-            Case(f"date {what}", lambda date=date: archive(Entry("old", b"x", central={"date": date, "time": 0xFFFF}), good()), {"old": b"x", **GOOD})  # type: ignore[misc]
+            Case(f"date {what}", made(Entry("old", b"x", central={"date": date, "time": 0xFFFF}), good()), {"old": b"x", **GOOD})
         )  # fmt: skip
     return found
 
@@ -152,59 +162,59 @@ def links() -> list[Case]:
         "slashes up": (b".//.././/x", "out of the target"),
     }  # fmt: skip
     found = [
-        Case(f"link {what}", lambda text=text: archive(link("evil", text), good()), bad={"evil": reason})  # type: ignore[misc]
+        Case(f"link {what}", made(link("evil", text), good()), bad={"evil": reason})
         for what, (text, reason) in texts.items()
     ]
     through = r"no folder|same name"
     found += [
         Case(
-            "link, then a file through it", lambda: archive(link("l", b"d"), Entry("l/evil", b"x"), Entry("d/ok", b"y"), good()),
+            "link, then a file through it", made(link("l", b"d"), Entry("l/evil", b"x"), Entry("d/ok", b"y"), good()),
             files={"l": "d", "d/ok": b"y", **GOOD}, bad={"l/evil": through},
         ),
         Case(
-            "link out, then a file through it", lambda: archive(link("l", b"../../outside"), Entry("l/evil", b"x"), good()),
+            "link out, then a file through it", made(link("l", b"../../outside"), Entry("l/evil", b"x"), good()),
             bad={"l": "out of the target", "l/evil": through},
         ),
         Case(
-            "link to the outside, then a folder through it", lambda: archive(link("l", b"/"), Entry("l/evil/", external=FOLDER), good()),
+            "link to the outside, then a folder through it", made(link("l", b"/"), Entry("l/evil/", external=FOLDER), good()),
             bad={"l": "absolute", "l/evil/": through},
         ),
         Case(
-            "link, then a file of its name", lambda: archive(link("l", b"good"), Entry("l", b"evil"), good()),
+            "link, then a file of its name", made(link("l", b"good"), Entry("l", b"evil"), good()),
             files={"l": "good", **GOOD}, bad={"l": "same name"},
         ),
         Case(
-            "link of a folder's name", lambda: archive(Entry("d/x", b"y"), link("d", b"good"), good()),
+            "link of a folder's name", made(Entry("d/x", b"y"), link("d", b"good"), good()),
             files={"d/x": b"y", **GOOD}, bad={"d": "folder of this archive"},
         ),
         Case(
-            "link behind a link", lambda: archive(link("a", b"b"), link("b", b"c"), link("a/evil", b"x"), good()),
+            "link behind a link", made(link("a", b"b"), link("b", b"c"), link("a/evil", b"x"), good()),
             files={"a": "b", "b": "c", **GOOD}, bad={"a/evil": through},
         ),
-        Case("link to itself", lambda: archive(link("l", b"l"), good()), files={"l": "l", **GOOD}),
-        Case("links in a circle", lambda: archive(link("a", b"b"), link("b", b"a"), good()), files={"a": "b", "b": "a", **GOOD}),
+        Case("link to itself", made(link("l", b"l"), good()), files={"l": "l", **GOOD}),
+        Case("links in a circle", made(link("a", b"b"), link("b", b"a"), good()), files={"a": "b", "b": "a", **GOOD}),
         Case(
-            "link through another one and up", lambda: archive(link("p/q/a", b"../.."), link("p/q/b", b"a/.."), good()),
+            "link through another one and up", made(link("p/q/a", b"../.."), link("p/q/b", b"a/.."), good()),
             files={"p/q/a": "../..", **GOOD}, bad={"p/q/b": "after a name"},
         ),
-        Case("link whose text is forged", lambda: archive(link("evil", b"x"), good(), end=None), files={"evil": "x", **GOOD}),
+        Case("link whose text is forged", made(link("evil", b"x"), good(), end=None), files={"evil": "x", **GOOD}),
         Case(
-            "link whose text has another CRC", lambda: archive(Entry("evil", b"x", external=LINK, central={"crc": 1}, local={"crc": 1}), good()),
+            "link whose text has another CRC", made(Entry("evil", b"x", external=LINK, central={"crc": 1}, local={"crc": 1}), good()),
             bad={"evil": "CRC"},
         ),
         Case(
-            "link whose text is a bomb", lambda: archive(Entry("evil", bytes(1 << 20), DEFLATED, external=LINK), good()),
+            "link whose text is a bomb", made(Entry("evil", bytes(1 << 20), DEFLATED, external=LINK), good()),
             bad={"evil": "4096"},
         ),
         Case(
-            "link whose text has an unknown method", lambda: archive(Entry("evil", b"x", 97, b"x", external=LINK), good()),
+            "link whose text has an unknown method", made(Entry("evil", b"x", 97, b"x", external=LINK), good()),
             bad={"evil": "compressed"},
         ),
     ]  # fmt: skip
     return found
 
 
-def _there(*entries: tuple[str, str]) -> object:
+def _there(*entries: tuple[str, str]) -> Callable[[Path], None]:
     def prepare(target: Path) -> None:
         for name, what in entries:
             place = target / name
@@ -234,59 +244,57 @@ def in_the_way() -> list[Case]:
         there = {"evil/" if kind == "folder" else "evil": left, **GOOD}
         for entry, action in ((Entry("evil", b"new"), "file"), (link("evil", b"good"), "link")):
             found.append(
-                Case(f"{action} where there is a {what}", lambda entry=entry: archive(entry, good()), there,  # type: ignore[misc]
-                     {"evil": "there is a"}, prepare=_there(("evil", kind)))  # type: ignore[arg-type]
+                Case(f"{action} where there is a {what}", made(entry, good()), there,
+                     {"evil": "there is a"}, prepare=_there(("evil", kind)))
             )  # fmt: skip
         if kind != "folder":
             name = "evil/"
             found.append(
-                Case(f"folder where there is a {what}", lambda: archive(Entry("evil/", external=FOLDER), good()), there,
-                     {name: "in the way at 'evil'"}, prepare=_there(("evil", kind)))  # type: ignore[arg-type]
+                Case(f"folder where there is a {what}", made(Entry("evil/", external=FOLDER), good()), there,
+                     {name: "in the way at 'evil'"}, prepare=_there(("evil", kind)))
             )  # fmt: skip
             found.append(
-                Case(f"file below a {what}", lambda: archive(Entry("evil/x", b"y"), good()), there,
-                     {"evil/x": "in the way at 'evil'"}, prepare=_there(("evil", kind)))  # type: ignore[arg-type]
+                Case(f"file below a {what}", made(Entry("evil/x", b"y"), good()), there,
+                     {"evil/x": "in the way at 'evil'"}, prepare=_there(("evil", kind)))
             )  # fmt: skip
     return found
 
 
 def contradictions() -> list[Case]:
     """Members that cannot all be: the first one of a name has it."""
-    decoder = good_decoder
-    flac = {"method": STORED, "suffix": b".wav"}
 
-    def media(name: str, content: bytes, **forged: object) -> Entry:
-        return Entry(name, xor(content), decoder=shared, decoded=content, reference=dict(forged), **flac)  # type: ignore[arg-type]
+    def media(name: str, content: bytes, **forged: Any) -> Entry:
+        return Entry(
+            name, xor(content), decoder=shared, decoded=content, reference=forged, method=STORED, suffix=b".wav"
+        )
 
-    shared = decoder()
+    shared = good_decoder()
     found = [
-        Case("two of one name", lambda: archive(Entry("a", b"1"), Entry("a", b"2"), good()), {"a": b"1", **GOOD}, {"a": "same name"}),
-        Case("two of one path", lambda: archive(Entry("a/b", b"1"), Entry("a/./b", b"2"), good()), {"a/b": b"1", **GOOD}, {"a/./b": "same name"}),
-        Case("two of one name in other cases", lambda: archive(Entry("a", b"1"), Entry("A", b"2"), good()), {"a": b"1", "A": b"2", **GOOD}),
-        Case("a file that must be a folder", lambda: archive(Entry("a", b"1"), Entry("a/b", b"2"), good()), {"a": b"1", **GOOD}, {"a/b": "no folder"}),
-        Case("a folder that must be a file", lambda: archive(Entry("a/b", b"1"), Entry("a", b"2"), good()), {"a/b": b"1", **GOOD}, {"a": "folder of this archive"}),
-        Case("a file with a folder's name", lambda: archive(Entry("a", b"1"), Entry("a/", external=FOLDER), good()), {"a": b"1", **GOOD}, {"a/": "same name"}),
-        Case("a folder twice", lambda: archive(Entry("a/", external=FOLDER), Entry("./a/", external=FOLDER), good()), {"a/": None, **GOOD}),
-        Case("a thousand of one name", lambda: archive(*[Entry("a", b"%d" % i) for i in range(1000)], good()), {"a": b"0", **GOOD}, {"a": "same name"}),
-        Case("a file below a file that fails", lambda: archive(Entry("a", b"1", central={"crc": 5}, local={"crc": 5}), Entry("a/b", b""), good()), bad={"a": "CRC", "a/b": "no folder"}),
+        Case("two of one name", made(Entry("a", b"1"), Entry("a", b"2"), good()), {"a": b"1", **GOOD}, {"a": "same name"}),
+        Case("two of one path", made(Entry("a/b", b"1"), Entry("a/./b", b"2"), good()), {"a/b": b"1", **GOOD}, {"a/./b": "same name"}),
+        Case("two of one name in other cases", made(Entry("a", b"1"), Entry("A", b"2"), good()), {"a": b"1", "A": b"2", **GOOD}),
+        Case("a file that must be a folder", made(Entry("a", b"1"), Entry("a/b", b"2"), good()), {"a": b"1", **GOOD}, {"a/b": "no folder"}),
+        Case("a folder that must be a file", made(Entry("a/b", b"1"), Entry("a", b"2"), good()), {"a/b": b"1", **GOOD}, {"a": "folder of this archive"}),
+        Case("a file with a folder's name", made(Entry("a", b"1"), Entry("a/", external=FOLDER), good()), {"a": b"1", **GOOD}, {"a/": "same name"}),
+        Case("a folder twice", made(Entry("a/", external=FOLDER), Entry("./a/", external=FOLDER), good()), {"a/": None, **GOOD}),
+        Case("a thousand of one name", made(*[Entry("a", b"%d" % i) for i in range(1000)], good()), {"a": b"0", **GOOD}, {"a": "same name"}),
+        Case("a file below a file that fails", made(Entry("a", b"1", central={"crc": 5}, local={"crc": 5}), Entry("a/b", b""), good()), bad={"a": "CRC", "a/b": "no folder"}),
     ]  # fmt: skip
     clash = [
-        ("of decoded names", lambda: archive(shared, media("a.flac", b"1", cut=5), Entry("a.wav", b"2"), good()), {"a.wav": b"2", "a.flac.wav": b"1"}),
-        ("of three decoded names", lambda: archive(shared, media("a.flac", b"1", cut=5), Entry("a.wav", b"2"), Entry("a.flac.wav", b"3"), good()),
+        ("of decoded names", made(shared, media("a.flac", b"1", cut=5), Entry("a.wav", b"2"), good()), {"a.wav": b"2", "a.flac.wav": b"1"}),
+        ("of three decoded names", made(shared, media("a.flac", b"1", cut=5), Entry("a.wav", b"2"), Entry("a.flac.wav", b"3"), good()),
          {"a.wav": b"2", "a.flac.wav": b"3", "a.flac.1.wav": b"1"}),
-        ("between decoded names", lambda: archive(shared, media("a.flac", b"1", cut=5), media("a.fla", b"2", cut=4), good()), {"a.wav": b"1", "a.fla.wav": b"2"}),
-        ("with a folder", lambda: archive(shared, media("a.flac", b"1", cut=5), Entry("a.wav/x", b"2"), good()), {"a.wav/x": b"2", "a.flac.wav": b"1"}),
-        ("that cuts all", lambda: archive(shared, media("d/a.flac", b"1", cut=255), good()), {"d/a.flac.wav": b"1"}),
-        ("without a suffix", lambda: archive(shared, media("a", b"1", suffix=b""), good()), {"a.decoded": b"1"}),
+        ("between decoded names", made(shared, media("a.flac", b"1", cut=5), media("a.fla", b"2", cut=4), good()), {"a.wav": b"1", "a.fla.wav": b"2"}),
+        ("with a folder", made(shared, media("a.flac", b"1", cut=5), Entry("a.wav/x", b"2"), good()), {"a.wav/x": b"2", "a.flac.wav": b"1"}),
+        ("that cuts all", made(shared, media("d/a.flac", b"1", cut=255), good()), {"d/a.flac.wav": b"1"}),
+        ("without a suffix", made(shared, media("a", b"1", suffix=b""), good()), {"a.decoded": b"1"}),
     ]  # fmt: skip
-    found += [Case(f"clash {what}", made, {**files, **GOOD}, decoded=True) for what, made, files in clash]  # type: ignore[dict-item]
-    dots = Case("decoded name that would be dots", lambda: archive(shared, media("..x", b"1", cut=1, suffix=b""), good()), {"..x.decoded": b"1", **GOOD}, decoded=True)  # fmt: skip
-    plain = Case("decoded where there is nothing to decode", lambda: archive(shared, decoded_entry("a", b"1", shared), good()), {"a": b"1", **GOOD}, decoded=True)  # fmt: skip
+    found += [Case(f"clash {what}", make, {**files, **GOOD}, decoded=True) for what, make, files in clash]
+    dots = Case("decoded name that would be dots", made(shared, media("..x", b"1", cut=1, suffix=b""), good()), {"..x.decoded": b"1", **GOOD}, decoded=True)  # fmt: skip
+    plain = Case("decoded where there is nothing to decode", made(shared, decoded_entry("a", b"1", shared), good()), {"a": b"1", **GOOD}, decoded=True)  # fmt: skip
     return [*found, dots, plain]
 
 
 def all_cases() -> list[Case]:
     """Every case of this file."""
     return [*names(), *odd_names(), *kinds(), *links(), *in_the_way(), *contradictions()]
-
-

@@ -25,8 +25,7 @@ Fields = dict[str, Any]
 LOCAL: Final = ("<4s5H3I2H", "signature needed flags method time date crc csize size name_length extra_length")
 CENTRAL: Final = (
     "<4s6H3I5H2I",
-    "signature made_by needed flags method time date crc csize size name_length extra_length comment_length disk internal "
-    "external offset",
+    "signature made_by needed flags method time date crc csize size name_length extra_length comment_length disk internal external offset",
 )
 END: Final = ("<4s4H2IH", "signature disk start_disk here entries size offset comment_length")
 END64: Final = ("<4sQ2H2I4Q", "signature record_size made_by needed disk start_disk here entries size offset")
@@ -221,7 +220,7 @@ def _local(entry: Entry) -> bytes:
     own = entry.own_extra() + entry.extra_local
     honest = entry.numbers() | {"signature": b"PK\3\4", "extra_length": len(own)}
     forged = dict(entry.local)
-    name = forged.pop("name", entry.raw_name())
+    name: bytes = forged.pop("name", entry.raw_name())
     return record(LOCAL, honest, forged) + name + own + entry.data() + entry.descriptor
 
 
@@ -232,5 +231,5 @@ def _central(entry: Entry) -> bytes:
         "disk": 0, "internal": 0, "external": entry.external, "offset": entry.offset,
     }  # fmt: skip
     forged = dict(entry.central)
-    name = forged.pop("name", entry.raw_name())
+    name: bytes = forged.pop("name", entry.raw_name())
     return record(CENTRAL, honest, forged) + name + own + entry.comment

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from conformance.archives import forge
 from vx32py.archive import Archive, ArchiveError, Decoders, Member, MemberError
 
 CONTENT = {"a.txt": b"hello " * 1000, "d/": b"", "d/b": b"x", "é/ü": bytes(range(256)) * 40, "empty": b""}
@@ -48,7 +49,7 @@ def test_what_is_left_of_a_truncated_archive_is_read() -> None:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         starts = {info.filename: info.header_offset for info in archive.infolist()}
         directory = archive.start_dir
-    for length in range(30, len(data), 7):
+    for length in range(30 + len("a.txt"), len(data), 7):
         found = {name: content for name, content in contents(data[:length]).items() if isinstance(content, bytes)}
         whole = {
             name
@@ -91,3 +92,26 @@ def test_members_know_what_they_are() -> None:
     assert kinds["d/"] == (False, True, False)
     assert kinds["a.txt"] == (True, False, False)
     assert [member.size for member in members] == [len(content) for content in CONTENT.values()]
+
+
+def test_an_entry_of_the_directory_without_a_local_header_takes_nothing_from_others() -> None:
+    """Members whose claims overlapped were refused both, though one had nothing in its place."""
+    lost = forge.Entry("lost", b"x" * 40, in_data=False, central={"offset": 40})
+    data = forge.archive(forge.Entry("kept", b"content" * 20), lost)
+    assert contents(data) == {"kept": b"content" * 20, "lost": "no local header at 0x28"}
+
+
+def test_of_two_members_that_overlap_the_one_that_reaches_into_the_other_is_refused() -> None:
+    hidden = forge.archive(forge.Entry("z", b"hidden"))[:37]
+    listed = forge.Entry("z", b"hidden", in_data=False, central={"offset": 31})
+    found = contents(forge.archive(forge.Entry("m", hidden), listed))
+    assert found == {"m": "it overlaps: its data reaches into that of 'z'", "z": b"hidden"}
+
+
+def test_a_local_header_that_is_cut_off_is_no_member() -> None:
+    """It was taken for one without a name, or with a part of its name."""
+    data = forge.archive(forge.Entry("first", b"1"), forge.Entry("second", b"2"))
+    for length in range(36, 36 + 30 + len("second")):
+        with Archive(io.BytesIO(data[:length])) as archive:
+            assert [member.name for member in archive.members()] == ["first"]
+            assert archive.problems

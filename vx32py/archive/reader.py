@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, Self
 
 from vx32py.archive import extras, records
 from vx32py.archive.bytestore import Bytes, Span, StrPath
-from vx32py.archive.errors import ArchiveError, MemberError
+from vx32py.archive.errors import ArchiveError, MemberError, printable
 from vx32py.archive.extras import Reference
 from vx32py.archive.members import MOST_MEMBERS, Member, decode_name, from_dos_time, mode_of
 from vx32py.archive.records import CentralHeader, End, LocalHeader
@@ -42,7 +42,8 @@ class Archive:
         self._bytes = Bytes(source)
         self._shift = 0
         self._members: list[Member] = []
-        self._ends: dict[int, int] = {}
+        #: The member that comes next in the file, by a member's offset.
+        self._following: dict[int, Member] = {}
         self._decoders: dict[tuple[int, bytes], bytes | str] = {}
         self._lock = threading.Lock()
         try:
@@ -86,6 +87,29 @@ class Archive:
         something else than the directory."""
         if member.problems:
             raise MemberError(member.name, member.problems[0])
+        start = self._check_header(member)
+        end = start + member.compressed_size
+        if end > self._bytes.size:
+            raise MemberError(
+                member.name, f"it is cut off: {max(self._bytes.size - start, 0)} of {member.compressed_size} bytes"
+            )
+        following = self._following.get(member.offset)
+        while following is not None and end > following.offset:
+            if self._is_there(following):
+                raise MemberError(member.name, _reaches_into(following))
+            following = self._following.get(following.offset)
+        return start
+
+    def _is_there(self, member: Member) -> bool:
+        """Whether there is a local header for a member, or the directory's word only."""
+        try:
+            self._check_header(member)
+        except MemberError:
+            return False
+        return True
+
+    def _check_header(self, member: Member) -> int:
+        """Compare a member's local header with the directory; returns where its data begins. Raises MemberError."""
         header = LocalHeader.unpack(self._bytes.read_at(member.offset, records.LOCAL_SIZE))
         if header is None:
             raise MemberError(member.name, f"no local header at {member.offset:#x}")
@@ -99,13 +123,6 @@ class Archive:
             raise MemberError(member.name, "its local header does not say the same about encryption")
         if not header.flags & records.DESCRIBED:
             self._compare_sizes(member, header, name_at + header.name_length)
-        end = start + member.compressed_size
-        if end > self._bytes.size:
-            raise MemberError(
-                member.name, f"it is cut off: {max(self._bytes.size - start, 0)} of {member.compressed_size} bytes"
-            )
-        if end > self._ends.get(member.offset, self._bytes.size):
-            raise MemberError(member.name, "its data reaches into what follows")
         return start
 
     def _compare_sizes(self, member: Member, header: LocalHeader, extra_at: int) -> None:
@@ -294,24 +311,42 @@ class Archive:
             if member.name in names:
                 member.problems.append("another member has the same name")
             names.add(member.name)
-        before: Member | None = None
-        reach = 0
-        for member in sorted(self._members, key=lambda member: member.offset):
-            if before is not None and member.offset < reach:
-                member.problems.append(f"it overlaps with {before.name!r}")
-            elif before is not None:
-                self._ends[before.offset] = member.offset
-            end = member.offset + records.LOCAL_SIZE + len(member.raw_name) + member.compressed_size
-            if end > reach:
-                before, reach = member, end
-        if before is not None:
-            self._ends[before.offset] = end_of_data
+        self._judge_overlaps()
         for member in self._members:
             if member.is_link and member.link_target is None and not member.problems:
                 try:
                     member.link_target = self._target(member)
                 except MemberError as error:
                     member.problems.append(error.reason)
+
+    def _judge_overlaps(self) -> None:
+        """No byte belongs to two members, or a small file could be made of any number of large ones. What reaches into the
+        next member is refused; but an entry of the directory that has no local header takes nothing from anybody."""
+        order = sorted(enumerate(self._members), key=lambda entry: (-entry[1].offset, entry[0]))
+        behind: list[Member] = []
+        for _, member in order:
+            if member.problems:
+                continue
+            end = member.offset + records.LOCAL_SIZE + len(member.raw_name) + member.compressed_size
+            while behind and end > behind[-1].offset:
+                following = behind[-1]
+                try:
+                    self._check_header(following)
+                except MemberError as error:
+                    following.problems.append(error.reason)
+                    behind.pop()
+                    continue
+                try:
+                    self._check_header(member)
+                except MemberError as error:
+                    member.problems.append(error.reason)
+                else:
+                    member.problems.append(_reaches_into(following))
+                break
+            else:
+                if behind:
+                    self._following[member.offset] = behind[-1]
+                behind.append(member)
 
     def _target(self, member: Member) -> bytes:
         if max(member.size, member.compressed_size) > MOST_TARGET:
@@ -327,6 +362,10 @@ class Archive:
         if len(data) != member.size or zlib.crc32(data) != member.crc:
             raise MemberError(member.name, "the link's target has another CRC-32 or size")
         return data
+
+
+def _reaches_into(following: Member) -> str:
+    return f"it overlaps: its data reaches into that of {printable(following.name)!r}"
 
 
 def _problems_of(member: Member, end_of_data: int) -> Iterator[str]:

@@ -48,6 +48,8 @@ def _member(source: Bytes, header: LocalHeader, at: int, end: int) -> tuple[Memb
         extra, size=header.size, compressed_size=header.compressed_size, offset=0, raw_name=raw_name
     )
     data_at = name_at + header.name_length + header.extra_length
+    if data_at > end:
+        return None, end  # the header itself is cut off
     crc, size, compressed_size = header.crc, found.size, found.compressed_size
     behind = data_at + compressed_size
     if header.flags & records.DESCRIBED and not compressed_size:
