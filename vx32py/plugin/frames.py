@@ -159,10 +159,12 @@ class Export:
         if kind is Type.U32:
             return words[EAX]
         if kind is Type.BYTES:
-            address, size = _PAIR.unpack(plugin.space.read(esp + self._slot, 8))
+            slot = read_bytes(plugin.space, self.name, "the place of its result", esp + self._slot, 8)
+            address, size = _PAIR.unpack(slot)
             return read_bytes(plugin.space, self.name, "its result", address, size)
         if kind is Type.F64:
-            return _F64.unpack(plugin.space.read(esp + self.popped - F64_BELOW, 8))[0]
+            place = esp + self.popped - F64_BELOW
+            return _F64.unpack(read_bytes(plugin.space, self.name, "the place of its result", place, 8))[0]
         if kind is Type.POINTER:
             return GuestPointer(plugin, words[EAX])
         return _WORDS[kind].unpack(_PAIR.pack(words[EAX], words[EDX])[: 4 * kind.words])[0]

@@ -33,10 +33,10 @@ typedef struct {
 
 /* Tells the host of a function with C linkage, behind its declaration or definition. */
 #define VX_EXPORT(name, signature)                                                                                     \
-    extern __typeof__(name) name __attribute__((used, noinline, visibility("default")));                               \
     static const char vx_export_##name[] __attribute__((used, aligned(1), section(".vx_plugin"))) =                    \
         "export " #name " " signature;                                                                                 \
-    static const void *const vx_keep_##name __attribute__((used, section(".rodata.vx_plugin"))) = (const void *)name
+    static void (*const vx_keep_##name)(void) __attribute__((used, section(".rodata.vx_plugin"))) =                    \
+        (void (*)(void))name
 
 /*
  * Declares a function of the host's with this result and these parameters in C; `parameters` are the same for the host.
