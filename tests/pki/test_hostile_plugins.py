@@ -97,6 +97,15 @@ def test_a_hash_that_lies(lie: str) -> None:
     assert re.search(LIES[lie], message), message
 
 
+@pytest.mark.parametrize("lie", ["const", "dsize"])
+def test_a_hash_that_was_found_out_once_is_not_taken_the_second_time(lie: str) -> None:
+    """The first look at a hash counted as done also where it had failed."""
+    with GuestScheme(behaving(lie), limits=LIMITS) as scheme:
+        for _ in range(3):
+            with pytest.raises(SchemeError, match=LIES[lie]):
+                scheme.digest(b"some text")
+
+
 @pytest.mark.parametrize(
     ("lie", "what"),
     [
