@@ -165,18 +165,23 @@ class Answers:
     def counts(self) -> Iterator[tuple[int, int]]:
         """(number, how often) of what has been answered since the last time."""
         # Nobody but the guest writes to its counters: it may be counting at this moment.
-        for index, number in enumerate(self._numbers):
-            now = self._count(index)
-            count, self._counted[index] = now - self._counted[index], now
-            if count:
-                yield number, count
+        now, before = self._counts(), self._counted
+        if now == before:
+            return
+        self._counted = now
+        for number, count, earlier in zip(self._numbers, now, before, strict=True):
+            if count != earlier:
+                yield number, count - earlier
 
     def total(self) -> int:
         """How many calls have been answered."""
-        return self._before + sum(map(self._count, range(len(self._numbers))))
+        return self._before + sum(self._counts())
 
-    def _count(self, index: int) -> int:
-        return self._wide[RECORDS + (index + 1 << RECORD_BYTES_SHIFT) + RECORD_COUNT >> 3]
+    def _counts(self) -> list[int]:
+        """How many calls of each number have been answered, from the first record on."""
+        first = RECORDS + (1 << RECORD_BYTES_SHIFT) + RECORD_COUNT >> 3
+        step = 1 << RECORD_BYTES_SHIFT >> 3
+        return self._wide[first : first + step * len(self._numbers) : step].tolist()
 
     # -- what they are about -------------------------------------------------------------------------------------
 

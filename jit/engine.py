@@ -187,6 +187,10 @@ class JitEngine(TranslatingEngine):
         self._held = None
         return trap
 
+    def can_resume(self) -> bool:
+        """See :meth:`reference.engine.Engine.can_resume`."""
+        return self._held is None and not self._torn and self.processor.knows_thread()
+
     def recover(self) -> None:
         """See :meth:`reference.engine.Engine.recover`."""
         if self._closed:
@@ -205,7 +209,8 @@ class JitEngine(TranslatingEngine):
         wide, answered = self._wide, self.answers.total()
         self.stats.traps += wide[_RESUMED_CALLS] + answered - self._answered
         self._answered = answered
-        self.stats.seconds_running += _rate().seconds(wide[_RESUMED_TICKS])
+        if ticks := wide[_RESUMED_TICKS]:
+            self.stats.seconds_running += _rate().seconds(ticks)
         wide[_RESUMED_CALLS] = wide[_RESUMED_TICKS] = 0
 
     def _sort_out(self) -> None:

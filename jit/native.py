@@ -210,6 +210,10 @@ class NativeProcessor:
         while answer := self._verify():
             signals.repair(answer)
 
+    def knows_thread(self) -> bool:
+        """Whether this thread is the one that was prepared last."""
+        return self._thread_id == threading.get_ident()
+
     def forget_thread(self) -> None:
         """The thread that prepared this processor has ended, and another may have its number."""
         self._thread_id = 0

@@ -148,6 +148,10 @@ class TranslatingEngine:
         """There is nothing to spare: :meth:`run` does it."""
         return -1
 
+    def can_resume(self) -> bool:
+        """See :meth:`reference.engine.Engine.can_resume`."""
+        return False
+
     def recover(self) -> None:
         """Nothing is ever lost."""
 

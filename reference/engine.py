@@ -77,6 +77,10 @@ class Engine(Protocol):
         """
         ...
 
+    def can_resume(self) -> bool:
+        """Whether :meth:`resume` may be the first thing that this thread does with the engine in a run: it has run last."""
+        ...
+
     def recover(self) -> None:
         """The result of a :meth:`resume` was lost: keep it for :meth:`run`. Then ``cpu`` and ``held`` say where the guest is."""
         ...

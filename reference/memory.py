@@ -45,6 +45,8 @@ _WRITE: Final = int(Access.WRITE)
 _MAPPED_STATES: Final = bytes(state for state in range(256) if state & MAPPED)
 _FREE_STATES: Final = bytes(state for state in range(256) if not state & MAPPED)
 _UNWATCHED_STATES: Final = bytes(state for state in range(256) if not state & WATCHED)
+#: For each access, the permission bytes that permit it.
+_PERMITTING: Final = [bytes(state for state in range(256) if state & access == access) for access in range(8)]
 #: What becomes of each when the page is unmapped, when it is no longer watched, and in
 #: :class:`~reference.contents.Contents`.
 _UNMAPPED: Final = bytes(state & USED for state in range(256))
@@ -384,12 +386,12 @@ class AddressSpace:
             return
         if address < 0 or length < 0 or address >= self.limit:
             raise MemoryFault(address, access)
-        wanted = int(access)
-        for page in range(
-            address >> PAGE_SHIFT, min(address + length - 1 >> PAGE_SHIFT, (self.limit >> PAGE_SHIFT) - 1) + 1
-        ):
-            if self.permissions[page] & wanted != wanted:
-                raise MemoryFault(max(address, page << PAGE_SHIFT), access)
+        permitting = _PERMITTING[access]
+        first = address >> PAGE_SHIFT
+        states = self.permissions[first : (address + length - 1 >> PAGE_SHIFT) + 1]
+        if states.translate(None, permitting):
+            page = first + next(i for i, state in enumerate(states) if state not in permitting)
+            raise MemoryFault(max(address, page << PAGE_SHIFT), access)
         if address + length > self.limit:
             raise MemoryFault(self.limit, access)
 
@@ -410,11 +412,11 @@ class AddressSpace:
         """The range itself, without a copy, good until the guest runs on: then the pages may be gone, which on the native
         engine ends the process that touches them. With WRITE, derived code is dropped now, not at later stores."""
         self.check(address, length, access)
-        if access & Access.WRITE:
-            if length:
-                self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
-            return self.buffer[address : address + length]
-        return self.buffer[address : address + length].toreadonly()
+        if not int(access) & _WRITE:
+            return self.buffer[address : address + length].toreadonly()
+        if length:
+            self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
+        return self.buffer[address : address + length]
 
     def read_string(self, address: int, *, most: int = 1 << 20) -> bytes:
         """The bytes up to a zero byte. Raises MemoryFault, or ValueError when there is none within ``most`` bytes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from reference.records import dataclass
@@ -98,6 +98,8 @@ class OpenFile:
     """
 
     outside = False
+    #: Whether watchers of descriptor tables want to know of it: a native answer may be about it (:mod:`vx32py._native`).
+    watched = False
     #: Whether it was opened by a name, as one of any size (O_LARGEFILE), which its flags then say.
     named = True
 
@@ -314,8 +316,9 @@ class Descriptors:
         if fd in self._files:
             self.close(fd)
         self._files[fd] = file
-        for watcher in self._watchers:
-            watcher.descriptor_changed(fd, file)
+        if file.watched:
+            for watcher in self._watchers:
+                watcher.descriptor_changed(fd, file)
         if close_on_exec:
             self.close_on_exec.add(fd)
 
@@ -326,18 +329,20 @@ class Descriptors:
         self._closed(fd, file)
 
     def _closed(self, fd: int, file: OpenFile) -> None:
-        for watcher in self._watchers:
-            watcher.descriptor_changed(fd, None)
+        if file.watched:
+            for watcher in self._watchers:
+                watcher.descriptor_changed(fd, None)
         self.close_on_exec.discard(fd)
         file.references -= 1
         if file.references == 0:
             file.close()
 
     def watch(self, watcher: TableWatcher) -> None:
-        """Tell ``watcher`` of every descriptor, now and when it changes, until :meth:`unwatch`."""
+        """Tell ``watcher`` of every descriptor of a ``watched`` file, now and when it changes, until :meth:`unwatch`."""
         self._watchers.append(watcher)
         for fd, file in self._files.items():
-            watcher.descriptor_changed(fd, file)
+            if file.watched:
+                watcher.descriptor_changed(fd, file)
 
     def unwatch(self, watcher: TableWatcher) -> None:
         """Tell it no more."""
@@ -378,11 +383,15 @@ class Descriptors:
         states = tuple((f, f.flags, f.meter.left if f.meter is not None else 0, f.hold()) for f in files)
         return HeldTable(self, dict(self._files), frozenset(self.close_on_exec), states)
 
-    def go_back(self, held: HeldTable) -> None:
-        """Be again what this table was; files that were closed since are opened again. What cannot be is left out. Raises
-        OSError."""
+    def go_back(self, held: HeldTable, places: Mapping[OpenFile, OpenFile] | None = None) -> None:
+        """Be again what this table was; files that were closed since are opened again. What cannot be is left out.
+        ``places``: which of the files have their places taken by others, which are as they are. Raises OSError."""
         wanted = held.files
+        if places:
+            wanted = {fd: places.get(file, file) for fd, file in wanted.items()}
         for file, flags, left, state in held.states:
+            if places and file in places:
+                continue
             file.flags = flags
             if not file.go_back(state):
                 wanted = {fd: other for fd, other in wanted.items() if other is not file}

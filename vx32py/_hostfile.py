@@ -94,6 +94,7 @@ class HostFile(OpenFile):
     reads_natively = False
 
     outside = True
+    watched = True
 
     def __init__(self, fd: int, flags: int, *, owned: bool, append: bool = False) -> None:
         """``owned``: close ``fd`` with the last reference."""

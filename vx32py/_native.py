@@ -89,6 +89,8 @@ class NativeAnswers:
         self._tally = tally
         self._guards = guards
         self._names: dict[int, str] = {}
+        #: The descriptors that the page tells of.
+        self._granted: set[int] = set()
         #: The pipes of the family's own that it may write into, by descriptor.
         self._writers: dict[int, Pipe] = {}
         if isinstance(clock, HostClock):
@@ -125,8 +127,10 @@ class NativeAnswers:
 
     def descriptor_changed(self, fd: int, file: OpenFile | None) -> None:
         """``fd`` stands for ``file`` from now on, or for none."""
-        self.page.revoke(fd)
-        self._writers.pop(fd, None)
+        if fd in self._granted:
+            self._granted.remove(fd)
+            self.page.revoke(fd)
+            self._writers.pop(fd, None)
         if not isinstance(file, HostFile | PipeEnd) or file.transfers is Transfers.OTHER:
             return
         if isinstance(file, HostFile) and file.mapping is not None:
@@ -140,6 +144,7 @@ class NativeAnswers:
             self._writers[fd] = file.pipe
             file.pipe.users.add(self)
         # What is written is Python's to count where there is a limit.
+        self._granted.add(fd)
         rights = _READ * file.readable | _WRITE * (file.writable and file.meter is None and plain)
         if file.transfers is Transfers.LASTING:
             rights |= _LASTING
@@ -159,6 +164,9 @@ class NativeAnswers:
     def retire(self) -> None:
         """Another program is loaded, whose calls may be another table's."""
         self.count()
+        for fd in self._granted:  # who comes next does not know of them
+            self.page.revoke(fd)
+        self._granted.clear()
         self._table.users.discard(self)
         if self._guards is not None:
             self._guards.users.discard(self)

@@ -143,6 +143,7 @@ class PipeEnd(OpenFile):
     """Either end. A snapshot holds what is in the pipe."""
 
     named = False
+    watched = True
     side = READ
     transfers = Transfers.PIPE
 

@@ -14,6 +14,7 @@ from typing import Final, Self
 
 from reference.errors import OutOfMemory
 from reference.traps import Trap
+from vx32py._descriptors import OpenFile
 from vx32py._errors import LimitExceeded
 from vx32py._result import Result
 from vx32py._snapshot import Snapshot, connect, put_back, take
@@ -151,14 +152,19 @@ class Process(Task):
         Raises ValueError for a snapshot of an address space of another size, and while the process runs or when it is
         closed; LimitExceeded("memory") where there is not that much for it; OSError where a file cannot be opened again.
         """
+        self.rewind(snapshot)
+
+    def rewind(self, snapshot: Snapshot, streams: tuple[OpenFile, ...] = ()) -> None:
+        """What :meth:`restore` does, of a snapshot of its own with other files in the places of its standard streams."""
         if self._closed or self.family.running:
             raise ValueError("a process can be restored when it is neither closed nor running")
+        module = self.module
         try:
             put_back(self, snapshot)
         except OutOfMemory as error:
             raise LimitExceeded("memory", str(error)) from error
         self._end_children()
-        connect(self, snapshot)
+        connect(self, snapshot, streams)
         self.look_for_foreign_streams()
         if self.parent is None:
             self.family.next_number = snapshot.next_pid  # there is nobody else
@@ -166,7 +172,8 @@ class Process(Task):
         self.end_of_call()
         self.group.exit_code = self.group.signal = self.trap = None
         self.attention = self.ended = False
-        self.expect_calls()
+        if self.module is not module:
+            self.expect_calls()
         self.family.killed = self.family.interrupted = False
 
     def fork(self) -> Process:
@@ -193,6 +200,8 @@ class Process(Task):
 
     def _end_children(self) -> None:
         """End all that have been forked from here, whether anybody has waited for them or not, and all other threads."""
+        if len(self.family.processes) == len(self.family.tasks) == 1:
+            return
         doomed = [self.group]
         for group in doomed:
             doomed += group.children

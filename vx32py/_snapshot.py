@@ -105,14 +105,15 @@ def put_back(task: Task, snapshot: Snapshot) -> None:
     task.states = {kind: state.fork() for kind, state in snapshot.states.items()}
 
 
-def connect(task: Task, snapshot: Snapshot) -> None:
-    """Give a process the descriptors and the clock of a snapshot: the same files where it is its own, else copies, with the
-    standard streams that the process has in place of the others, if it has any. Raises OSError."""
+def connect(task: Task, snapshot: Snapshot, streams: tuple[OpenFile, ...] = ()) -> None:
+    """Give a process the descriptors and the clock of a snapshot: the same files where it is its own, with ``streams`` in the
+    places of the standard streams, if there are any; else copies, with the standard streams that the process has in place
+    of the others, if it has any. Raises OSError."""
     held = snapshot.descriptors
     assert held is not None
     if held.table is task.descriptors:
-        task.descriptors.go_back(held)
-        task.streams = snapshot.streams
+        task.descriptors.go_back(held, dict(zip(snapshot.streams, streams, strict=bool(streams))))
+        task.streams = streams or snapshot.streams
         if task.clock.virtual:
             task.clock.go_on_from(snapshot.clock)
         return

@@ -224,7 +224,10 @@ class Task:
         for task in self.family.tasks.values():
             if task.native is not None:
                 task.native.count()
-        return Counter(self.tally)
+        # Without its constructor, which looks at what it is given for a microsecond or two.
+        calls: Counter[str] = Counter.__new__(Counter)
+        dict.update(calls, self.tally)
+        return calls
 
     @property
     def heap_end(self) -> int:
@@ -244,7 +247,8 @@ class Task:
     def stats(self) -> RunStats:
         """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
         if self._engine is not None:
-            self._engine.settle()
+            if self.family.running:  # else it has
+                self._engine.settle()
             counters, mapped = self._engine.stats, self._engine.space.mapped
         else:
             assert self._parked is not None
@@ -686,8 +690,8 @@ class Task:
         # Whether nothing has happened since the last trap but a call and its answer, and whether code of the application's
         # had part in that.
         answered, foreign = False, True
-        # Whether the engine knows the thread: a call that was pending may have come from another one, or from a snapshot.
-        entered = False
+        # Whether the engine knows the thread: a call that was pending may have come from another one.
+        entered = plain and engine.can_resume()
         abandoned, self.waiting = self.waiting, None
         while True:
             if self.attention or self.group.stopped:

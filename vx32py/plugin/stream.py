@@ -234,8 +234,10 @@ class _Guest:
     def begin(self, streams: tuple[OpenFile, ...]) -> None:
         """Go back to the snapshot, with other standard streams."""
         self._done.code, self._done.answered = None, False
-        self.process.restore(self._snapshot)
-        self._connect(streams)
+        for door, file in zip(self._doors, streams, strict=True):
+            file.flags |= door.flags & os.O_NONBLOCK
+        self.process.rewind(self._snapshot, streams)
+        self._count_anew(streams)
 
     def go_on(self, streams: tuple[OpenFile, ...]) -> bool:
         """Answer the call with which the last file was ended, with other standard streams. False where somebody still has
@@ -248,11 +250,12 @@ class _Guest:
         for fd, file in enumerate(streams):
             if not file.references:
                 descriptors.install_at(fd, file)
+        self._count_anew(streams)
         self._done.code, self._done.answered = None, True
         return True
 
     def _connect(self, streams: tuple[OpenFile, ...]) -> None:
-        """Let these take the places of the standard streams, wherever those are, and begin to count from zero."""
+        """Let these take the places of the standard streams, wherever those are."""
         process, descriptors = self.process, self.process.descriptors
         places = dict(zip(process.streams, streams, strict=True))
         for old, new in places.items():
@@ -261,11 +264,14 @@ class _Guest:
             new_file = places.get(descriptors.get(fd))
             if new_file is not None:
                 descriptors.install_at(fd, new_file, close_on_exec=fd in descriptors.close_on_exec)
-        for door, file in zip(self._doors, streams, strict=True):
-            door.file = file
         process.streams = streams
         process.look_for_foreign_streams()
-        family = process.family
+
+    def _count_anew(self, streams: tuple[OpenFile, ...]) -> None:
+        """All limits are this file's from now on."""
+        for door, file in zip(self._doors, streams, strict=True):
+            door.file = file
+        family = self.process.family
         family.seconds = family.cpu_seconds = 0.0
         family.fuel = self._fuel
         for meter, left in self._meters:
