@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from vx32py import _sandbox
 from vx32py._calls import VX_TRAP, SystemCalls
-from vx32py._descriptors import OpenFile, Status
+from vx32py._descriptors import BytesFile, OpenFile, Status
 from vx32py._errors import CallError, LimitExceeded
-from vx32py._streams import Capture, Input, Output, open_input, open_output
+from vx32py._streams import Capture, FileObject, Input, Output, open_input, open_output
 from vx32py._wait import Waiter
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 DONE: Final = 30
 #: So much of what a guest writes to standard error is kept; the rest of it is thrown away.
 MOST_STDERR: Final = 64 << 10
+
+_NOTHING: Final = memoryview(b"")
 
 
 class Stream:
@@ -288,7 +290,15 @@ class _Guest:
             self._done.code = done.code
         except LimitExceeded as error:
             limit = error.with_traceback(None)
-        return process.result(trap, limit, exit_code=self._done.code)
+        result = process.result(trap, limit, exit_code=self._done.code)
+        for file in process.streams[:2]:  # what was the caller's, and what he has now
+            if isinstance(file, FileObject):
+                file.file = None
+            elif isinstance(file, BytesFile):
+                file.data = _NOTHING
+            elif isinstance(file, Capture):
+                file.data = bytearray()
+        return result
 
 
 class _AtDoor(Exception):
