@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+from reference.records import replace
 from vx32py._errors import Vx32Error
 from vx32py.pki.checker import Checker
 from vx32py.pki.credentials import Credential
@@ -76,13 +77,19 @@ class Prover:
         self._lists: defaultdict[Principal, dict[Statement, Proof]] = defaultdict(dict)
         self._unlisted: defaultdict[Principal, list[Proof]] = defaultdict(list)
         self._when_vouched: defaultdict[Vouch, list[tuple[Callable[[Proof], None], Body | None]]] = defaultdict(list)
-        self._digests: dict[tuple[str, Key], bytes | None] = {}
+        self._hash_names: dict[Key, list[tuple[Hashed, Proof]]] = {}
         self._queue: list[tuple[int, int, Proof]] = []
         held = [each for each in credentials if self._is_wanted(each.body.statement)]
         self.relevant = _relevant(speakers, held, checker.context.states)
-        self._roles = [each for each in self.relevant if isinstance(each, Role)]
-        self._hashes = [each for each in self.relevant if isinstance(each, Hashed)]
-        self._quorums = [each for each in self.relevant if isinstance(each, Quorum)]
+        self._roles: defaultdict[Principal, list[Role]] = defaultdict(list)
+        self._quorums: defaultdict[Principal, list[Quorum]] = defaultdict(list)
+        self._hash_schemes = sorted({each.scheme for each in self.relevant if isinstance(each, Hashed)})
+        for principal in sorted(self.relevant, key=str):
+            if isinstance(principal, Role):
+                self._roles[principal.owner].append(principal)
+            elif isinstance(principal, Quorum):
+                for member in principal.members:
+                    self._quorums[member].append(principal)
         for statement in sorted(checker.context.states, key=str):
             self._try(Proof("policy", Says(VERIFIER, statement)))
         for key, body in dict.fromkeys((key, each.body) for each in held for key, _ in each.signatures):
@@ -152,15 +159,18 @@ class Prover:
             self._lists[speaker][statement] = proof
             for node in list(self._unlisted[speaker]):
                 self._list(node, proof)
-        for role in self._roles:
-            if role.owner == speaker:
-                self._try(Proof("role", Says(role, statement, said.hops), (proof,)))
-        for quorum in self._quorums:
-            if speaker in quorum.members:
-                self._gather(quorum, statement)
+        for role in self._roles[speaker]:
+            self._try(Proof("role", Says(role, statement, said.hops), (proof,)))
+        for quorum in self._quorums[speaker]:
+            self._gather(quorum, statement)
         if isinstance(speaker, Key):
-            for hashed in self._hashes:
-                self._once_vouched(Vouch(hashed.scheme, "hash"), partial(self._hash, hashed, proof), None)
+            if speaker not in self._hash_names:
+                self._hash_names[speaker] = []
+                for scheme in self._hash_schemes:
+                    self._once_vouched(Vouch(scheme, "hash"), partial(self._hash, scheme, speaker), _body_of(proof))
+            else:
+                for hashed, good in self._hash_names[speaker]:
+                    self._try(Proof("hashed", Says(hashed, statement, said.hops), (good, proof)))
         if isinstance(statement, Vouch) and speaker == VERIFIER:
             for action, _ in self._when_vouched.pop(statement, ()):
                 action(proof)
@@ -186,26 +196,22 @@ class Prover:
         in_order = tuple(proof for proof in proofs if any(proof is each for each in best))
         self._try(Proof("quorum", Says(quorum, statement, max(map(_hops, best))), in_order))
 
-    def _hash(self, hashed: Hashed, proof: Proof, vouched: Proof) -> None:
-        said = proof.conclusion
-        assert isinstance(said, Says)
-        assert isinstance(said.speaker, Key)
+    def _hash(self, scheme: str, key: Key, vouched: Proof) -> None:
+        """A key has said something, and a hash scheme may be used: is the key meant by one of the hashes? The checker asks again."""
         self._step()
-        asked = (hashed.scheme, said.speaker)
-        if asked not in self._digests:
-            self._digests[asked] = self._digest(*asked)
-        if self._digests[asked] == hashed.digest:
-            self._try(Proof("hashed", Says(hashed, said.statement, said.hops), (vouched, proof)))
-
-    def _digest(self, scheme: str, key: Key) -> bytes | None:
-        """A digest, to see whether there is anything to conclude; the checker takes it again."""
         if is_plugin(scheme):
             self._ask()
+        spoken = list(self._by_speaker[key].values())
         try:
-            return self._checker.context.schemes.get(scheme).digest(to_bytes(key))
+            hashed = Hashed(scheme, self._checker.context.schemes.get(scheme).digest(to_bytes(key)))
         except Vx32Error as error:
-            self._note("hashed", f"scheme {scheme}: {error}", None)
-            return None
+            self._note("hashed", f"scheme {scheme}: {error}", _body_of(spoken[0]))
+            return
+        if hashed in self.relevant:
+            self._hash_names[key].append((hashed, vouched))
+            for proof in spoken:
+                assert isinstance(proof.conclusion, Says)
+                self._try(Proof("hashed", replace(proof.conclusion, speaker=hashed), (vouched, proof)))
 
     # ---- bookkeeping
 

@@ -9,7 +9,18 @@ from typing import Final
 from vx32py.pki.checker import Checker, Context
 from vx32py.pki.credentials import Bundle, Credential
 from vx32py.pki.errors import Note, ProofRefused, Refused
-from vx32py.pki.logic import VERIFIER, Key, Principal, Proof, Says, Signed, Statement, check_time, moment
+from vx32py.pki.logic import (
+    VERIFIER,
+    Key,
+    Principal,
+    Proof,
+    Says,
+    Signed,
+    Statement,
+    check_time,
+    is_about_revocation,
+    moment,
+)
 from vx32py.pki.notation import shorten
 from vx32py.pki.policy import Policy
 from vx32py.pki.prover import OutOfBudget, Prover
@@ -51,7 +62,7 @@ def verify(
     schemes = Schemes(bundle.plugins, load)
     names = {principal: name for name, principal in policy.names.items()}
     try:
-        notes = learn(bundle.credentials, policy, now, state, schemes, goal, speaker)
+        notes = _learn(bundle.credentials, policy, now, state, schemes, goal, speaker)
         context = _context(bundle.credentials, policy, now, state, schemes)
         prover = _prover(context, bundle.credentials, policy, goal, speaker)
         proof = prover.run((speaker, goal))
@@ -68,8 +79,8 @@ def verify(
         schemes.close()
 
 
-def learn(
-    credentials: Iterable[Credential],
+def _learn(
+    credentials: tuple[Credential, ...],
     policy: Policy,
     now: int,
     state: State,
@@ -78,8 +89,9 @@ def learn(
     speaker: Principal,
 ) -> list[Note]:
     """Have the state learn what credentials say about revocation, as far as it concerns the goal, before anything is believed."""
-    held = tuple(credentials)
-    prover = _prover(_context(held, policy, now, state, schemes), held, policy, goal, speaker)
+    if not any(is_about_revocation(each.body.statement) for each in credentials):
+        return []
+    prover = _prover(_context(credentials, policy, now, state, schemes), credentials, policy, goal, speaker)
     prover.run()
     return state.learn(prover.about_revocation())
 
