@@ -170,8 +170,8 @@ def _refusal(
     goals = {credential.label for credential in credentials if credential.body.statement == goal}
     notes = [Note(note.rule, shorten(note.reason, names), note.credential) for note in dict.fromkeys(notes)]
     ordered = sorted(notes, key=lambda note: (note.credential not in goals, _ORDER.index(note.rule)))
-    if not ordered:
-        return Refused(f"nobody who is trusted to says: {shorten(str(goal), names)}")
+    if not ordered or not goals:
+        return Refused(f"nobody who is trusted to says: {shorten(str(goal), names)}", notes=tuple(ordered))
     first = ordered[0]
     whose = f"credential {first.credential}: " if first.credential else ""
     return Refused(f"{whose}rule {first.rule}: {first.reason}", first.rule, first.credential, tuple(ordered))

@@ -130,6 +130,21 @@ def from_bytes(data: bytes, *classes: type, **limits: int) -> Any:
     return from_data(decode(data, **limits), *classes)
 
 
+#: Deep enough for a proof as deep as the checker takes, with terms at its leaves.
+_PROOF: Final = {"nesting": 320}
+
+
+def proof_to_bytes(proof: Proof) -> bytes:
+    """A proof, to be sent to whoever shall check it."""
+    return encode(to_data(proof), **_PROOF)
+
+
+def proof_from_bytes(data: bytes) -> Proof:
+    """A proof that somebody sent: worth nothing before it was checked. Raises BadEncoding and BadTerm."""
+    proof: Proof = from_bytes(data, Proof, **_PROOF)
+    return proof
+
+
 def identity(body: Body) -> bytes:
     """What a credential is revoked by: the SHA-256 of its body, whoever signed it."""
     return hashlib.sha256(to_bytes(body)).digest()
