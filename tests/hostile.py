@@ -89,6 +89,7 @@ class Case:
     unreadable: str | None = None
     decoded: bool = False
     limits: Limits = LIMITS
+    workers: int = 2
     #: What is in the target directory before.
     prepare: Callable[[Path], None] | None = None
 
@@ -135,7 +136,7 @@ def make_world(base: Path) -> Path:
     return base / "home" / "target"
 
 
-def around(base: Path) -> dict[str, object]:
+def around(base: Path) -> dict[str, tuple[object, int, int, int]]:
     """The world without the target's contents."""
     everything = snapshot(base)
     del everything["home/target"]
@@ -156,9 +157,7 @@ def judge(case: Case, base: Path, engine: str) -> Extraction | None:
         one_line(str(caught.value))
         return None
     with Archive(path) as archive:
-        done = extract(
-            archive, target, decoded=case.decoded, limits=case.limits, engine=engine, workers=2, keep_broken=False
-        )
+        done = extract(archive, target, decoded=case.decoded, limits=case.limits, engine=engine, workers=case.workers)
         problems = archive.problems
     assert around(base) == before
     reasons: dict[str, list[str]] = {}

@@ -71,7 +71,7 @@ def extract(
     * ``keep_broken``: what there is of a file that fails stays, as ``NAME.broken``.
     * ``engine``, ``limits``, ``fresh`` are those of :class:`.decoding.Decoders`.
     * ``workers``: how many members are decoded at the same time; as many as there are processors, if None.
-    * ``progress`` is called with numbers of bytes whose sum is that of the files' sizes, whatever fails.
+    * ``progress`` is called with numbers of bytes whose sum is that of the members' sizes, whatever fails.
 
     Modes are applied without set-user-id, set-group-id and sticky bits and within the umask; owners are not. Raises
     OSError if the target is no directory, and ValueError for arguments that make no sense.
@@ -88,6 +88,9 @@ def extract(
         Decoders(archive, engine=engine, limits=limits, guests=workers, fresh=fresh) as decoders,
     ):
         work = _Work(place, decoders, planned, progress, keep_broken=keep_broken)
+        if progress is not None:
+            planned_sizes = sum(_size(item.member, decoded=item.decoded) for item in planned.files)
+            progress(sum(_size(member, decoded=decoded) for member in known) - planned_sizes)
         work.all(workers)
     order = {member.name: i for i, member in reversed(list(enumerate(known)))}
     work.report.failures.sort(key=lambda failure: order.get(failure.name, len(order)))
@@ -186,8 +189,7 @@ class _Work:
                 self.report.bytes += output.count
         finally:
             if self.progress is not None:
-                size = member.decoded_size if item.decoded else member.size
-                self.progress(size - output.count)
+                self.progress(_size(member, decoded=item.decoded) - output.count)
 
     def _finish_folders(self) -> None:
         said = {item.parts: item.member for item in self.planned.folders}
@@ -225,6 +227,10 @@ class _Output:
         if self._work.progress is not None:
             self._work.progress(len(data))
         return len(data)
+
+
+def _size(member: Member, *, decoded: bool) -> int:
+    return member.decoded_size if decoded else member.size
 
 
 def _reason(error: Exception) -> str:
