@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from jit import gateway, held, hostarea, library, native
 from jit.answers import TickRate
@@ -43,6 +43,14 @@ _RESUMED_CALLS: Final = hostarea.RESUMED_CALLS >> 3
 @functools.cache
 def _rate() -> TickRate:
     return TickRate(gateway.load())
+
+
+class LeftCode(NamedTuple):
+    """Where the code is that an engine has left: held for ``program``, with a table of so many ``words`` from ``window`` on."""
+
+    program: object
+    window: int
+    words: int
 
 
 def available() -> str | None:
@@ -270,15 +278,22 @@ class JitEngine(TranslatingEngine):
         if program is not None and self._cache.sound and self._cache.window is not None and library.in_use():
             held.hold(program, self._held_under(), self._cache, self.processor.space)
 
-    def copy_code(self, other: JitEngine) -> None:
-        """Have what another engine has translated, whose guest was forked just now: this engine's is the child."""
-        mine, its = self._cache, other._cache
-        if its.window is None or mine.bodies or len(mine.control) != len(its.control):
+    def leave_code(self) -> LeftCode | None:
+        """See :meth:`reference.engine.Engine.leave_code`."""
+        window = self._cache.window
+        if self._code_program is None or window is None:
+            return None
+        self._hold_code()
+        return LeftCode(self._code_program, window, len(self._cache.control))
+
+    def take_code(self, left: object) -> None:
+        """See :meth:`reference.engine.Engine.take_code`."""
+        mine = self._cache
+        if not isinstance(left, LeftCode) or mine.bodies or len(mine.control) != left.words:
             return
-        other._hold_code()
-        self._code_program, self._to_adopt = other._code_program, None
+        self._code_program, self._to_adopt = left.program, None
         self._bound_control(4 * len(self._words) - at.CONTROL_BLOCK)
-        mine.arrange(its.window)
+        mine.arrange(left.window)
         self._resume_code()
 
     def _resume_code(self) -> bool:

@@ -241,6 +241,13 @@ class TranslatingEngine:
         """See :meth:`reference.engine.Engine.leave_space`."""
         self._owns_space = False
 
+    def leave_code(self) -> object:
+        """None: this engine keeps nothing."""
+        return None
+
+    def take_code(self, left: object) -> None:
+        """Nothing is taken."""
+
     def close(self) -> None:
         """Give everything back."""
         if not self._closed:

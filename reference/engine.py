@@ -108,6 +108,15 @@ class Engine(Protocol):
         """Do not close :attr:`space` with the engine: others use it, too."""
         ...
 
+    def leave_code(self) -> object:
+        """Hold what was derived from the guest's code; the result is for :meth:`take_code` of another engine with the same
+        memory and registers: that of a fork, or of this guest later. None where there is nothing to be had."""
+        ...
+
+    def take_code(self, left: object) -> None:
+        """Have what another engine has left, as far as the memory is what it was; for an engine that has no code."""
+        ...
+
     def close(self) -> None:
         """Give back everything; the engine, its CPU and its space must not be used afterwards. Closing twice is fine."""
         ...

@@ -124,6 +124,13 @@ class ReferenceEngine:
     def leave_space(self) -> None:
         """It never closes it."""
 
+    def leave_code(self) -> object:
+        """None: nothing is derived from code."""
+        return None
+
+    def take_code(self, left: object) -> None:
+        """Nothing is taken."""
+
     def close(self) -> None:
         """Let go of the space."""
         self._interpreter.close()

@@ -68,6 +68,7 @@ class _Parked(NamedTuple):
     held: Trap | None
     stats: Stats
     policy: Policy
+    code: object
 
 
 class _Exited(Exception):
@@ -429,7 +430,7 @@ class Task:
             child.group.reap()
             raise
         child.begin_as_copy()
-        child.copy_code(self)
+        child.engine.take_code(self.engine.leave_code())
         return child
 
     def fork_sharing(self) -> Self:
@@ -442,7 +443,7 @@ class Task:
         )  # fmt: skip
         child.states = {kind: state.fork() for kind, state in self.states.items()}
         child.copy_registers(self)
-        child.copy_code(self)
+        child.engine.take_code(self.engine.leave_code())
         return child
 
     def new_thread(self) -> Self:
@@ -505,7 +506,7 @@ class Task:
         assert engine is not None
         cpu = CPU()
         cpu.copy_from(engine.cpu)
-        self._parked = _Parked(cpu, engine.held, engine.stats, engine.policy)
+        self._parked = _Parked(cpu, engine.held, engine.stats, engine.policy, engine.leave_code())
         self._retire_native()
         engine.leave_space()
         engine.close()
@@ -521,13 +522,13 @@ class Task:
         assert parked is not None
         try:
             engine = self._new_engine(limit=kept.limit, budget=kept.budget, policy=parked.policy)
-            for user in mm.users:
-                user.go_on_with(engine if user is self else user.share_engine(engine))
+            left = [user.go_on_with(engine if user is self else user.share_engine(engine)) for user in mm.users]
         except CallError as error:
             raise LimitExceeded("memory", f"no room below 4 GiB for process {self.pid} to go on") from error
         kept.memory.put_back(engine.space)
         mm.space, mm.parked = engine.space, None
-        for user in mm.users:
+        for user, code in zip(mm.users, left, strict=True):
+            user.engine.take_code(code)
             user.expect_calls()
 
     def share_engine(self, other: Engine) -> Engine:
@@ -535,8 +536,8 @@ class Task:
         assert self._parked is not None
         return self._new_engine(space=other.space, policy=self._parked.policy)
 
-    def go_on_with(self, engine: Engine) -> None:
-        """Have this engine, with the registers of the last one."""
+    def go_on_with(self, engine: Engine) -> object:
+        """Have this engine, with the registers of the last one; the code that it left."""
         parked, self._parked = self._parked, None
         assert parked is not None
         if len(self.mm.users) > 1:
@@ -545,17 +546,12 @@ class Task:
         engine.held = parked.held
         engine.stats.add(parked.stats)
         self.engine = engine
+        return parked.code
 
     def copy_registers(self, other: Task) -> None:
         """Begin where another one stands, in the same memory: behind the call by which it was made, with its result 0."""
         put_registers(self.engine, other.engine.cpu)
         self.begin_as_copy()
-
-    def copy_code(self, other: Task) -> None:
-        """Have what was translated for another task with the same code and the same registers, where engines can do that."""
-        copy_code = getattr(self.engine, "copy_code", None)
-        if copy_code is not None:
-            copy_code(other.engine)
 
     def begin_as_copy(self) -> None:
         """Behind the call by which it was made."""
