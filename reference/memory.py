@@ -17,6 +17,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 from reference import shared as _shared
@@ -107,17 +108,28 @@ def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> by
     return bytes(permissions)
 
 
+@lru_cache(maxsize=256)
+def _alike(state: int, count: int) -> bytes:
+    return bytes([state]) * count
+
+
 def runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
-    """Runs of equal bytes: (byte, how many)."""
-    number = int.from_bytes(states, "little")
-    head = (number.bit_length() + 7) // 8  # behind it all are zero: in most spaces that is the larger part
-    changes = (number ^ number >> 8).to_bytes(head, "little")  # not zero where the next byte is another one
+    """Runs of equal bytes: (byte, how many). Few of them, and long ones, in most spaces: their ends are found in steps that
+    double as long as they fit, and then halve."""
+    here = bytes(states)
     start = 0
-    for change in re.finditer(rb"[^\0]", changes):
-        yield states[start], change.end() - start
-        start = change.end()
-    if start < len(states):
-        yield states[start], len(states) - start
+    while start < len(here):
+        state = here[start]
+        end, step = start + 1, 1
+        while here.startswith(_alike(state, step), end):
+            end += step
+            step *= 2
+        while step > 1:
+            step //= 2
+            if here.startswith(_alike(state, step), end):
+                end += step
+        yield state, end - start
+        start = end
 
 
 def _differences(before: bytes | bytearray, after: bytes) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import weakref
 from typing import Any, Final, Protocol
 
 from reference.weak import WeakGroup
@@ -22,12 +23,13 @@ from vx32py._wait import Waiter, WouldBlock
 #: How much a pipe holds before its writers wait, unless it is told otherwise; and the most that it may hold (pipe(7)).
 PIPE_BYTES: Final = 65536
 MOST_PIPE_BYTES: Final = 1 << 20
+#: So many pipes of this process may hold more than their guests believe: see :meth:`Pipe.widen`.
+MOST_WIDE: Final = 64
 #: What one read takes out at most when a pipe is copied.
 _EVERYTHING: Final = 2 * MOST_PIPE_BYTES
 
 READ, WRITE = 0, 1
 _SET_SIZE: Final = getattr(fcntl, "F_SETPIPE_SZ", 1031)
-_GET_SIZE: Final = getattr(fcntl, "F_GETPIPE_SZ", 1032)
 
 
 class PipeUser(Protocol):
@@ -46,6 +48,9 @@ class Pipe:
         self.fds: list[int | None] = [None, None]
         self.ends = [0, 0]
         self.users: WeakGroup[PipeUser] = WeakGroup()
+        #: What the guests believe that it holds, and whether they have said so.
+        self.size = PIPE_BYTES
+        self._told = False
         self._make()
         if content:
             self.fill(content)
@@ -90,6 +95,32 @@ class Pipe:
         fd, self.fds[side] = self.fds[side], None
         if fd is not None:
             os.close(fd)
+        if self.fds == [None, None]:
+            _wide.discard(self)
+
+    def resize(self, size: int) -> int:
+        """Make it hold so much, or somewhat more; how much. Raises OSError."""
+        self.size = self._set_size(size)
+        self._told = True
+        _wide.discard(self)
+        return self.size
+
+    def widen(self) -> bool:
+        """A writer would wait: let it hold more than it did, so that tasks take turns less often; whether it does. A writer
+        that does not wait never finds out."""
+        if self._told or self in _wide or len(_wide) >= MOST_WIDE:
+            return False
+        try:
+            self._set_size(MOST_PIPE_BYTES)
+        except OSError:  # of all the pipes of a user (pipe(7))
+            return False
+        _wide.add(self)
+        return True
+
+    def _set_size(self, size: int) -> int:
+        fd = self.fds[WRITE] if self.fds[WRITE] is not None else self.fds[READ]
+        assert fd is not None
+        return fcntl.fcntl(fd, _SET_SIZE, size)
 
     def content(self) -> bytes:
         """What is in it, which stays there. Raises OSError."""
@@ -111,6 +142,8 @@ class Pipe:
 
     def fill(self, content: bytes | bytearray) -> None:
         """Put ``content`` into the empty pipe. Raises OSError."""
+        if len(content) > self.size:
+            self._set_size(len(content))
         target = self.fds[WRITE]
         if target is not None:
             os.write(target, content)
@@ -137,6 +170,10 @@ class Pipe:
     def broken(self) -> bool:
         """Whether there are no readers."""
         return not self.ends[READ]
+
+
+#: The pipes that hold more than their guests believe.
+_wide: Final[weakref.WeakSet[Pipe]] = weakref.WeakSet()
 
 
 class PipeEnd(OpenFile):
@@ -174,14 +211,14 @@ class PipeEnd(OpenFile):
     @property
     def size(self) -> int:
         """How much fits in (F_GETPIPE_SZ)."""
-        return fcntl.fcntl(self.fd, _GET_SIZE) if hasattr(fcntl, "F_GETPIPE_SZ") else PIPE_BYTES
+        return self.pipe.size
 
     def resize(self, size: int) -> int:
         """Make it hold so much, or somewhat more; how much. Raises CallError."""
         if size > MOST_PIPE_BYTES:
             raise CallError(errno.EPERM if size <= 1 << 31 else errno.EINVAL)
         with HOST_ERRORS:
-            return fcntl.fcntl(self.fd, _SET_SIZE, max(size, 1))
+            return self.pipe.resize(max(size, 1))
 
     def close(self) -> None:
         self.pipe.closed(self.side)
@@ -242,6 +279,8 @@ class PipeWriter(PipeEnd):
                     if done:
                         return done
                     raise CallError(errno.EAGAIN) from None
+                if self.pipe.widen():
+                    continue
                 waiter.progress = done
                 raise WouldBlock(self._can_write) from None
         waiter.progress = 0  # a call may write more than once

@@ -62,8 +62,8 @@ _FORKS: Final = (
 class Job:
     """A command of the tree's shell, in the place of the jobs. ``limit``: what the ratio may be at most, where there is an
     aim; ``qemu``: whether it is measured under qemu-i386, which the jail must then beat. COUNT in the script is
-    ``much``, or ``little`` for a quick look. Everything is done on the file ``text``, of 50 MiB (5 MiB), and the folder
-    ``tree`` of 50,000 (5,000) files; what is in ``copy`` in the end counts as output."""
+    ``much``, or ``little`` for a quick look. Everything is done on the file ``text``, of 50 MiB (5 MiB), the file ``large``,
+    of 1 GiB (100 MiB) of zeros that take no room, and the folder ``tree`` of 50,000 (5,000) files; what is in ``copy`` in the end counts as output."""
 
     name: str
     kind: Literal["compute", "calls", "blocks"]
@@ -97,8 +97,8 @@ JOBS: Final = (
     Job("file, 4 KiB", "blocks", "dd if=text of=copy bs=4k 2> log", limit=BLOCKS),
     Job("file, 64 KiB", "blocks", "dd if=text of=copy bs=64k 2> log", limit=BLOCKS),
     Job("cat", "blocks", "cat text text text text > copy", limit=BLOCKS),
-    Job("pipe, 4 KiB", "blocks", "dd if=text bs=4k 2> log | dd bs=4k of=/dev/null 2> log", limit=BLOCKS),
-    Job("pipe, 64 KiB", "blocks", "dd if=text bs=64k 2> log | dd bs=64k of=/dev/null 2> log", limit=BLOCKS),
+    Job("pipe, 4 KiB", "blocks", "dd if=large bs=4k 2> log | dd bs=4k of=/dev/null 2> log", limit=BLOCKS),
+    Job("pipe, 64 KiB", "blocks", "dd if=large bs=64k 2> log | dd bs=64k of=/dev/null 2> log", limit=BLOCKS),
 )  # fmt: skip
 
 
@@ -226,6 +226,8 @@ def prepare(folder: Path, progress: Callable[[str], None], *, quick: bool) -> No
     """The files that the jobs are done on."""
     progress("making the files")
     (folder / "text").write_bytes(busybox.text(5 * MIB if quick else 50 * MIB))
+    with (folder / "large").open("wb") as file:
+        file.truncate(100 * MIB if quick else 1024 * MIB)
     for i in range(5_000 if quick else 50_000):
         if i % 200 == 0:
             directory = folder / "tree" / f"group{i // 2000}" / f"folder{i // 200}"
