@@ -1,5 +1,6 @@
 /*
  * vorbis.c - Ogg Vorbis files to WAV of 16 bits; chained streams follow one another if they have the same channels and rate.
+ * Channels are in the order of WAV, with their speakers named where there are more than two.
  *
  * A WAV begins with its length, which an Ogg file tells at its end: up to HOLD bytes of input are held in memory for that,
  * and a longer file gets a WAV of unknown length. All pages must be there, each stream must have an end.
@@ -20,6 +21,8 @@ static struct {
     size_t size, at;
     int all; /* the input is held as a whole */
 } held;
+
+#define HOLE "a part of the data is missing or damaged"
 
 /* Where the input is in its pages. */
 static struct {
@@ -111,50 +114,78 @@ static long tell(void *user)
     return (long)held.at;
 }
 
+/* The order of channels in a WAV, as places in a Vorbis frame (Vorbis I, section 4.3.9), and the speakers it names. */
+static const struct {
+    uint32_t speakers;
+    unsigned char order[8];
+} layouts[9] = {
+    [3] = {0x007, {0, 2, 1}},
+    [4] = {0x033, {0, 1, 2, 3}},
+    [5] = {0x037, {0, 2, 1, 3, 4}},
+    [6] = {0x03f, {0, 2, 1, 5, 3, 4}},
+    [7] = {0x70f, {0, 2, 1, 6, 5, 3, 4}},
+    [8] = {0x63f, {0, 2, 1, 7, 5, 6, 3, 4}},
+};
+
+static void reorder(int16_t *samples, size_t bytes, unsigned channels)
+{
+    for (int16_t *end = samples + bytes / 2; samples < end; samples += channels) {
+        int16_t frame[8];
+
+        memcpy(frame, samples, 2 * channels);
+        for (unsigned i = 0; i < channels; i++)
+            samples[i] = frame[layouts[channels].order[i]];
+    }
+}
+
 int main(void)
 {
-    ov_callbacks callbacks = {.read_func = give};
+    ov_callbacks as_stream = {.read_func = give}, as_file = {.read_func = give, .seek_func = seek, .tell_func = tell};
     OggVorbis_File file;
     vorbis_info *info;
-    static char samples[8192];
+    static int16_t samples[4096];
     const char *complaint = NULL;
-    int section, seen = 0, channels, result;
+    int section, seen = 0, hole = 0, channels;
     uint64_t expected = 0, written = 0;
     long n, rate;
 
     hold();
-    if (held.all) {
-        callbacks.seek_func = seek;
-        callbacks.tell_func = tell;
+    if (held.all) { /* for the length alone: read as a file, the library skips short streams in a chain */
+        if (ov_open_callbacks(&held, &file, NULL, 0, as_file))
+            fail("this is no Vorbis stream");
+        expected = ov_pcm_total(&file, -1) > 0 ? (uint64_t)ov_pcm_total(&file, -1) : 0;
+        ov_clear(&file);
+        held.at = 0;
     }
-    result = ov_open_callbacks(&held, &file, NULL, 0, callbacks);
-    if (result)
-        fail(result == OV_EFAULT ? "an error in the decoder" : "this is no Vorbis stream");
+    if (ov_open_callbacks(&held, &file, NULL, 0, as_stream))
+        fail("this is no Vorbis stream");
     info = ov_info(&file, -1);
     channels = info->channels;
     rate = info->rate;
-    if (held.all) {
-        ogg_int64_t total = ov_pcm_total(&file, -1);
-
-        expected = total > 0 ? (uint64_t)total : 0;
-    }
-    wav_start((unsigned)channels, (unsigned)rate, 16, 0, expected);
-    while ((n = ov_read(&file, samples, sizeof samples, 0, 2, 1, &section)) != 0) {
+    wav_start((unsigned)channels, (unsigned)rate, 16, channels > 8 ? 0 : layouts[channels].speakers, expected);
+    while ((n = ov_read(&file, (char *)samples, sizeof samples, 0, 2, 1, &section)) != 0) {
         if (n < 0) {
             if (n != OV_HOLE)
                 fail(DAMAGED);
-            complaint = "a part of the data is missing or damaged";
+            hole = 1;
             continue;
         }
-        if (section != seen) {
+        if (section != seen) { /* the library finds a hole before each stream but the first: that is none */
+            hole = 0;
             seen = section;
             info = ov_info(&file, -1);
             if (info->channels != channels || info->rate != rate)
                 fail("a stream has other channels or another rate than the one before it");
         }
+        if (hole)
+            complaint = HOLE;
+        if (channels > 2 && channels <= 8)
+            reorder(samples, (size_t)n, (unsigned)channels);
         put(samples, (size_t)n);
         written += (uint64_t)n;
     }
+    if (hole)
+        complaint = HOLE;
     if (pages.got || pages.open)
         fail(CUT_SHORT);
     if (pages.broken)
