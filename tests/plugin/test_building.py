@@ -33,18 +33,19 @@ def compiler(request: pytest.FixtureRequest) -> CompilerName:
     return name
 
 
-def command_line(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-m", "vx32py", *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=environment
+    )
+
+
+def command_line(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return execute([sys.executable, "-m", "vx32py", *arguments], folder)
 
 
 def python(text: str, *arguments: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", text, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    done = execute([sys.executable, "-c", text, *arguments], folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -54,19 +55,23 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_walk_through_builds_and_runs_as_it_is_printed(tmp_path: Path) -> None:
-    (tmp_path / "checksum.c").write_text(blocks("c")[0])
-    (tmp_path / "twice.s").write_text(blocks("gas")[0])
-    for line in blocks("sh"):
+    if "zig" not in compilers():
+        pytest.skip("the page builds with zig, too")
+    for name, language in (("checksum.c", "c"), ("twice.s", "gas"), ("total.zig", "zig")):
+        (text,) = blocks(language)
+        (tmp_path / name).write_text(text)
+    for line in "".join(blocks("sh")).splitlines():
         program, *arguments = shlex.split(line)
-        assert program == "vx32py"
-        done = command_line(*arguments, folder=tmp_path)
+        command = {"vx32py": [sys.executable, "-m", "vx32py"], "python": [sys.executable]}[program]
+        done = execute([*command, *arguments], tmp_path)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    first, second = blocks("python")
+    first, *others = blocks("python")
     said = re.findall(r"# (.*)$", first, re.MULTILINE)
     printed = python(first, folder=tmp_path).splitlines()
     assert printed == [line for line in said if not line.endswith(("...", "is reset"))]
     assert len(printed) == 3
-    python(second, folder=tmp_path)
+    for text in others:
+        python(text, folder=tmp_path)
 
 
 def test_the_page_tells_of_every_exception_and_type_there_is() -> None:
