@@ -76,6 +76,19 @@ def test_names_that_only_look_odd_are_taken_as_they_are() -> None:
     assert len(names.parts_of("a/" * 255 + "b")) == 256
 
 
+@pytest.mark.parametrize("part", ["..", ".", "", "a/b", "../x", "a\0b"])
+def test_a_component_that_is_no_name_is_a_mistake_of_the_caller(target: Target, tmp_path: Path, part: str) -> None:
+    for make in (target.folder, target.file):
+        for parts in ((part,), (part, "x"), ("x", part)):
+            with pytest.raises(ValueError, match="not the name"), make(parts):
+                pass
+    with pytest.raises(ValueError, match="not the name"):
+        target.link((part,), b"x")
+    with pytest.raises(ValueError, match="not the name"):
+        target.finish_folder((part,), 0, 0)
+    assert tree(tmp_path) == {"outside": stat.S_IFDIR, "outside/canary": b"alive", "target": stat.S_IFDIR}
+
+
 def test_no_name_can_command_a_terminal() -> None:
     assert printable("a\x1b[31m\r\n\u202egpj.exe\u2028\x85") == "a\\x1b[31m\\r\\n\\u202egpj.exe\\u2028\\x85"
     assert printable(os.fsdecode(b"\xff\xfe")).isascii()

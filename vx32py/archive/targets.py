@@ -76,6 +76,7 @@ class Target:
     @contextmanager
     def folder(self, parts: Parts) -> Iterator[int]:
         """A descriptor of the folder, which is made with all above it if it is not there. Raises Refused."""
+        _check(parts)
         with host_errors():
             fd = self._open_or_make(parts)
         try:
@@ -135,6 +136,7 @@ class Target:
         Raises Refused."""
         if not parts:
             return
+        _check(parts)
         with host_errors():
             fd = self._open(parts)
             try:
@@ -154,6 +156,7 @@ class Target:
     def file(self, parts: Parts) -> Iterator[NewFile]:
         """A file to be written, which is there when :meth:`NewFile.keep` was called and not at all otherwise. Raises
         Refused."""
+        _check(parts)
         with self.folder(parts[:-1]) as folder:
             with host_errors():
                 self._check_free(folder, parts[-1])
@@ -167,6 +170,7 @@ class Target:
 
     def link(self, parts: Parts, text: bytes) -> None:
         """Make a symbolic link; only when all files are there, so that none is written through it. Raises Refused."""
+        _check(parts)
         check_link(text, len(parts) - 1)
         with self.folder(parts[:-1]) as folder, host_errors():
             self._check_free(folder, parts[-1])
@@ -267,6 +271,13 @@ class NewFile:
             self.fd = -1
             with suppress(OSError):  # somebody else has removed it; its name is not the member's
                 os.unlink(self._temporary, dir_fd=self._folder)
+
+
+def _check(parts: Parts) -> None:
+    """Components that are not plain names must not get here: the kernel would walk them. Raises ValueError."""
+    for part in parts:
+        if part in ("", ".", "..") or "/" in part or "\0" in part:
+            raise ValueError(f"not the name of a file: {part!r}")
 
 
 def _temporary_name() -> str:
