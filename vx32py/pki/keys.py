@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -190,7 +191,11 @@ def principal_from_bytes(data: bytes) -> Key:
         attempts = [lambda der: x509.load_der_x509_certificate(der).public_key(), serialization.load_der_public_key]
     for attempt in attempts:
         try:
-            return principal_of(attempt(data))
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # about certificates that are not quite right: nothing else in them counts
+                return principal_of(attempt(data))
         except BadKey:
             raise
         except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
