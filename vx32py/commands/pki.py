@@ -52,16 +52,21 @@ def _one_line() -> Iterator[None]:
         try:
             yield
         except Refused as error:
-            fail("pki: refused", error, EXIT_REFUSED)
+            fail("pki: refused", _printable(error), EXIT_REFUSED)
         except (Vx32Error, ValueError) as error:
-            fail("pki", error, EXIT_BAD_FILE)
+            fail("pki", _printable(error), EXIT_BAD_FILE)
         except OSError as error:
             where = f"{error.filename}: " if error.filename is not None else ""
-            fail("pki", f"{where}{error.strerror or error}", EXIT_BAD_FILE)
+            fail("pki", _printable(f"{where}{error.strerror or error}"), EXIT_BAD_FILE)
     except ImportError as error:
         if error.name not in ("cryptography", "cbor2"):
             raise
         fail("pki", f"{error.name} is missing: pip install 'vx32py[pki]'", EXIT_BAD_FILE)
+
+
+def _printable(message: object) -> str:
+    """On one line, whatever files are called."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(message))
 
 
 # ---- options that several commands have
@@ -518,6 +523,7 @@ def _sign_all(
 
     from vx32py.pki.credentials import Bundle, Credential
     from vx32py.pki.logic import Body
+    from vx32py.pki.notation import shorten
     from vx32py.pki.wire import signed_message
 
     begin = int(time.time()) if start is None else _moment(start, "--from")
@@ -536,7 +542,7 @@ def _sign_all(
         made.append(Credential(body, tuple((who, sign(signed_message(who, body))) for who, sign in signers)))
     _write(output, Bundle.of(made).to_bytes(), force)
     for credential in made:
-        click.echo(f"{credential.identity.hex()}  {credential.body.statement}"[:240], err=True)
+        click.echo(f"{credential.identity.hex()}  {shorten(str(credential.body.statement))}", err=True)
 
 
 def _write(output: str, data: bytes, force: bool) -> None:
