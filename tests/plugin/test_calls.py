@@ -280,6 +280,30 @@ def test_byte_strings_of_every_length_around_the_stacks_share(engine_name: str) 
         assert plugin.space.mapped - mapped <= 2 << 20
 
 
+def test_long_byte_strings_of_changing_lengths_and_depths_do_not_get_into_each_others_way(engine_name: str) -> None:
+    """Where they are kept grows, shrinks and is used by calls within calls."""
+    rng = random.Random(3)
+    longest = 300_000 if engine_name == "jit" else 60_000
+
+    def data() -> bytes:
+        return rng.randbytes(rng.choice((0, 5, 17_000, 40_000, 66_000, longest)))
+
+    def deeper(given: bytes) -> bytes:
+        for _ in range(2):
+            inner = data()
+            assert plugin.call("bytes", inner) == inner
+        return given[::-1]
+
+    plugin: Plugin
+    with instantiate(engine_name, host_bytes=deeper) as plugin:
+        mapped = plugin.space.mapped
+        for _ in range(20 if engine_name == "jit" else 4):
+            outer = data()
+            assert plugin.call("via_bytes", outer) == outer[::-1]
+            assert plugin.call("bytes", outer) == outer
+        assert plugin.space.mapped - mapped <= 4 << 20
+
+
 # -- callbacks and exceptions ----------------------------------------------------------------------------------------
 
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from vx32py._loader import Layout
 
 ALIGNMENT: Final = 16
-#: A chunk has so many bytes at least, and one of at most so many, or of this share of the memory, stays between calls.
+#: A chunk has so many bytes at least, and one of at most so many, or of this share of the memory, stays between calls:
+#: fresh pages cost more than what is copied into them.
 _LEAST: Final = 64 << 10
-_MOST_KEPT: Final = 2 << 20
-_SHARE_KEPT: Final = 16
+_MOST_KEPT: Final = 4 << 20
+_SHARE_KEPT: Final = 8
 
 
 class _Chunk:
@@ -46,6 +47,8 @@ class Arena:
         needed = size + -size % ALIGNMENT
         chunk = self._chunks[-1] if self._chunks else None
         if chunk is None or chunk.end - chunk.next < needed:
+            if chunk is not None and self._is_empty():
+                self._unmap_last(space)  # a larger one takes its place, and stays
             chunk = self._map(space, max(page_ceil(needed), _LEAST), size)
         address = chunk.next
         space.write(address, data)
@@ -70,7 +73,12 @@ class Arena:
     def mark(self) -> tuple[int, int]:
         """Where it ends now, for :meth:`release`."""
         chunks = self._chunks
-        return (len(chunks), chunks[-1].next) if chunks else (0, 0)
+        return (0, 0) if self._is_empty() else (len(chunks), chunks[-1].next)
+
+    def _is_empty(self) -> bool:
+        """Whether it has nothing, or only a chunk that was kept."""
+        chunks = self._chunks
+        return not chunks or (len(chunks) == 1 and chunks[0].next == chunks[0].start)
 
     def release(self, space: AddressSpace, mark: tuple[int, int]) -> None:
         """Give back what has come since a mark; the first chunk stays if it is small."""
@@ -81,10 +89,13 @@ class Arena:
             if count == 0 and len(chunks) == 1 and last.end - last.start <= self._kept:
                 last.next = last.start
                 return
-            chunks.pop()
-            space.unmap(last.start, last.end - last.start)
+            self._unmap_last(space)
         if chunks:
             chunks[-1].next = here
+
+    def _unmap_last(self, space: AddressSpace) -> None:
+        chunk = self._chunks.pop()
+        space.unmap(chunk.start, chunk.end - chunk.start)
 
     def forget(self) -> None:
         """The guest's memory is what it was before there was any arena."""
