@@ -191,8 +191,9 @@ RULES: Final[Mapping[str, Rule]] = {
 class Checker:
     """Checks proofs in one context. A node that was found right is not looked at twice."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, nodes: int = MAX_NODES) -> None:
         self.context = context
+        self._nodes = nodes
         # By id: the proof itself, so that nothing else gets its id, and how deep it is.
         self._right: dict[int, tuple[Proof, int]] = {}
 
@@ -211,8 +212,8 @@ class Checker:
         if rule is None:
             raise ProofRefused(f"{proof.rule!s:.40}", "there is no such rule", path)
         depths = [self._check(premise, (*path, number)) for number, premise in enumerate(proof.premises)]
-        if len(self._right) >= MAX_NODES:
-            raise ProofRefused(proof.rule, f"the proof has more than {MAX_NODES} nodes", path)
+        if len(self._right) >= self._nodes:
+            raise ProofRefused(proof.rule, f"the proof has more than {self._nodes} nodes", path)
         try:
             rule(proof.conclusion, [premise.conclusion for premise in proof.premises], self.context)
         except _Broken as broken:

@@ -160,7 +160,9 @@ def _context(credentials: Iterable[Credential], policy: Policy, now: int, state:
 def _prover(
     context: Context, credentials: Iterable[Credential], policy: Policy, goal: Statement, speaker: Principal
 ) -> Prover:
-    return Prover(Checker(context), credentials, [goal], [speaker], steps=policy.steps, asks=policy.plugin_calls)
+    return Prover(
+        Checker(context, policy.steps), credentials, [goal], [speaker], steps=policy.steps, asks=policy.plugin_calls
+    )
 
 
 def _refusal(
