@@ -215,7 +215,7 @@ class _Guest:
             self.process.run()
         except _AtDoor:
             return self._is_alone()
-        except LimitExceeded:
+        except (LimitExceeded, _FileDone):
             pass
         return False
 
