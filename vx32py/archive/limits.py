@@ -16,7 +16,8 @@ FREE: Final = 1 << 30
 class Limits:
     """What decoding one member may cost; what is beyond that is an error of that member.
 
-    * ``memory``: what a decoder may map, a number of bytes or such as "64M".
+    * ``memory``: what a decoder may map, a number of bytes or such as "64M"; None for what those that come with vx32py
+      need for their codec (:data:`vx32py.decoders.MEMORY`), and 256 MiB for others.
     * ``seconds``: processor time for one member; None for 30 s, and one for each megabyte that goes in or comes out: a
       thousand times that on the engines that are not native.
     * ``most``: bytes that a member may decode to; None for no limit but the next one.
@@ -25,7 +26,7 @@ class Limits:
     A decoder may never write more than the archive says that it will.
     """
 
-    memory: int | str = "512M"
+    memory: int | str | None = None
     seconds: float | None = None
     most: int | None = None
     ratio: float | None = MOST_RATIO

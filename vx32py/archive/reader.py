@@ -41,6 +41,7 @@ class Archive:
         self.comment = b""
         self._bytes = Bytes(source)
         self._shift = 0
+        self._end_of_data = 0
         self._members: list[Member] = []
         #: The member that comes next in the file, by a member's offset.
         self._following: dict[int, Member] = {}
@@ -75,6 +76,10 @@ class Archive:
     def members(self) -> list[Member]:
         """All members, in the order of the directory."""
         return list(self._members)
+
+    def data(self) -> Span:
+        """Everything before the directory."""
+        return self._bytes.span(0, self._end_of_data)
 
     def open_stored(self, member: Member) -> Span:
         """A member's data as it lies in the archive, after its local header has been compared with the directory. Raises
@@ -184,6 +189,7 @@ class Archive:
         else:
             end, position = found
             end_of_data = self._read_directory(end, position)
+        self._end_of_data = end_of_data
         if self.problems:
             known = {member.offset for member in self._members}
             for member in recovery.members(self._bytes, end_of_data):

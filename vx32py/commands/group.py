@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "trace": ("vx32py.commands.trace", "Run a guest and show its system calls, or every instruction."),
     "explain": ("vx32py.commands.explain", "Show guest code and the fragments it is translated to, side by side."),
     "verify": ("vx32py.commands.verify", "Translate all of a program and verify every fragment; nothing runs."),
+    "archive": ("vx32py.commands.archive", "Make and read ZIP archives that carry their decoders."),
     "pki": (
         "vx32py.commands.pki",
         "Keys, signed statements and proofs, with hash and signature schemes that come along.",
