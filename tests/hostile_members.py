@@ -276,6 +276,8 @@ def contradictions() -> list[Case]:
         Case("a file that must be a folder", made(Entry("a", b"1"), Entry("a/b", b"2"), good()), {"a": b"1", **GOOD}, {"a/b": "no folder"}),
         Case("a folder that must be a file", made(Entry("a/b", b"1"), Entry("a", b"2"), good()), {"a/b": b"1", **GOOD}, {"a": "folder of this archive"}),
         Case("a file with a folder's name", made(Entry("a", b"1"), Entry("a/", external=FOLDER), good()), {"a": b"1", **GOOD}, {"a/": "same name"}),
+        Case("a file that must be a folder, with a long name", made(Entry("x" * 200 + "/" + "y" * 200, b"1"), Entry("x" * 200 + "/" + "y" * 200 + "/z", b"2"), good()),
+             {"x" * 200 + "/" + "y" * 200: b"1", **GOOD}, {"x" * 200 + "/" + "y" * 200 + "/z": "no folder"}),
         Case("a folder twice", made(Entry("a/", external=FOLDER), Entry("./a/", external=FOLDER), good()), {"a/": None, **GOOD}),
         Case("a thousand of one name", made(*[Entry("a", b"%d" % i) for i in range(1000)], good()), {"a": b"0", **GOOD}, {"a": "same name"}),
         Case("a file below a file that fails", made(Entry("a", b"1", central={"crc": 5}, local={"crc": 5}), Entry("a/b", b""), good()), bad={"a": "CRC", "a/b": "no folder"}),

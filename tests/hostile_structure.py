@@ -53,12 +53,12 @@ def local() -> list[Case]:
 
 def central() -> list[Case]:
     """One forged field of a directory's entry."""
-    method = r"method|compress|decoder|inflate|two sizes"
+    method = r"method|compress|decoder|inflate|two sizes|make decoders"
     size = "size|more bytes|times as many|end before|cut off"
     wrong: dict[str, tuple[dict[str, Any], str]] = {
         "encrypted": ({"flags": UTF8 | ENCRYPTED}, "encrypted"), "masked": ({"flags": UTF8 | MASKED}, "encrypted"), "patch": ({"flags": UTF8 | PATCHED}, "patch"),
         "method stored": ({"method": 0}, method), "method VX": ({"method": VX}, "decoder"), "crc": ({"crc": 1}, "CRC"), "size 0": ({"size": 0}, size),
-        **{f"method {number}": ({"method": number}, method) for number in (1, 6, 9, 12, 14, 96, 97, 98, 99, 0xFFFF)},
+        **{f"method {number}": ({"method": number}, method) for number in (1, 6, 9, 12, 14, 93, 95, 96, 97, 98, 99, 0xFFFF)},
         "size less": ({"size": 5}, size), "size more": ({"size": 1 << 31}, size), "size ZIP64 without": ({"size": 0xFFFF_FFFF}, "ZIP64"),
         "csize 0": ({"csize": 0}, size), "csize less": ({"csize": 3}, size), "csize more": ({"csize": 1 << 31}, "end before"),
         "csize ZIP64 without": ({"csize": 0xFFFF_FFFF}, "ZIP64"), "disk": ({"disk": 1}, "another part"), "last disk": ({"disk": 0xFFFF}, "."),

@@ -103,6 +103,7 @@ def test_what_there_is_of_a_broken_file_is_kept_only_when_asked(tmp_path: Path, 
     with Archive(tmp_path / "archive") as archive:
         done = extract(archive, tmp_path / "target", keep_broken=keep)
     assert [failure.name for failure in done.failures] == ["m"]
+    assert done.failures[0].reason.endswith("; what there is of it is in 'm.broken'") == keep
     assert hostile.contents(tmp_path / "target") == {**hostile.GOOD, **({"m.broken": b"content"} if keep else {})}
 
 

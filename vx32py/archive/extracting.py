@@ -182,9 +182,10 @@ class _Work:
                     new.keep(member.permissions, int(member.mtime // 1) * 10**9 + int(member.mtime % 1 * 1e9))
                 except (Vx32Error, OSError) as error:
                     reason = output.refusal or error
-                    if not self.keep_broken or new.keep_broken() is None:
+                    kept = new.keep_broken() if self.keep_broken else None
+                    if kept is None:
                         raise reason from None
-                    raise MemberError(member.name, f"{_reason(reason)} (a part of it is in NAME.broken)") from None
+                    raise MemberError(member.name, f"{_reason(reason)}; what there is of it is in {kept!r}") from None
             with self._lock:
                 self.report.bytes += output.count
         finally:

@@ -7,7 +7,6 @@ nothing but that is extracted.
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
 from vx32py._errors import Vx32Error
@@ -20,6 +19,9 @@ MAX_DEPTH: Final = 256
 
 #: ``C:\name`` and ``C:name``; but ``B::name`` is a manual page.
 _DRIVE: Final = re.compile(r"[A-Za-z]:(?!:)")
+
+#: Unicode's category Cc.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Refused(Vx32Error):
@@ -43,7 +45,7 @@ def parts_of(name: str) -> tuple[str, ...]:
         raise Refused("it has no name")
     if "\0" in name:
         raise Refused("its name contains a NUL")
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if _CONTROL.search(name):
         raise Refused("its name contains control characters")
     if name[0] in "/\\":
         raise Refused("its name is an absolute path")
@@ -57,7 +59,7 @@ def parts_of(name: str) -> tuple[str, ...]:
     if len(parts) > MAX_DEPTH:
         raise Refused(f"it lies {len(parts):,} folders deep, and {MAX_DEPTH} are possible")
     for part in parts:
-        if len(part.encode()) > MAX_COMPONENT:
+        if len(part) > MAX_COMPONENT or (length > MAX_COMPONENT and len(part.encode()) > MAX_COMPONENT):
             raise Refused(f"a component of its name has more than {MAX_COMPONENT} bytes")
     return parts
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from reference.records import dataclass, field
-from vx32py.archive.errors import MemberError
+from vx32py.archive.errors import MemberError, printable
 from vx32py.archive.members import Member
 from vx32py.archive.names import Refused, parts_of
 
@@ -114,7 +114,7 @@ def _take(root: _Folder, parts: Parts, *, folder: bool = False) -> None:
         known += 1
         below = here[name]
         if below is None:
-            raise Refused(f"it lies in {'/'.join(parts[:known])!r}, which is no folder in this archive")
+            raise Refused(f"it lies in '{printable('/'.join(parts[:known]))}', which is no folder in this archive")
         here = below
     if known == len(parts) - 1 and parts[-1] in here:
         there = here[parts[-1]]

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from vx32py._errors import CallError
+from vx32py.archive.errors import printable
 from vx32py.archive.names import Refused, check_link
 from vx32py.vfs.host import open_beneath, rename_to_new
 
@@ -123,7 +124,7 @@ class Target:
             if error.errno not in (errno.ELOOP, errno.ENOTDIR):
                 raise
             kind = stat.S_IFMT(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode)
-            raise Refused(f"{_NAMES.get(kind, 'something')} is in the way at {'/'.join(path)!r}") from None
+            raise Refused(f"{_NAMES.get(kind, 'something')} is in the way at '{printable('/'.join(path))}'") from None
         if made:
             status = os.fstat(fd)
             with self._lock:
