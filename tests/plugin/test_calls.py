@@ -301,6 +301,7 @@ def test_long_byte_strings_of_changing_lengths_and_depths_do_not_get_into_each_o
             outer = data()
             assert plugin.call("via_bytes", outer) == outer[::-1]
             assert plugin.call("bytes", outer) == outer
+            assert plugin._arena.mark() == (0, 0)  # nothing is in use
         assert plugin.space.mapped - mapped <= 4 << 20
 
 
