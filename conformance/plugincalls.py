@@ -23,6 +23,7 @@ void back(void) { host(); }                     VX_EXPORT(back, "-> none");
 _ROUNDS: Final = 60
 _CALLS: Final = 400
 _DATA: Final = bytes(64)
+_LARGE: Final = bytes(1 << 20)
 
 
 def best_of(work: Callable[[], object], calls: int = _CALLS) -> float:
@@ -49,6 +50,7 @@ def measure(engine: str = "jit") -> dict[str, float]:
             "an empty call": best_of(lambda: plugin.call("empty")),
             "64 bytes in, a number out": best_of(lambda: plugin.call("length", _DATA)),
             "64 bytes in, 64 bytes out": best_of(lambda: plugin.call("echo", _DATA)),
+            "1 MiB in, a number out": best_of(lambda: plugin.call("length", _LARGE), 40),
             "a call that calls the host once": best_of(lambda: plugin.call("back")),
         }
     with vx32py.Sandbox(engine=engine, memory="16M", timeout=10).instantiate(module, callbacks) as plugin:

@@ -173,6 +173,26 @@ def test_another_thread_waits_for_its_turn() -> None:
     assert order == ["callback", "other"]
 
 
+def test_several_plugins_run_at_the_same_time_in_several_threads(engine_name: str) -> None:
+    """Two that wait for each other in callbacks: if one of them held up the other, neither would come back."""
+    meeting = threading.Barrier(2, timeout=60)
+    found: list[int] = []
+
+    def tell() -> int:
+        return meeting.wait() + 10
+
+    def work() -> None:
+        with instantiate(tell, engine=engine_name) as plugin:
+            found.extend(plugin.call("ask") for _ in range(20))
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [10] * 20 + [11] * 20
+
+
 def test_time_in_callbacks_is_the_hosts_own() -> None:
     counted: list[float] = []
 
