@@ -1,7 +1,8 @@
 """The paper's evaluation, run again: programs as guests against the same programs as native 32-bit processes.
 
 ``python -m conformance.paper`` measures and prints a table of ratios; :func:`main` is what ``vx32py bench`` calls. With
-``jail`` as the first argument it measures what the system-call jail costs instead (:mod:`conformance.paper.jail`).
+``jail`` as the first argument it measures what the system-call jail costs instead (:mod:`conformance.paper.jail`), with ``decoders`` what
+decoders cost that are guests (:mod:`conformance.paper.decoders`).
 ``RESULTS.md`` holds the results of one machine. It needs the source tree, for the examples, and a compiler for guests.
 """
 
@@ -18,6 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from conformance.paper.jail import main as jail
 
         return jail(arguments[1:])
+    if arguments[:1] == ["decoders"]:
+        from conformance.paper.decoders import main as decoders
+
+        return decoders(arguments[1:])
     from conformance.paper.bench import main as bench
 
     return bench(arguments)
