@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from pki_people import (
     END,
@@ -27,7 +27,7 @@ from pki_people import (
 from reference.records import replace
 from vx32py.pki import keys
 from vx32py.pki.credentials import Bundle, Credential
-from vx32py.pki.errors import BadTerm, ProofRefused, Refused
+from vx32py.pki.errors import BadTerm, ProofRefused, Refused, SchemeError
 from vx32py.pki.logic import (
     VERIFIER,
     Body,
@@ -40,8 +40,11 @@ from vx32py.pki.logic import (
     RevocationList,
     Role,
     Says,
+    Statement,
     Vouch,
     Withdrawal,
+    principals_of,
+    topic_of,
 )
 from vx32py.pki.policy import Policy
 from vx32py.pki.prover import Prover
@@ -152,6 +155,13 @@ def test_delegations_in_circles_end() -> None:
     assert proves(trusting("alice", depth=9), *circle, signed("erin", GOAL)).hops == 2
     refuses("nobody who is trusted to says", trusting("alice", depth=9), *circle)
     refuses("deep", trusting("alice", depth=0), *circle, signed("erin", GOAL))
+
+
+def test_a_short_chain_is_found_among_a_thousand_delegations_in_circles() -> None:
+    names = [f"person {number}" for number in range(32)]
+    circle = [grant(by, to, depth=32) for by in names for to in names]
+    assert proves(trusting(names[0], depth=32), *circle, signed(names[-1], GOAL)).hops == 2
+    refuses("nobody who is trusted to says", trusting(names[0], depth=32), *circle)
 
 
 def test_delegations_for_somebody_else_in_circles_end() -> None:
@@ -340,6 +350,155 @@ def test_forged_credentials_do_not_displace_good_ones() -> None:
     for order in ((good, forged), (forged, good)):
         proves(trusting("alice"), *order)
     refuses("no good signature of key:ed25519:", trusting("alice"), forged, rule="signed", blamed=forged)
+
+
+def test_a_plugin_that_cannot_be_loaded_is_loaded_once() -> None:
+    tried: list[bytes] = []
+
+    def load(elf: bytes) -> Toy:
+        tried.append(elf)
+        raise SchemeError("not an ELF file")
+
+    credentials = [toy_signed(b"toy key", GOAL, START, END + number) for number in range(5)]
+    with pytest.raises(Refused, match="not an ELF file"):
+        verify(GOAL, bundle(*credentials, signed("carol", VOUCH), plugins=(TOY_ELF,)), TOY_POLICY, now=NOW, load=load)
+    assert tried == [TOY_ELF]
+
+
+# ---- anything
+
+
+#: Few, so that chance brings them together.
+FEW = CHAIN[:3]
+ONE, TWO, THREE = map(key, FEW)
+CREW = Role(TWO, "crew")
+EVERYBODY: list[Principal] = [
+    ONE, TWO, THREE, keys.fingerprint(ONE), keys.fingerprint(THREE), Role(ONE, "crew"), CREW, Quorum.of(2, ONE, TWO),
+    Quorum.of(1, CREW, THREE), Quorum.of(2, CREW, keys.fingerprint(ONE), THREE), Role(Quorum.of(2, ONE, TWO), "board"),
+    Key(TOY, b"toy key"),
+]  # fmt: skip
+WHO = st.sampled_from(EVERYBODY)
+OWN = {
+    name: [who for who in EVERYBODY if key(name) in principals_of(who) or who == keys.fingerprint(key(name))]
+    for name in FEW
+}
+TOPIC = st.sampled_from(["door", "door", "*", "door/front", "pki", "pki/scheme", "window"])
+
+
+@st.composite
+def anything_signed(draw: st.DrawFn) -> Credential:
+    """Something that somebody might say, mostly of themselves, mostly with a good signature."""
+    signers = draw(st.lists(st.sampled_from(FEW), min_size=1, max_size=2, unique=True))
+    own = [
+        who for who in EVERYBODY if key(signers[0]) in principals_of(who) or who == keys.fingerprint(key(signers[0]))
+    ]
+    statement: Statement = draw(
+        st.one_of(
+            st.just(GOAL),
+            st.builds(Delegation, WHO, st.sampled_from(own) | WHO, TOPIC, st.integers(0, 3)),
+            st.builds(Delegation, WHO, st.sampled_from(own), TOPIC, st.integers(0, 3)),
+            st.builds(Vouch, st.sampled_from([TOY, "sha-256"]), st.sampled_from(["hash", "signature"])),
+            st.builds(Withdrawal, st.sampled_from([signed(name, GOAL, 0, NOW + 2).identity for name in FEW])),
+            st.builds(RevocationList, st.integers(0, 2), st.sampled_from([(), (signed("alice", GOAL).identity,)])),
+        )
+    )
+    seldom = draw(st.integers(0, 19))
+    revoker = draw(WHO) if seldom == 1 and not isinstance(statement, Withdrawal | RevocationList) else None
+    body = Body(statement, NOW + 1 if seldom == 2 else 0, NOW + 2, revoker)
+    if seldom in {3, 4}:
+        return toy_signed(b"toy key", statement, body.start, body.end)
+    made = keys.sign(body, *map(person, signers))
+    return replace(made, signatures=((made.signatures[0][0], b"forged"),)) if seldom == 5 else made
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(anything_signed(), min_size=3, max_size=12),
+    st.lists(st.tuples(WHO, TOPIC, st.integers(0, 3)), min_size=1, max_size=4),
+    st.sampled_from(["named", "always"]),
+)
+def test_from_anything_comes_a_proof_that_others_accept_or_a_refusal_of_one_line(
+    credentials: list[Credential], trusted: list[tuple[Principal, str, int]], lists: str
+) -> None:
+    policy = Policy.trusting(*trusted, lists=lists, steps=2000)
+    heap, state = bundle(*credentials, plugins=(TOY_ELF,)), State()
+    try:
+        proof = verify(GOAL, heap, policy, now=NOW, state=state, load=Toy)
+        event("proved")
+    except Refused as refusal:
+        event("refused")
+        assert str(refusal).isprintable()  # noqa: PT017 - whether it is raised is not the question
+        return
+    sent = proof_from_bytes(proof_to_bytes(proof))
+    assert check(sent, heap, policy, now=NOW, state=state, load=Toy) == proof.conclusion
+
+
+def consequences(credentials: list[Credential], policy: Policy) -> set[tuple[Principal, Statement, int]]:
+    """Everything that follows by the rules of docs/pki-logic.md, revocation apart, written down as plainly as can be: every rule
+    is tried on everything until there is nothing new."""
+    everybody = {who for each in credentials for who in principals_of(each.body)} | {
+        who for statement in policy.states for who in principals_of(statement)
+    }
+    said: set[tuple[Principal, Statement, int]] = {(VERIFIER, statement, 0) for statement in policy.states}
+    while True:
+        good = {statement for who, statement, _ in said if who == VERIFIER and isinstance(statement, Vouch)}
+        new: set[tuple[Principal, Statement, int]] = {
+            (who, each.body.statement, 0)
+            for each in credentials
+            for who, mark in each.signatures
+            if mark != b"forged" and Vouch(who.scheme, "signature") in good and each.body.start <= NOW
+        }
+        for speaker, statement, hops in said:
+            weight = hops + (1 + statement.depth if isinstance(statement, Delegation) else 0)
+            for who in everybody:
+                if isinstance(who, Role) and who.owner == speaker:
+                    new.add((who, statement, hops))
+                if isinstance(speaker, Key) and who == keys.fingerprint(speaker) and Vouch("sha-256", "hash") in good:
+                    new.add((who, statement, hops))
+                if isinstance(who, Quorum) and speaker in who.members:
+                    others = [
+                        min(deep for voice, what, deep in said if (voice, what) == (member, statement))
+                        for member in who.members
+                        if any((voice, what) == (member, statement) for voice, what, _ in said)
+                    ]
+                    if len(others) >= who.needed:
+                        new.add((who, statement, sorted(others)[who.needed - 1]))
+            for principal, grants, made in said:
+                if isinstance(grants, Delegation) and (principal, speaker) == (grants.principal, grants.delegate):
+                    topic = topic_of(statement)
+                    below = topic == grants.topic or topic.startswith(grants.topic + "/")
+                    anything = grants.topic == "*" and topic.split("/")[0] != "pki"
+                    if (below or anything) and weight <= grants.depth:
+                        new.add((principal, statement, made + hops + 1))
+        if new <= said:
+            return said
+        said |= new
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(anything_signed(), min_size=3, max_size=12),
+    st.lists(st.tuples(WHO, TOPIC, st.integers(0, 3)), min_size=1, max_size=4),
+)
+def test_what_is_proved_is_what_follows_by_the_rules(
+    credentials: list[Credential], trusted: list[tuple[Principal, str, int]]
+) -> None:
+    credentials = [
+        each for each in credentials
+        if each.body.revoker is None and not isinstance(each.body.statement, Withdrawal | RevocationList)
+    ]  # fmt: skip
+    policy = Policy.trusting(*trusted)
+    follows = [
+        hops for who, statement, hops in consequences(credentials, policy) if (who, statement) == (VERIFIER, GOAL)
+    ]
+    event(f"follows: {bool(follows)}")
+    try:
+        proof = verify(GOAL, bundle(*credentials, plugins=(TOY_ELF,)), policy, now=NOW, load=Toy)
+    except Refused:
+        assert not follows
+    else:
+        assert isinstance(proof.conclusion, Says)
+        assert proof.conclusion.hops == min(follows)
 
 
 # ---- time

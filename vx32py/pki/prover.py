@@ -149,13 +149,15 @@ class Prover:
 
     def _follow(self, said: Says, proof: Proof) -> None:
         speaker, statement = said.speaker, said.statement
-        self._by_speaker[speaker][statement] = proof
-        for grant in list(self._grants[speaker].values()):
-            self._delegate(grant, proof)
         if isinstance(statement, Delegation) and statement.principal == speaker:
             self._grants[statement.delegate][statement] = proof
             for spoken in list(self._by_speaker[statement.delegate].values()):
                 self._delegate(proof, spoken)
+            if statement not in self._wanted:
+                return  # it is where it is of use: nothing is gained by others saying so too
+        self._by_speaker[speaker][statement] = proof
+        for grant in list(self._grants[speaker].values()):
+            self._delegate(grant, proof)
         if isinstance(statement, RevocationList):
             self._lists[speaker][statement] = proof
             for node in list(self._unlisted[speaker]):

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol, TypeAlias
 
+from vx32py._errors import Vx32Error
 from vx32py.pki.errors import SchemeError, UnknownScheme
 from vx32py.pki.logic import Kind, is_plugin
 
@@ -97,11 +98,18 @@ class Schemes:
         self._elves = {plugin_name(elf): elf for elf in plugins}
         self._load = load or _guest
         self._loaded: dict[str, Scheme] = {}
+        self._failed: dict[str, Vx32Error] = {}
 
     def get(self, name: str) -> Scheme:
-        """A scheme by its name. Raises UnknownScheme, and SchemeError where its plug-in cannot be loaded."""
+        """A scheme by its name. Raises UnknownScheme, and SchemeError where its plug-in cannot be loaded, which is tried once."""
+        if name in self._failed:
+            raise self._failed[name].with_traceback(None)
         if name not in self._loaded:
-            self._loaded[name] = self._make(name)
+            try:
+                self._loaded[name] = self._make(name)
+            except Vx32Error as error:
+                self._failed[name] = error
+                raise
         return self._loaded[name]
 
     def _make(self, name: str) -> Scheme:
