@@ -21,7 +21,7 @@ from vx32py.archive.limits import Limits
 from vx32py.archive.members import METHOD_OF, Member
 from vx32py.archive.packing import Decoder, load_decoder
 from vx32py.archive.reader import Archive
-from vx32py.archive.recognise import recognise
+from vx32py.archive.recognise import naming
 from vx32py.archive.records import MAX32, CentralHeader
 from vx32py.archive.writer import Writer
 
@@ -129,18 +129,17 @@ def _tried(
         raise MemberError(member.name, "the decoder makes something else of it than the file that was archived")
     if before is not None and before.codec == codec and content != before.content:
         raise MemberError(member.name, "the decoder makes something else of it than the one before")
-    cut, becomes = _naming(member, before, suffix) if precompressed else (0, "")
+    cut, becomes = _naming(member, codec, before, suffix) if precompressed else (0, "")
     return Reference(codec, 0, bytes(32), output.count, content, precompressed=precompressed, cut=cut, suffix=becomes)
 
 
-def _naming(member: Member, before: Reference | None, suffix: str | None) -> tuple[int, str]:
+def _naming(member: Member, codec: str, before: Reference | None, suffix: str | None) -> tuple[int, str]:
     """How many bytes of a member's name the decoded form is without, and what it ends with."""
     if suffix is not None:
         return min(len(os.path.splitext(member.name)[1]), 255), suffix
     if before is not None and before.precompressed:
         return before.cut, before.suffix
-    known = recognise(b"", member.name)
-    return (known.cut, known.suffix) if known is not None else (0, "")
+    return naming(codec, member.name)
 
 
 def _rewrite(path: Path, archive: Archive, codec: str, module: Module, found: dict[int, Reference]) -> None:

@@ -68,9 +68,23 @@ def recognise(head: bytes, name: str) -> Recognised | None:
     """
     for known in FORMATS:
         if known.mark.match(head):
-            for suffix, becomes in known.suffixes.items():
-                if name.lower().endswith(suffix):
-                    return Recognised(known.codec, len(suffix), becomes)
-            if not known.by_name:
-                return Recognised(known.codec, 0, known.otherwise)
+            found = _named(known, name)
+            if found is not None or not known.by_name:
+                return found or Recognised(known.codec, 0, known.otherwise)
+    return None
+
+
+def naming(codec: str, name: str) -> tuple[int, str]:
+    """How many bytes of a name the decoded form of a file of this codec is without, and what it ends with."""
+    for known in FORMATS:
+        if known.codec == codec:
+            found = _named(known, name)
+            return (0, known.otherwise) if found is None else (found.cut, found.suffix)
+    return 0, ""
+
+
+def _named(known: Format, name: str) -> Recognised | None:
+    for suffix, becomes in known.suffixes.items():
+        if name.lower().endswith(suffix):
+            return Recognised(known.codec, len(suffix), becomes)
     return None
