@@ -10,6 +10,11 @@ from conformance.hashes import PIECE, measure, piece_of
 from vx32py.pki import plugins
 
 
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"{line}\x1b[K\r", err=True, nl=False)
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("names", nargs=-1, metavar="[NAMES]...")
 @click.option("--mebibytes", default=1024, show_default=True, help="How much goes through each of them.")
@@ -31,11 +36,13 @@ def main(names: tuple[str, ...], mebibytes: int, turns: int) -> None:
         raise click.BadParameter(f"{mebibytes} MiB are not enough for {turns} turns")
     seed = 20080101
     piece = piece_of(seed)
-    click.echo(f"{pieces * turns} MiB each, in {turns} turns; MB/s; guest time / native 32-bit time")
+    click.echo(
+        f"{pieces * turns} MiB each, in {turns} turns; MB per second of processor time; guest / native 32-bit time"
+    )
     click.echo(f"{'hash':<12}{'guest':>8}{'native':>8}{'hashlib':>9}{'ratio':>7}  digests")
     good = True
     for name in names or plugins.HASHES:
-        row = measure(name, pieces, turns, piece, seed, lambda line: click.echo(line + "\r", err=True, nl=False))
+        row = measure(name, pieces, turns, piece, seed, _progress)
         good = good and row.agrees
         known = f"{row.hashlib:9.0f}" if row.hashlib is not None else f"{'-':>9}"
         verdict = "agree" if row.agrees else "DIFFER"

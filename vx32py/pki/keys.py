@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: The largest file that is looked at for a key or certificate.
 MAX_FILE: Final = 64 << 10
+#: How certificates and keys in DER begin (X.690, 8.9).
+_DER_SEQUENCE: Final = b"\x30"
 #: RSA keys of fewer bits are not safe, with more they are too slow to verify for somebody who did not choose them.
 RSA_BITS: Final = (2048, 8192)
 _CURVES: Final = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384", "secp521r1": "ecdsa-p521"}
@@ -180,15 +182,18 @@ def principal_from_bytes(data: bytes) -> Key:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    data = _bounded(data).strip()
-    if data.startswith((b"ssh-", b"ecdsa-sha2-", b"sk-")):
-        attempts: list[Any] = [serialization.load_ssh_public_key]
+    data = _bounded(data)
+    if data.startswith(_DER_SEQUENCE):  # first: anything may stand in a certificate, such as another key in PEM
+        attempts: list[Any] = [
+            lambda der: x509.load_der_x509_certificate(der).public_key(),
+            serialization.load_der_public_key,
+        ]
+    elif data.lstrip().startswith((b"ssh-", b"ecdsa-sha2-", b"sk-")):
+        attempts = [lambda line: serialization.load_ssh_public_key(line.strip())]
     elif b"-----BEGIN CERTIFICATE-----" in data:
         attempts = [lambda pem: x509.load_pem_x509_certificate(pem).public_key()]
-    elif b"-----BEGIN" in data:
-        attempts = [serialization.load_pem_public_key]
     else:
-        attempts = [lambda der: x509.load_der_x509_certificate(der).public_key(), serialization.load_der_public_key]
+        attempts = [serialization.load_pem_public_key]
     for attempt in attempts:
         try:
             with warnings.catch_warnings():
