@@ -123,7 +123,7 @@ static vx_bytes finished(void)
     if (is("const"))
         memset(result, 0x55, sizeof result);
     if (is("dsize"))
-        return (vx_bytes){ result, 16 + (state[0] & 1) * 16 };
+        return (vx_bytes){ result, state[0] == 2166136261u ? 16 : 32 }; /* of nothing it has another size */
     if (is("size0"))
         return (vx_bytes){ result, 0 };
     if (is("sizef"))
