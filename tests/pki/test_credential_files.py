@@ -41,7 +41,7 @@ from vx32py.pki.logic import (
 
 ALICE, BOB = key("alice"), key("bob")
 
-CHEAP = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CHEAP = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # ---- any terms
 

@@ -128,6 +128,19 @@ def test_a_key_is_the_same_principal_in_every_format(private: Any) -> None:
     assert principal_of(public) == principal
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\n", b"\t"])
+def test_a_der_key_that_ends_with_a_blank_is_whole(blank: bytes) -> None:
+    """Blanks around a text are cut off, and were cut off DER as well: one key in forty was none."""
+    seeds = (number.to_bytes(32, "big") for number in range(100_000))
+    private = next(
+        private
+        for private in map(ed25519.Ed25519PrivateKey.from_private_bytes, seeds)
+        if private.public_key().public_bytes_raw().endswith(blank)
+    )
+    der = private.public_key().public_bytes(form.Encoding.DER, form.PublicFormat.SubjectPublicKeyInfo)
+    assert principal_from_bytes(der) == principal_of(private.public_key())
+
+
 def test_any_of_these_keys_can_be_trusted_and_be_a_delegate(private: Any) -> None:
     signer = SigningKey.from_bytes(pem_of(private))
     good = signer.credential(Body(GOAL, 0, NOW + 1))
