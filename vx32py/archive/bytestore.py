@@ -36,7 +36,8 @@ class Bytes:
         except (OSError, AttributeError):
             self._descriptor = None
         else:
-            self._file.flush() if self._owned and self._file.writable() else None
+            if self._file.writable():
+                self._file.flush()  # or pread does not see it
         try:
             self.size = self._file.seek(0, os.SEEK_END)
         except OSError:
