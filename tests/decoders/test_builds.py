@@ -99,3 +99,14 @@ def test_no_decoder_has_an_instruction_beyond_sse2(name: str) -> None:
             others[instruction.mnemonic] += 1
     assert size == len(code.data)
     assert not others
+
+
+def test_the_table_in_the_manual_is_the_one_in_the_code() -> None:
+    page = Path(decoders.__file__).parents[2] / "docs" / "decoders.md"
+    rows = {
+        line.split("|")[1].strip(): line for line in page.read_text(encoding="utf-8").splitlines() if line[:2] == "| "
+    }
+    for name, need in decoders.MEMORY.items():
+        assert rows[name].endswith(f"| {need >> 20} MiB |")
+        for package in set(RECIPES[name].packages) - {"musl"}:
+            assert f" {sources.ARCHIVES[package].version}" in rows[name]

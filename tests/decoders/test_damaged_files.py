@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import zlib
 from typing import Final
 
 import pytest
@@ -99,3 +100,26 @@ def test_a_jpeg_that_is_cut_is_finished_and_refused() -> None:
     assert result.exit_code == 1
     assert complaint(result, "jpeg") is None
     assert making.from_bmp(result.stdout).shape == (SIZE.height, SIZE.width, 3)
+
+
+def test_a_jpeg_that_goes_over_the_picture_for_ever_is_refused() -> None:
+    case = next(case for case in CASES if case.name == "jpeg progressive")
+    data, _ = made(case, SIZE)
+    last = data.rindex(b"\xff\xda")
+    with box("jpeg").stream(module("jpeg")) as stream:
+        result = stream.run(data[:last] + data[last:-2] * 100 + data[-2:])
+    assert (result.exit_code, result.stderr) == (1, b"jpeg: the picture has too many passes\n")
+
+
+def test_a_picture_that_does_not_fit_is_refused() -> None:
+    """Headers of 60,000 x 60,000 pixels: two pages of file, eleven gigabytes of picture."""
+    header = b"\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\x01"  # interlaced
+    chunks = b"".join(
+        len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+        for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(3000))), (b"IEND", b""))
+    )
+    with box("png").stream(module("png")) as stream:
+        result = stream.run(b"\x89PNG\r\n\x1a\n" + chunks)
+    assert result.exit_code == 1
+    assert complaint(result, "png") is None
+    assert result.stderr in {b"png: not enough memory\n", b"png: the picture is too large for a BMP\n"}

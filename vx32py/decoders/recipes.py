@@ -56,7 +56,7 @@ RECIPES: Final = {
             SRC / "flac.c",
             (FLAC,),
             include=(FREESTANDING,),
-            flags=("-DFLAC__INTEGER_ONLY_LIBRARY", "-Dfseeko=fseek", "-Dftello=ftell"),
+            flags=("-DFLAC__INTEGER_ONLY_LIBRARY", "-include", "offsets.h"),
         ),
     )
 }

@@ -7,6 +7,7 @@
 #include "wav.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #include <FLAC/stream_decoder.h>
 
