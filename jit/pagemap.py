@@ -52,6 +52,8 @@ class Scan:
         self._found = ctypes.create_string_buffer(_RUN.size * _MOST_RUNS)
         self._argument = ctypes.create_string_buffer(_ARGUMENT)
         self._address = ctypes.addressof(self._argument)
+        #: What the argument says, but for how far the kernel has come.
+        self._asked: tuple[int, int, int] | None = None
 
     def own_pages(self, start: int, end: int, most: int) -> list[tuple[int, int]] | None:
         """The pages of [start, end), linear addresses, that are the process's own, as (start, end), in order. None if
@@ -60,11 +62,13 @@ class Scan:
             return None
         found: list[tuple[int, int]] = []
         while start < end:
-            # Inverted: file, zero page. Required: neither of them. Any of: present, swapped.
-            struct.pack_into(
-                "<12Q", self._argument, 0, _ARGUMENT, 0, start, end, 0, ctypes.addressof(self._found), _MOST_RUNS,
-                most + 1, _IS_FILE | _IS_ZERO, _IS_FILE | _IS_ZERO, _IS_PRESENT | _IS_SWAPPED, _IS_PRESENT,
-            )  # fmt: skip
+            if self._asked != (start, end, most):
+                # Inverted: file, zero page. Required: neither of them. Any of: present, swapped.
+                struct.pack_into(
+                    "<12Q", self._argument, 0, _ARGUMENT, 0, start, end, 0, ctypes.addressof(self._found), _MOST_RUNS,
+                    most + 1, _IS_FILE | _IS_ZERO, _IS_FILE | _IS_ZERO, _IS_PRESENT | _IS_SWAPPED, _IS_PRESENT,
+                )  # fmt: skip
+                self._asked = start, end, most
             try:
                 count = system.ioctl(_process.open(), _PAGEMAP_SCAN, self._address)
             except OSError:

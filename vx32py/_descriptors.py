@@ -372,8 +372,14 @@ class Descriptors:
         """Free every descriptor. Also while another thread, or a signal handler, does."""
         for fd in tuple(self._files):
             file = self._files.pop(fd, None)
-            if file is not None:
+            if file is None:
+                continue
+            if file.watched or self.close_on_exec:
                 self._closed(fd, file)
+            else:
+                file.references -= 1
+                if file.references == 0:
+                    file.close()
 
     # -- snapshots -----------------------------------------------------------------------------------------------
 
@@ -421,6 +427,11 @@ class Descriptors:
 
     def _stand_for(self, wanted: dict[int, OpenFile]) -> None:
         """Let each descriptor stand for the file that is wanted, and for nothing else."""
+        if not self._files and not any(file.watched for file in wanted.values()):  # a guest that has exited
+            for file in wanted.values():
+                file.references += 1
+            self._files.update(wanted)
+            return
         kept = tuple(wanted.values())
         for file in kept:
             file.references += 1  # it may be closed in one place before it is opened in another
