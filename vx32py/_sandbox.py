@@ -397,12 +397,14 @@ class Sandbox:
         env: Mapping[str, str] | None = None,
         name: Text | None = None,
         files: Files | None = None,
+        load: bool = True,
     ) -> Stream:
         """A program that decodes one file after another, from standard input to standard output, with limits and memory of its
-        own for each: a :class:`vx32py.Stream`. The arguments are those of :meth:`spawn`, which says what this raises."""
+        own for each: a :class:`vx32py.Stream`, which says what ``load`` is. The other arguments are those of :meth:`spawn`, which
+        says what this raises."""
         from vx32py.plugin.stream import Stream  # most programs are run once
 
-        return Stream(self, program, args, env=env, name=name, files=files)
+        return Stream(self, program, args, env=env, name=name, files=files, load=load)
 
     def __repr__(self) -> str:
         return f"Sandbox(engine={self.engine!r}, memory={self.memory:#x}, timeout={self.timeout}, fuel={self.fuel})"

@@ -11,6 +11,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from images import image
 from streaming import program
 
 import vx32py
@@ -336,3 +337,19 @@ def test_a_pipe_that_nobody_writes_to_ends_with_the_time(engine_name: str) -> No
         os.close(reader)
         if writer >= 0:
             os.close(writer)
+
+
+def test_a_program_that_never_reads_can_be_ended_while_it_is_loaded(engine_name: str) -> None:
+    """It could not: what loaded it was the constructor, and nobody had the stream to close."""
+    decoder = Sandbox(engine=engine_name, timeout=600).stream(image("1: jmp 1b"), load=False)
+    closer = threading.Timer(0.5, decoder.close)
+    closer.start()
+    with pytest.raises(ValueError, match="closed"):
+        decoder.run(b"data")
+    closer.join()
+
+
+def test_a_stream_that_is_loaded_late_is_as_any_other(engine_name: str) -> None:
+    with Sandbox(engine=engine_name, timeout=60).stream(program(), ["copy"], load=False) as decoder:
+        assert [decoder.run(data).stdout for data in (b"one", b"two")] == [b"one", b"two"]
+        assert decoder.restored == 2

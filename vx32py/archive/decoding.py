@@ -55,6 +55,10 @@ class Decoders:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def stop(self) -> None:
+        """End what other threads are decoding, who get an error."""
+        self.guests.stop()
+
     def close(self) -> None:
         """Let go of all guests."""
         self._modules.clear()

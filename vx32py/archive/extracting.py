@@ -158,6 +158,7 @@ class _Work:
                     future.result()
             except BaseException:
                 self._stopped = True
+                self.decoders.stop()
                 raise
 
     def _work(self, items: Iterator[Item]) -> None:

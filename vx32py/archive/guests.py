@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, Self
 
 from reference.policy import Policy
 from vx32py._calls import SystemCalls
-from vx32py._errors import UnsupportedHost
+from vx32py._errors import UnsupportedHost, Vx32Error
 from vx32py._module import Module
 from vx32py._result import Result
 from vx32py._sandbox import Sandbox
@@ -34,6 +34,10 @@ OTHER_MEMORY: Final = 256 << 20
 _Key = tuple[bytes, int | str, float]
 
 
+class Stopped(Vx32Error):
+    """Work has been stopped from another thread."""
+
+
 class Guests:
     """Loaded decoders, kept for the next file; a context manager. Several threads may use it."""
 
@@ -42,10 +46,11 @@ class Guests:
         self.kept = max(kept, _KEPT)
         self.memory = memory
         self._idle: list[tuple[_Key, Stream]] = []
+        self._busy: set[Stream] = set()
         #: How many are at work or about to be, how many of those wait for room, how many have ended.
         self._working = self._waiting = self._returned = 0
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +64,15 @@ class Guests:
             self._closed = True
             while self._idle:
                 self._idle.pop()[1].close()
+
+    def stop(self) -> None:
+        """End what is at work, too, and let nothing begin any more: :meth:`decode` raises Stopped in all threads, soon."""
+        with self._changed:
+            self._stopped = True
+            for stream in self._busy:
+                stream.close()
+            self._changed.notify_all()
+        self.close()
 
     def decode(
         self,
@@ -83,8 +97,10 @@ class Guests:
         stream = self._take(key, module)
         try:
             result = stream.run(stdin, stdout, owner=owner, output_limit=most)  # type: ignore[arg-type]
-        except BaseException:
+        except BaseException as error:
             self._give_back(key, stream, sound=False)
+            if self._stopped and isinstance(error, ValueError):
+                raise Stopped("stopped") from None
             raise
         self._give_back(key, stream)
         return _complaint(result, most)
@@ -96,12 +112,12 @@ class Guests:
             self._working += 1
             for index in reversed(range(len(self._idle))):
                 if self._idle[index][0] == key:
-                    return self._idle.pop(index)[1]
+                    return self._at_work(self._idle.pop(index)[1])
         try:
             while True:
                 before = self._returned
                 try:
-                    return self._box(key).stream(module)
+                    return self._at_work(self._box(key).stream(module, load=False))
                 except UnsupportedHost:
                     with self._changed:
                         if self._idle:
@@ -115,6 +131,13 @@ class Guests:
         except BaseException:
             self._left()
             raise
+
+    def _at_work(self, stream: Stream) -> Stream:
+        with self._changed:
+            self._busy.add(stream)
+            if self._stopped:
+                stream.close()  # whoever has it will be told
+        return stream
 
     def _box(self, key: _Key) -> Sandbox:
         _, memory, seconds = key
@@ -131,6 +154,7 @@ class Guests:
 
     def _give_back(self, key: _Key, stream: Stream, *, sound: bool = True) -> None:
         with self._changed:
+            self._busy.discard(stream)
             self._idle.append((key, stream))
             if not sound:
                 self._idle.pop()[1].close()

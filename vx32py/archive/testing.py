@@ -78,5 +78,6 @@ def judge(
                     report.bytes += outcome
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
+            decoders.stop()
             raise
     return report

@@ -61,9 +61,11 @@ class Stream:
         env: Mapping[str, str] | None = None,
         name: Text | None = None,
         files: Files | None = None,
+        load: bool = True,
     ) -> None:
-        """Load the program and run it to its first use of a standard stream. Raises what ``Sandbox.spawn`` raises, and whatever
-        a handler of the host raises."""
+        """Load the program and run it to its first use of a standard stream; without ``load`` that is left to the first
+        :meth:`run`, which another thread can end. Raises what ``Sandbox.spawn`` raises, and whatever a handler of the host
+        raises."""
         self._box = box
         self._module = _sandbox.load_program(program)
         self._how: dict[str, Any] = {"args": tuple(args), "env": env, "name": name, "files": files}
@@ -74,7 +76,10 @@ class Stream:
         self._owner: Hashable = None
         #: How many files began with the snapshot, and how many went on without.
         self.restored = self.continued = 0
-        self._load()
+        if load:
+            self._load()
+        else:
+            self._guest = _Guest(self._box, self._module, self._how)
 
     def run(
         self,
@@ -101,7 +106,9 @@ class Stream:
         with _Exclusively(self._lock, "the stream is at work already"):
             streams = self._open(stdin, stdout, output_limit)
             self._require_open()
-            guest = self._guest or self._load()
+            guest = self._guest
+            if guest is None or not guest.loaded:
+                guest = self._load()
             try:
                 if self._goes_on(guest, owner, fresh=fresh) and guest.go_on(streams):
                     self.continued += 1
@@ -132,7 +139,9 @@ class Stream:
         return open_input(stdin), open_output(stdout, "stdout", limit), _Errors()
 
     def _load(self) -> _Guest:
-        self._guest = guest = _Guest(self._box, self._module, self._how)
+        guest = self._guest
+        if guest is None:
+            self._guest = guest = _Guest(self._box, self._module, self._how)
         try:
             guest.load()  # this late, for close() to find it
         except BaseException:
@@ -183,6 +192,8 @@ class _Guest:
         self._box = box
         self._module = module
         self._how = how
+        #: Whether :meth:`load` has been called.
+        self.loaded = False
         self._spawn()
 
     def _spawn(self) -> None:
@@ -209,6 +220,7 @@ class _Guest:
         self._fuel = process.family.fuel
         meters = process.files.meter, process.files.names
         self._meters = [(meter, meter.left) for meter in meters if meter is not None]
+        self.loaded = True
 
     def _warm_up(self) -> bool:
         try:
