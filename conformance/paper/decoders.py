@@ -279,7 +279,7 @@ def measure_parallel(rounds: int, progress: Callable[[str], None], *, quick: boo
     size = 4 * MIB
     with tempfile.TemporaryDirectory(dir=FOLDER) as name:
         folder = Path(name)
-        sources_of = []
+        sources_of: list[Path] = []
         for i in range(MEMBERS):
             file = folder / f"{i}.bz2"
             if not sources_of:
