@@ -64,14 +64,15 @@ def test_the_vectors_of_the_rfc_are_good(key: str, message: str, signature: str,
     assert scheme.verify(bytes.fromhex(key), bytes.fromhex(message), bytes.fromhex(signature))
 
 
-def test_the_specification_verifies_a_signature(engine_name: str) -> None:
-    """One signature, in a second or more on an engine that is slow; and one that needs no arithmetic to be refused."""
+def test_every_engine_refuses_and_the_native_one_accepts(engine_name: str) -> None:
+    """A whole signature takes the others five seconds and more."""
     key, message, signature = (bytes.fromhex(text) for text in VECTORS[1])
     box = Sandbox(engine=engine_name, memory="16M", policy=Policy.deterministic())
     with box.instantiate(Module.from_bytes(shipped("ed25519"))) as plugin:
         assert plugin.call("verify", key, message, signature[:63] + b"\xff") == 0
         assert plugin.call("verify", key, message, signature[:63]) == 0
-        if engine_name != "translated":
+        if engine_name == "jit":
+            assert plugin.call("verify", b"\x02" + bytes(31), message, signature) == 0
             assert plugin.call("verify", key, message, signature) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,20 +21,30 @@ from vx32py.pki.logic import Claim, RevocationList, Withdrawal
 HELP = ["keygen", "principal", "issue", "delegate", "vouch", "attach", "revoke", "verify", "show", "plugins"]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a few keys, and credentials that its policy accepts."""
+    folder = tmp_path_factory.mktemp("pki")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("root", "alice", "bob"):
+            done(f"keygen {name}.key")
+        principal = done("principal root.key.pub").stdout.strip()
+        trusts = "".join(
+            f'[[trust]]\nprincipal = "{principal}"\ntopic = "{topic}"\ndepth = 2\n'
+            for topic in ("mail", "pki/scheme", "pki/revocation")
+        )
+        Path("policy.toml").write_text(trusts)
+        done("delegate --key root.key --to alice.key.pub --depth 1 mail -o alice.cred")
+        done("issue --key alice.key --about bob.key.pub --text reader mail/lists -o bob.cred")
+    return folder
+
+
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to work in, with a few keys, and credentials that the policy accepts."""
+def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, to work in."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    for name in ("root", "alice", "bob"):
-        done(f"keygen {name}.key")
-    principal = done("principal root.key.pub").stdout.strip()
-    trusts = "".join(
-        f'[[trust]]\nprincipal = "{principal}"\ntopic = "{topic}"\ndepth = 2\n'
-        for topic in ("mail", "pki/scheme", "pki/revocation")
-    )
-    Path("policy.toml").write_text(trusts)
-    done("delegate --key root.key --to alice.key.pub --depth 1 mail -o alice.cred")
-    done("issue --key alice.key --about bob.key.pub --text reader mail/lists -o bob.cred")
     return tmp_path
 
 
