@@ -63,11 +63,13 @@ def _report(case: Case, size: Size, engine: str) -> bool:
     except making.ToolMissing as missing:
         click.echo(f"{case.name:38} {missing}")
         return False
-    box = vx32py.Sandbox(engine=engine, memory=decoders.MEMORY[case.decoder], policy=POLICY, timeout=600)
+    box = vx32py.Sandbox(
+        engine=engine, memory=decoders.MEMORY[case.decoder], policy=POLICY, timeout=600, output_limit="1G"
+    )
     began = time.perf_counter()
     result = box.run(decoders.load(case.decoder), stdin=data)
     took = time.perf_counter() - began
-    if result.exit_code or result.trap is not None:
+    if result.exit_code or result.trap is not None or result.limit is not None:
         said = result.stderr.decode(errors="replace").strip()
         wrong: str | None = f"exit code {result.exit_code}: {said or result.trap or result.limit}"
     else:
