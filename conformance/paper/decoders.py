@@ -468,10 +468,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parallel: Parallel | None = None
     FOLDER.mkdir(parents=True, exist_ok=True)
     failed = False
+
+    def keep() -> None:
+        if options.json:
+            found = as_json(rows, reuse, parallel, described, quick=options.quick)
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
     try:
         with report.status() as progress:
             wanted = (name for name in names if name in SIZES or name in HASHES)
-            rows.extend(measure(name, rounds, progress, quick=options.quick) for name in wanted)
+            for name in wanted:
+                rows.append(measure(name, rounds, progress, quick=options.quick))
+                keep()
             if "reuse" in names:
                 reuse = measure_reuse(rounds, progress, quick=options.quick)
             if "parallel" in names:
@@ -483,9 +491,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("vx32py bench decoders: interrupted", file=sys.stderr)
     others = lines_of(reuse, parallel)
     show(rows, others)
-    if options.json:
-        found = as_json(rows, reuse, parallel, described, quick=options.quick)
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    keep()
     if options.write:
         options.write.write_text(markdown(rows, others, machine.lines(described)), encoding="utf-8")
     return 1 if failed or any(row.remark for row in rows) else 0
