@@ -3,8 +3,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 TESTS ?= tests
-# Two workers by default: as many as the smallest machine that this is meant for has cores.
-JOBS ?= 2
+# One worker more than the smallest machine that this is meant for has cores: many tests wait for a time.
+JOBS ?= 3
 
 .PHONY: help venv demo guests decoders test check lint types layers format bench wheel clean
 

@@ -51,6 +51,8 @@ class Pipe:
         #: What the guests believe that it holds, and whether they have said so.
         self.size = PIPE_BYTES
         self._told = False
+        #: Whether a writer has had to wait.
+        self._full = False
         self._make()
         if content:
             self.fill(content)
@@ -106,9 +108,12 @@ class Pipe:
         return self.size
 
     def widen(self) -> bool:
-        """A writer would wait: let it hold more than it did, so that tasks take turns less often; whether it does. A writer
-        that does not wait never finds out."""
+        """A writer would wait, and not for the first time, so somebody reads: let it hold more than it did, so that tasks take
+        turns less often; whether it does. A writer that does not wait, or that nobody reads, never finds out."""
         if self._told or self in _wide or len(_wide) >= MOST_WIDE:
+            return False
+        if not self._full:
+            self._full = True
             return False
         try:
             self._set_size(MOST_PIPE_BYTES)

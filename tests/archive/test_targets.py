@@ -8,6 +8,7 @@ import resource
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -334,18 +335,18 @@ def test_a_limit_of_file_sizes_costs_only_the_member_that_passes_it(tmp_path: Pa
     assert tree(tmp_path) == {"small": bytes(100)}
 
 
-def test_a_folder_that_may_not_be_written_to_is_said(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        # Where a user that is nobody may come in: pytest's own folders are closed to others.
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "closed").chmod(0o555)
-    nobody = "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
-    first, then = WRITE.split("with Target")
-    said = in_a_child(f"{first}{nobody}with Target{then}", str(tmp_path), "closed")
-    assert said == "large cannot be written: Permission denied\nsmall cannot be written: Permission denied"
-    assert tree(tmp_path) == {"closed": stat.S_IFDIR}
+def test_a_folder_that_may_not_be_written_to_is_said() -> None:
+    # Where a user that is nobody may come in: pytest's own folders are closed to others.
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        (place / "closed").mkdir()
+        (place / "closed").chmod(0o555)
+        nobody = "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        first, then = WRITE.split("with Target")
+        said = in_a_child(f"{first}{nobody}with Target{then}", name, "closed")
+        assert said == "large cannot be written: Permission denied\nsmall cannot be written: Permission denied"
+        assert tree(place) == {"closed": stat.S_IFDIR}
 
 
 def test_descriptors_are_given_back(target: Target) -> None:
