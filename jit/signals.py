@@ -35,6 +35,9 @@ _SS_DISABLE: Final = 2
 _CLOCK_THREAD_CPUTIME: Final = 3
 _SIGEV_THREAD_ID: Final = 4
 
+#: Around a thread's alternate stack: a page that catches what runs over below, and one with the thread's record above.
+_BESIDES: Final = 2 * system.PAGE
+
 _SIGACTION: Final = struct.Struct("<QQQQ")  # struct kernel_sigaction: handler, flags, restorer, mask
 _STACK_T: Final = struct.Struct("<QiiQ")  # address, flags, padding, size
 _SIGEVENT: Final = struct.Struct("<QiiI44x")  # value, signal, how, thread
@@ -144,11 +147,12 @@ class Thread:
         # 4 GiB, as any ordinary mapping: the kernel must never take a guest's stack pointer for one that is already on it.
         size = max(64 << 10, 8 * gateway.signal_frame_bytes())
         self._size = -(-size // system.PAGE) * system.PAGE
-        guard = lowmem.anywhere(system.PAGE + self._size)
+        guard = lowmem.anywhere(_BESIDES + self._size)
         system.mprotect(guard, system.PAGE, system.NONE)
         self._stack = guard + system.PAGE
-        self._record = ctypes.create_string_buffer(hostarea.THREAD_RECORD_BYTES)
-        self.address = ctypes.addressof(self._record)
+        # Not in Python's memory, which is gone before the process is: the timer's signals come to the end, and write there.
+        self.address = self._stack + self._size
+        self._record = (ctypes.c_char * hostarea.THREAD_RECORD_BYTES).from_address(self.address)
         gate.adopt_thread()
         self._finalizer: weakref.finalize[..., Thread] | None = None
         self._users: WeakGroup[User] = WeakGroup()
@@ -186,7 +190,7 @@ class Thread:
 
 def _retire_thread(users: WeakGroup[User], stack: int, size: int, number: int, timer: int) -> None:
     """Runs in the thread that ends, as its last Python code. Where it does not (in the interpreter's own shutdown, or in
-    the child of a fork), the stack stays: unmapping it while a thread may still get signals would kill the process."""
+    the child of a fork), stack and record stay: unmapping them while a thread may still get signals would kill the process."""
     for user in users:
         user.forget_thread()
     if threading.get_native_id() != number:
@@ -197,7 +201,7 @@ def _retire_thread(users: WeakGroup[User], stack: int, size: int, number: int, t
     system.call("SYS_SIGALTSTACK", None, current)
     if _STACK_T.unpack(current.raw)[0] == stack:
         system.call("SYS_SIGALTSTACK", _STACK_T.pack(0, _SS_DISABLE, 0, 0), None)
-    system.munmap(stack - system.PAGE, system.PAGE + size)
+    system.munmap(stack - system.PAGE, _BESIDES + size)
 
 
 class _Process:

@@ -9,6 +9,7 @@ processes have to give back.
 from __future__ import annotations
 
 import ast
+import dis
 import gc
 import os
 import sys
@@ -27,6 +28,7 @@ from conformance.soak import programs, resources
 _ROOTS: Final = tuple(os.path.dirname(str(package.__file__)) + os.sep for package in (vx32py, jit, reference))
 #: The library calls these on its own: what is interrupted in there is interrupted in the library.
 _HELPERS: Final = ("weakref.py", "_weakrefset.py", "contextlib.py", "threading.py")
+_POP_EXCEPT: Final = dis.opmap["POP_EXCEPT"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,16 @@ class _Tracer:
         return self._line if name.startswith(_ROOTS) or name.endswith(_HELPERS) else None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
-        if event == "line" and not self.where and frame.f_lineno not in _withs(frame.f_code.co_filename):
+        # A line that leaves an except clause begins with the end of that clause. Signal handlers do not come there, and
+        # what is raised there leaves CPython with the old exception as the one that is being handled: all that its frames
+        # refer to would stay.
+        leaves_handler = frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _POP_EXCEPT
+        if (
+            event == "line"
+            and not self.where
+            and not leaves_handler
+            and frame.f_lineno not in _withs(frame.f_code.co_filename)
+        ):
             self.left -= 1
             if self.left < 0:
                 self.where = f"{os.path.relpath(frame.f_code.co_filename)}:{frame.f_lineno} {frame.f_code.co_name}"

@@ -329,6 +329,28 @@ def test_requests_arrive_when_the_signal_queue_is_full() -> None:
         assert bare.processor.enter(CODE).kind == StopKind.INTERRUPTED
 
 
+@in_child
+def test_a_timer_wrote_into_memory_that_python_had_freed_at_the_end_of_the_process() -> None:
+    """Python drops what threads have before the process ends, without finalizers; the timer's last signal came after that."""
+    bare = Bare()
+    bare.load("nop")
+    bare.processor.enter(CODE)
+    time.sleep(0.05)
+    bare.processor.prepare()  # sets the timer
+    bare.processor.enter(CODE)
+    bare.processor.forget_thread()
+    thread = signals.this_thread()
+    assert thread._finalizer is not None
+    thread._finalizer.detach()
+    del signals._process.threads.thread, thread
+    pattern = bytes(range(1, 1 + hostarea.THREAD_RECORD_BYTES))
+    others = [ctypes.create_string_buffer(pattern, len(pattern)) for _ in range(1000)]
+    end = time.process_time() + 0.1
+    while time.process_time() < end:
+        pass
+    assert [other.raw for other in others if other.raw != pattern] == []
+
+
 # -- other code's handlers -----------------------------------------------------------------------------------------
 
 
