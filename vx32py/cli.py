@@ -26,6 +26,7 @@ _ALLOCATIONS: Final = 50_000
 
 def main() -> None:
     """The entry point of the ``vx32py`` command."""
+    sys.unraisablehook = _thrown_away
     try:
         if sys.argv[1:2] in (["run"], ["jail"]):
             _run_at_once(sys.argv[1], sys.argv[2:])
@@ -36,6 +37,15 @@ def main() -> None:
         # Whoever read our output has gone. Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(EXIT_SIGNAL + 13)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_SIGNAL + 2)
+
+
+def _thrown_away(unraisable: sys.UnraisableHookArgs) -> None:
+    """What Python does with an exception that nobody gets: for Ctrl-C that is not good enough."""
+    from vx32py.commands import stopping
+
+    stopping.thrown_away(unraisable)
 
 
 def _run_at_once(command: str, arguments: list[str]) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import hostile
@@ -65,30 +64,20 @@ def test_extract_and_test_say_what_fails_and_exit_with_1(case: hostile.Case, tmp
         assert not case.problem
 
 
-@pytest.mark.parametrize("command", ["extract", "test"])
-def test_an_interrupt_ends_a_decoder_that_loops(tmp_path: Path, command: str) -> None:
+def test_an_interrupt_ends_a_decoder_that_loops(tmp_path: Path) -> None:
+    """Of "test"; "extract" is in test_signals.py."""
     evil = forge.Decoder(hostile.program("1: jmp 1b"), "evil")
     entries = [hostile.decoded_entry(f"m{i}", b"x" * 100, evil) for i in range(4)]
     path = tmp_path / "archive.zip"
     path.write_bytes(forge.archive(hostile.good(), evil, *entries))
-    target = tmp_path / "target"
-    more = ["--to", str(target)] if command == "extract" else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "vx32py", "archive", command, "--jobs", "2", "--max-time", "1000", *more, str(path)],
+        [sys.executable, "-m", "vx32py", "archive", "test", "--jobs", "2", "--max-time", "1000", str(path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    said = None
     try:
-        for _ in range(20):  # as people do: an interrupt may come before there is anything that it could end
-            time.sleep(3)
-            process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                _, said = process.communicate(timeout=3)
-                break
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60) == ("", "")
     finally:
         process.kill()
-    assert said is not None
     assert process.returncode == 130
-    assert "Traceback" not in said
-    if command == "extract":
-        assert hostile.contents(target) == hostile.GOOD

@@ -111,7 +111,7 @@ def _tried(
     if before is not None and before.codec == codec:
         known = before.size
     most = max(limits.free, member.size * _RATIO) if known is None else known
-    output = Checked(None)
+    output = Checked(None, guests)
     seconds = limits.cpu_time(
         member.compressed_size, known or 10 * member.size, native=guests.engine in {"auto", "jit"}
     )

@@ -7,16 +7,18 @@ written in order, so the archive is the same whatever their number.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from reference.records import dataclass, field
+from vx32py.archive import temporary
 from vx32py.archive.bytestore import StrPath
 from vx32py.archive.codecs import Effort
 from vx32py.archive.guests import Guests
@@ -94,7 +96,7 @@ def create(
         packer = Packer(shelf, chosen, effort, guests, limits, progress, precompressed=precompressed)
         writer = Writer(output)
         sources = walk(paths, stdin_name=stdin_name, leave_out=leave_out, skipped=report.failures.append)
-        for prepared in _in_order(packer.prepare, sources, workers):
+        for prepared in _in_order(packer, sources, workers):
             if isinstance(prepared, str):
                 report.failures.append(prepared)
                 continue
@@ -121,19 +123,20 @@ def _write(writer: Writer, prepared: Prepared, shelf: Shelf, report: Creation) -
         report.codecs[prepared.codec or "stored"] += 1
 
 
-def _in_order(
-    prepare: Callable[[Source], Prepared | str], sources: Iterable[Source], workers: int
-) -> Iterator[Prepared | str]:
+def _in_order(packer: Packer, sources: Iterable[Source], workers: int) -> Iterator[Prepared | str]:
     """What becomes of the sources, in their order, prepared by several threads a little ahead of the caller."""
     waiting: deque[Future[Prepared | str]] = deque()
     threads = ThreadPoolExecutor(workers, thread_name_prefix="vx32py archive")
     try:
         for source in sources:
-            waiting.append(threads.submit(prepare, source))
+            waiting.append(threads.submit(packer.prepare, source))
             if len(waiting) > _AHEAD * workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BaseException:
+        packer.stop()
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
 
@@ -154,14 +157,27 @@ def _output(archive: StrPath | BinaryIO) -> Iterator[tuple[BinaryIO, set[tuple[i
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` when the block ends well."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    """A new file that takes the place of ``path`` when the block ends well. What was left there by one that was killed goes.
+    Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     try:
-        with open(fresh, "xb") as file:
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    name, fd = "", -1
+    try:
+        temporary.clear(folder)
+        while fd < 0:
+            name = temporary.new_name()
+            fd = temporary.create(folder, name, 0o666)
+        with open(fd, "wb") as file:
             yield file
-        fresh.replace(path)
+            file.flush()
+            os.rename(name, path.name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.remove(folder, name)
+        os.close(folder)
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:

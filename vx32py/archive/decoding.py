@@ -69,9 +69,10 @@ class Decoders:
 
         The content is the file that went into the archive; with ``decoded``, of a file that was compressed before, what its
         decoder makes of it. Raises MemberError where that is not what the archive says, after some of it may have been
-        written, and OSError where ``output`` cannot be written or the archive cannot be read.
+        written, OSError where ``output`` cannot be written or the archive cannot be read, and UnsupportedHost where the engine
+        cannot run any decoder.
         """
-        checked = Checked(output)
+        checked = Checked(output, self.guests)
         reference = member.decoder
         stored = self.archive.open_stored(member)
         if reference is not None and (decoded or not reference.precompressed):
@@ -137,8 +138,9 @@ class Decoders:
             wrong = self.guests.decode(
                 codec, module, stored, output, most=size, seconds=seconds, owner=None if self.fresh else member.owner
             )
-        except UnsupportedHost:
-            raise
+        except UnsupportedHost as error:
+            self.guests.require_host()  # or it is this decoder that there is no room for
+            raise MemberError(member.name, f"{what}: {error}") from None
         except Vx32Error as error:
             raise MemberError(member.name, f"{what}: {error}") from None
         if wrong is not None:

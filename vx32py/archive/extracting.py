@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from reference.records import dataclass, field
-from vx32py._errors import Vx32Error
+from vx32py._errors import UnsupportedHost, Vx32Error
 from vx32py.archive.bytestore import StrPath
 from vx32py.archive.decoding import Decoders
 from vx32py.archive.errors import MemberError
@@ -74,7 +74,8 @@ def extract(
     * ``progress`` is called with numbers of bytes whose sum is that of the members' sizes, whatever fails.
 
     Modes are applied without set-user-id, set-group-id and sticky bits and within the umask; owners are not. Raises
-    OSError if the target is no directory, and ValueError for arguments that make no sense.
+    UnsupportedHost where the engine cannot run here, OSError if the target is no directory, and ValueError for arguments
+    that make no sense.
     """
     if workers is None:
         workers = os.cpu_count() or 1
@@ -126,6 +127,8 @@ class _Work:
         """Whether it could be made. Otherwise the report has the reason."""
         try:
             make(item)
+        except UnsupportedHost:
+            raise  # it would be the same for all
         except MemberError as error:
             failure = error
         except (Refused, Vx32Error) as error:  # a limit, or an engine that lacks an instruction
@@ -183,7 +186,7 @@ class _Work:
                     new.keep(member.permissions, int(member.mtime // 1) * 10**9 + int(member.mtime % 1 * 1e9))
                 except (Vx32Error, OSError) as error:
                     reason = output.refusal or error
-                    kept = new.keep_broken() if self.keep_broken else None
+                    kept = new.keep_broken() if self.keep_broken and not self._stopped else None
                     if kept is None:
                         raise reason from None
                     raise MemberError(member.name, f"{_reason(reason)}; what there is of it is in {kept!r}") from None

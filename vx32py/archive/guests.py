@@ -15,6 +15,7 @@ from collections.abc import Hashable
 from typing import BinaryIO, Final, Self
 
 from reference.policy import Policy
+from vx32py import _engines
 from vx32py._calls import SystemCalls
 from vx32py._errors import UnsupportedHost, Vx32Error
 from vx32py._module import Module
@@ -50,7 +51,7 @@ class Guests:
         #: How many are at work or about to be, how many of those wait for room, how many have ended.
         self._working = self._waiting = self._returned = 0
         self._changed = threading.Condition()
-        self._closed = self._stopped = False
+        self._closed = self.stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -65,10 +66,16 @@ class Guests:
             while self._idle:
                 self._idle.pop()[1].close()
 
+    def require_host(self) -> None:
+        """Raises UnsupportedHost where no decoder at all can run here, by the engine that was asked for."""
+        reason = _engines.unavailable(_engines.resolve(self.engine))
+        if reason is not None:
+            raise UnsupportedHost(f"the {self.engine} engine cannot run here: {reason}")
+
     def stop(self) -> None:
         """End what is at work, too, and let nothing begin any more: :meth:`decode` raises Stopped in all threads, soon."""
         with self._changed:
-            self._stopped = True
+            self.stopped = True
             for stream in self._busy:
                 stream.close()
             self._changed.notify_all()
@@ -99,7 +106,7 @@ class Guests:
             result = stream.run(stdin, stdout, owner=owner, output_limit=most)  # type: ignore[arg-type]
         except BaseException as error:
             self._give_back(key, stream, sound=False)
-            if self._stopped and isinstance(error, ValueError):
+            if self.stopped and isinstance(error, ValueError):
                 raise Stopped("stopped") from None
             raise
         self._give_back(key, stream)
@@ -135,7 +142,7 @@ class Guests:
     def _at_work(self, stream: Stream) -> Stream:
         with self._changed:
             self._busy.add(stream)
-            if self._stopped:
+            if self.stopped:
                 stream.close()  # whoever has it will be told
         return stream
 
@@ -183,10 +190,12 @@ def _complaint(result: Result, most: int) -> str | None:
 
 
 class Checked:
-    """A file to write to that passes everything on, counts it, and knows its checksums."""
+    """A file to write to that passes everything on, counts it, and knows its checksums. It raises Stopped once ``guests``
+    have been stopped, whoever writes."""
 
-    def __init__(self, output: BinaryIO | None) -> None:
+    def __init__(self, output: BinaryIO | None, guests: Guests | None = None) -> None:
         self._output = output
+        self._guests = guests
         self.count = 0
         self.crc = 0
         self.sha256 = hashlib.sha256()
@@ -197,6 +206,8 @@ class Checked:
 
     def write(self, data: bytes) -> int:
         """Take all of ``data``."""
+        if self._guests is not None and self._guests.stopped:
+            raise Stopped("stopped")
         self.count += len(data)
         self.crc = zlib.crc32(data, self.crc)
         self.sha256.update(data)

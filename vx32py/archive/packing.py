@@ -20,7 +20,7 @@ from vx32py.archive import records
 from vx32py.archive.bytestore import PIECE, StrPath
 from vx32py.archive.codecs import Effort
 from vx32py.archive.extras import Reference, check_codec_name
-from vx32py.archive.guests import Checked, Guests
+from vx32py.archive.guests import Checked, Guests, Stopped
 from vx32py.archive.limits import Limits
 from vx32py.archive.members import METHOD_OF
 from vx32py.archive.recognise import HEAD, Recognised, recognise
@@ -133,6 +133,10 @@ class Packer:
         self._progress = progress
         self._precompressed = precompressed
 
+    def stop(self) -> None:
+        """End what other threads are preparing, which raises Stopped, soon."""
+        self._guests.stop()
+
     def prepare(self, source: Source) -> Prepared | str:
         """The member, or one line on why there is none."""
         try:
@@ -181,14 +185,14 @@ class Packer:
         most = limits.most
         if most is None:
             most = (1 << 62) if limits.ratio is None else max(limits.free, int(size * limits.ratio))
-        output = Checked(None)
+        output = Checked(None, self._guests)
         file.seek(0)
         try:
             wrong = self._guests.decode(
                 found.codec, self._shelf.module(found.codec), file, output, most=most,
                 seconds=limits.cpu_time(size, 10 * size, native=self._guests.engine in {"auto", "jit"}),
             )  # fmt: skip
-        except UnsupportedHost:
+        except (UnsupportedHost, Stopped):
             raise
         except Vx32Error:
             return None
@@ -224,7 +228,7 @@ class Packer:
         encoder = encoders.encoder(codec, self._effort)
         spool: BinaryIO = _spool()
         try:
-            seen = Checked(None)
+            seen = Checked(None, self._guests)
             for piece in _pieces(file):
                 seen.write(piece)
                 spool.write(encoder.compress(piece))

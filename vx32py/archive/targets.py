@@ -12,17 +12,17 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
 from vx32py._errors import CallError
+from vx32py.archive import temporary
 from vx32py.archive.errors import printable
 from vx32py.archive.names import Refused, check_link
 from vx32py.vfs.host import open_beneath, rename_to_new
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What a file or folder gets whose archive does not say; the umask applies to that and to what archives say.
 _FILE_MODE: Final = 0o666
 _FOLDER_MODE: Final = 0o777
@@ -55,8 +55,9 @@ class Target:
         self._umask = os.umask(0o077)
         os.umask(self._umask)
         self._lock = threading.Lock()
-        #: Identities of what was made here.
+        #: Identities of what was made here, and of the folders that have been looked at for what others have left there.
         self._made: set[tuple[int, int]] = set()
+        self._cleared: set[tuple[int, int]] = set()
         #: The folders that were made here.
         self.made_folders: list[tuple[str, ...]] = []
 
@@ -81,9 +82,20 @@ class Target:
         with host_errors():
             fd = self._open_or_make(parts)
         try:
+            self._clear(fd)
             yield fd
         finally:
             os.close(fd)
+
+    def _clear(self, folder: int) -> None:
+        """Take away what an extraction that was killed has left in a folder, once."""
+        status = os.fstat(folder)
+        identity = status.st_dev, status.st_ino
+        with self._lock:
+            known = identity in self._cleared or identity in self._made
+            self._cleared.add(identity)
+        if not known:
+            temporary.clear(folder)
 
     def _open_or_make(self, parts: Parts) -> int:
         try:
@@ -159,12 +171,11 @@ class Target:
         Refused."""
         _check(parts)
         with self.folder(parts[:-1]) as folder:
-            with host_errors():
-                self._check_free(folder, parts[-1])
-                temporary = _temporary_name()
-                fd = os.open(temporary, _NEW, 0o600, dir_fd=folder)
-            new = NewFile(self, folder, temporary, parts[-1], fd)
+            new = NewFile(self, folder, parts[-1])
             try:
+                with host_errors():
+                    self._check_free(folder, parts[-1])
+                    new.open()
                 yield new
             finally:
                 new.discard()
@@ -175,12 +186,12 @@ class Target:
         check_link(text, len(parts) - 1)
         with self.folder(parts[:-1]) as folder, host_errors():
             self._check_free(folder, parts[-1])
-            temporary = _temporary_name()
-            os.symlink(text, os.fsencode(temporary), dir_fd=folder)
+            name = temporary.new_name()
+            os.symlink(text, os.fsencode(name), dir_fd=folder)
             try:
-                self.rename(folder, temporary, parts[-1])
+                self.rename(folder, name, parts[-1])
             except BaseException:
-                os.unlink(temporary, dir_fd=folder)
+                temporary.remove(folder, name)
                 raise
 
     def _check_free(self, folder: int, name: str) -> None:
@@ -197,17 +208,17 @@ class Target:
         if not self.overwrite:
             raise Refused(f"there is {_NAMES.get(kind, 'something')} of its name, which is not overwritten")
 
-    def rename(self, folder: int, temporary: str, name: str) -> None:
+    def rename(self, folder: int, before: str, name: str) -> None:
         """Give something its real name. Raises Refused, OSError."""
-        identity = os.stat(temporary, dir_fd=folder, follow_symlinks=False)
+        identity = os.stat(before, dir_fd=folder, follow_symlinks=False)
         # With the lock, nobody here makes this name between the look and the deed; nor under another case.
         with self._lock:
             self._check_free(folder, name)
             if self.overwrite:
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.rename(before, name, src_dir_fd=folder, dst_dir_fd=folder)
             else:
                 try:
-                    rename_to_new(folder, temporary, name)
+                    rename_to_new(folder, before, name)
                 except FileExistsError:
                     raise Refused("there is something of its name, which is not overwritten") from None
             self._made.add((identity.st_dev, identity.st_ino))
@@ -231,12 +242,19 @@ class Target:
 class NewFile:
     """A file that is being written; made by :meth:`Target.file`. ``fd`` is open for reading and writing."""
 
-    def __init__(self, target: Target, folder: int, temporary: str, name: str, fd: int) -> None:
-        self.fd = fd
+    def __init__(self, target: Target, folder: int, name: str) -> None:
+        self.fd = -1
         self._target = target
         self._folder = folder
-        self._temporary = temporary
+        #: What it is called while it is written; empty before and afterwards.
+        self._before = ""
         self._name = name
+
+    def open(self) -> None:
+        """Begin, under a name that nothing has. Raises OSError."""
+        while self.fd < 0:
+            self._before = temporary.new_name()
+            self.fd = temporary.create(self._folder, self._before)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes. Raises Refused."""
@@ -249,29 +267,32 @@ class NewFile:
         """It is whole: give it mode, time (nanoseconds) and its real name. Raises Refused."""
         with host_errors():
             self._target.finish_file(self.fd, mode, modified)
-            self._target.rename(self._folder, self._temporary, self._name)
-        os.close(self.fd)
-        self.fd = -1
+            self._get_name(self._name)
 
     def keep_broken(self) -> str | None:
         """Keep what there is of it under a name that says so, which is the result; None if that cannot be."""
         name = self._name + BROKEN
         try:
             with host_errors():
-                self._target.rename(self._folder, self._temporary, name)
+                self._get_name(name)
         except Refused:
             return None
+        return name
+
+    def _get_name(self, name: str) -> None:
+        self._target.rename(self._folder, self._before, name)
+        temporary.forget(self._folder, self._before)
+        self._before = ""
         os.close(self.fd)
         self.fd = -1
-        return name
 
     def discard(self) -> None:
         """Remove it, if it was not kept."""
+        if self._before:
+            temporary.remove(self._folder, self._before)
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-            with suppress(OSError):  # somebody else has removed it; its name is not the member's
-                os.unlink(self._temporary, dir_fd=self._folder)
 
 
 def _check(parts: Parts) -> None:
@@ -279,10 +300,6 @@ def _check(parts: Parts) -> None:
     for part in parts:
         if part in ("", ".", "..") or "/" in part or "\0" in part:
             raise ValueError(f"not the name of a file: {part!r}")
-
-
-def _temporary_name() -> str:
-    return f".vx32py-{os.urandom(6).hex()}.part"
 
 
 @contextmanager

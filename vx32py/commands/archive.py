@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from vx32py.cli import fail, say
+from vx32py.commands import stopping
 
 if TYPE_CHECKING:
     from vx32py.archive.extracting import Progress
@@ -31,7 +32,26 @@ Exit codes:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def _give_up() -> None:
+    """What is left to do where work cannot be stopped."""
+    from vx32py.archive import temporary
+
+    temporary.give_up()
+
+
+class _Stoppable(click.Group):
+    """Its commands end soon when a signal ends them, and leave nothing that is not whole."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with stopping.stoppable(_give_up):
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            stopping.leave(stop)
+
+
 @click.group(
+    cls=_Stoppable,
     epilog="""\b
 Examples:
   vx32py archive create photos.zip ~/photos     pack, each file by the codec that makes the least of it
@@ -41,7 +61,7 @@ Examples:
   vx32py archive COMMAND --help                 more about one command
 
 """
-    + _EXIT_CODES
+    + _EXIT_CODES,
 )
 def archive() -> None:
     """Make and read ZIP archives that carry their decoders.
@@ -101,8 +121,6 @@ def _one_line(path: str) -> Iterator[None]:
         fail(str(about), error.strerror or error)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from vx32py import __version__
+from vx32py.cli import EXIT_SIGNAL
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -43,6 +44,12 @@ A guest reaches its own memory, stdin, stdout and stderr, and nothing else unles
 
 class _Commands(click.Group):
     """Loads a command's module when the command is asked for."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # which click would call "Aborted!", with exit code 1
+            sys.exit(EXIT_SIGNAL + 2)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_COMMANDS, *_plugged_in()]

@@ -75,7 +75,7 @@ class StreamPool:
         if guests < 1:
             raise ValueError(f"guests must be at least 1, not {guests!r}")
         self.guests = guests
-        self._make: Callable[[], Stream] = functools.partial(Stream, box, program, *args, **how)
+        self._make: Callable[..., Stream] = functools.partial(Stream, box, program, *args, **how)
         first = self._make()
         self._streams = [first]
         self._idle = [first]
@@ -157,7 +157,7 @@ class StreamPool:
             return self._idle.pop()
         except IndexError:
             pass
-        stream = self._make()
+        stream = self._make(load=False)  # close() must know it before anything of it runs
         with self._lock:
             if not self._closed:
                 self._streams.append(stream)

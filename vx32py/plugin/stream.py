@@ -43,6 +43,8 @@ DONE: Final = 30
 MOST_STDERR: Final = 64 << 10
 
 _NOTHING: Final = memoryview(b"")
+#: Limits that a guest passes again that has passed them once, if it is given nothing else.
+_THE_SAME_AGAIN: Final = frozenset({"cpu", "fuel"})
 
 
 class Stream:
@@ -109,6 +111,9 @@ class Stream:
             guest = self._guest
             if guest is None or not guest.loaded:
                 guest = self._load()
+            self._require_open()
+            if (limit := guest.passed()) is not None:
+                return guest.process.result(None, limit)
             try:
                 if self._goes_on(guest, owner, fresh=fresh) and guest.go_on(streams):
                     self.continued += 1
@@ -194,6 +199,7 @@ class _Guest:
         self._how = how
         #: Whether :meth:`load` has been called.
         self.loaded = False
+        self._passed: LimitExceeded | None = None
         self._spawn()
 
     def _spawn(self) -> None:
@@ -227,9 +233,19 @@ class _Guest:
             self.process.run()
         except _AtDoor:
             return self._is_alone()
-        except (LimitExceeded, _FileDone):
+        except LimitExceeded as error:
+            self._passed = error.with_traceback(None)
+        except _FileDone:
             pass
         return False
+
+    def passed(self) -> LimitExceeded | None:
+        """The limit that it passed before it used any standard stream, which it will with every file; but that of time may
+        have been the host's fault, and is for one file only."""
+        error = self._passed
+        if error is not None and error.limit not in _THE_SAME_AGAIN:
+            self._passed = None
+        return error
 
     def _is_alone(self) -> bool:
         family = self.process.family
