@@ -470,6 +470,20 @@ def test_quorum_enough_members_say_it() -> None:
     accepts(Proof("quorum", Says(all_of_them, GOAL), (first, second, third)), known)
 
 
+def test_quorum_a_key_and_its_hash_are_one_member() -> None:
+    hashed = keys.fingerprint(ALICE)
+    known = context(trusting("alice"), signed("alice", GOAL), signed("bob", GOAL))
+    said = {ALICE: leaf("alice", GOAL), key("bob"): leaf("bob", GOAL)}
+    said[hashed] = Proof("hashed", Says(hashed, GOAL), (states(Vouch("sha-256", "hash")), leaf("alice", GOAL)))
+    for members, right in (((ALICE, hashed), False), ((ALICE, key("bob")), True), ((hashed, key("bob")), True)):
+        two = Quorum.of(2, *members)
+        proof = Proof("quorum", Says(two, GOAL), tuple(said[member] for member in two.members))
+        if right:
+            accepts(proof, known)
+        else:
+            refuses(proof, known, "two of the members are one key")
+
+
 # ---- proofs as a whole
 
 

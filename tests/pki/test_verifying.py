@@ -261,6 +261,27 @@ def test_one_delegate_of_two_members_is_two_voices_of_the_quorum() -> None:
     proves(Policy.trusting((board, "door", 1)), grant("alice", "erin"), grant("bob", "erin"), signed("erin", GOAL))
 
 
+def test_a_key_and_its_hash_were_two_voices_of_a_quorum() -> None:
+    alice, bob = key("alice"), key("bob")
+    named, crew = keys.fingerprint(alice), Role(keys.fingerprint(alice), "crew")
+    policy = Policy.trusting((Quorum.of(2, alice, named, bob), "door", 2))
+    refuses("one key, under different names", policy, signed("alice", GOAL))
+    refuses("one key, under different names", policy, signed("alice", GOAL), signed("alice", Delegation(key("carol"), named, "door")), signed("carol", GOAL))
+    assert proves(policy, signed("alice", GOAL), signed("bob", GOAL)).hops == 1
+    assert proves(policy, grant("alice", "carol"), signed("carol", GOAL), signed("bob", GOAL)).hops == 2
+    crews = Policy.trusting((Quorum.of(2, Role(alice, "crew"), crew, Role(alice, "board")), "door", 2))
+    assert proves(crews, signed("alice", GOAL)).hops == 1  # crew and board: whose roles they are decides who has them
+    refuses("one key", Policy.trusting((Quorum.of(2, Role(alice, "crew"), crew), "door", 2)), signed("alice", GOAL))
+
+
+def test_a_key_of_two_schemes_was_two_voices_of_a_quorum() -> None:
+    toy, alice = Key(TOY, key("alice").public), key("alice")
+    policy = Policy.trusting((Quorum.of(2, toy, alice), "door", 1), (key("carol"), "pki/scheme/signature", 1))
+    shown = toy_signed(toy.public, GOAL), signed("alice", GOAL), signed("carol", Vouch(TOY, "signature"))
+    with pytest.raises(Refused, match="one key, under different names"):
+        verify(GOAL, bundle(*shown, plugins=(TOY_ELF,)), policy, now=NOW, load=Toy)
+
+
 def test_what_somebody_else_than_the_verifier_says() -> None:
     assert proves(Policy(), signed("alice", GOAL), speaker=key("alice")).hops == 0
     with pytest.raises(Refused):
@@ -374,11 +395,12 @@ ONE, TWO, THREE = map(key, FEW)
 CREW = Role(TWO, "crew")
 EVERYBODY: list[Principal] = [
     ONE, TWO, THREE, keys.fingerprint(ONE), keys.fingerprint(THREE), Role(ONE, "crew"), CREW, Quorum.of(2, ONE, TWO),
-    Quorum.of(1, CREW, THREE), Quorum.of(2, CREW, keys.fingerprint(ONE), THREE), Role(Quorum.of(2, ONE, TWO), "board"),
+    Quorum.of(2, ONE, keys.fingerprint(ONE), TWO), Quorum.of(1, CREW, THREE), Quorum.of(2, CREW, keys.fingerprint(ONE), THREE), Role(Quorum.of(2, ONE, TWO), "board"),
     Key(TOY, b"toy key"),
 ]  # fmt: skip
 WHO = st.sampled_from(EVERYBODY)
 FINGERPRINTS: dict[Principal, Hashed] = {key(name): keys.fingerprint(key(name)) for name in CHAIN}
+KEYS: dict[Principal, Principal] = {hashed: signer for signer, hashed in FINGERPRINTS.items()}
 OWN = {
     name: [who for who in EVERYBODY if key(name) in principals_of(who) or who == keys.fingerprint(key(name))]
     for name in FEW
@@ -457,11 +479,12 @@ def consequences(credentials: list[Credential], policy: Policy) -> set[tuple[Pri
                 if isinstance(who, Hashed) and FINGERPRINTS.get(speaker) == who and Vouch("sha-256", "hash") in good:
                     new.add((who, statement, hops))
                 if isinstance(who, Quorum) and speaker in who.members:
-                    others = [
-                        min(deep for voice, what, deep in said if (voice, what) == (member, statement))
-                        for member in who.members
-                        if any((voice, what) == (member, statement) for voice, what, _ in said)
-                    ]
+                    voices: dict[object, int] = {}
+                    for voice, what, deep in said:
+                        if voice in who.members and what == statement:
+                            one = KEYS.get(voice, voice)  # a key and its hash are one member
+                            voices[one] = min(deep, voices.get(one, deep))
+                    others = list(voices.values())
                     if len(others) >= who.needed:
                         new.add((who, statement, sorted(others)[who.needed - 1]))
             for principal, grants, made in said:

@@ -21,6 +21,7 @@ from reference.records import dataclass, field
 from vx32py.archive import temporary
 from vx32py.archive.bytestore import StrPath
 from vx32py.archive.codecs import Effort
+from vx32py.archive.foreseeing import Foresight
 from vx32py.archive.guests import Guests
 from vx32py.archive.limits import Limits
 from vx32py.archive.packing import Decoder, Packer, Prepared, Progress, Shelf
@@ -34,7 +35,8 @@ _AHEAD: Final = 2
 @dataclass(slots=True)
 class Creation:
     """What came of it: how many files, folders and links went in, the bytes of the files and of the archive, how many files
-    each codec has ("stored" for none), and what could not go in, one line each."""
+    each codec has ("stored" for none), what could not go in, one line each, and ``warnings``: what ``extract`` will refuse, one
+    line for each reason."""
 
     files: int = 0
     folders: int = 0
@@ -43,6 +45,7 @@ class Creation:
     size: int = 0
     codecs: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -95,24 +98,28 @@ def create(
     with _output(archive) as (output, leave_out), Guests(engine=engine, memory=limits.memory, kept=workers) as guests:
         packer = Packer(shelf, chosen, effort, guests, limits, progress, precompressed=precompressed)
         writer = Writer(output)
+        foresight = Foresight()
         sources = walk(paths, stdin_name=stdin_name, leave_out=leave_out, skipped=report.failures.append)
         for prepared in _in_order(packer, sources, workers):
             if isinstance(prepared, str):
                 report.failures.append(prepared)
                 continue
             with prepared:
-                _write(writer, prepared, shelf, report)
+                _write(writer, prepared, shelf, report, foresight)
         writer.finish(comment)
         report.size = writer.offset
+        report.warnings = foresight.lines()
     return report
 
 
-def _write(writer: Writer, prepared: Prepared, shelf: Shelf, report: Creation) -> None:
+def _write(writer: Writer, prepared: Prepared, shelf: Shelf, report: Creation, foresight: Foresight) -> None:
     packed = prepared.packed
     if prepared.codec is not None:
         place = writer.decoder(prepared.codec, shelf.module(prepared.codec).data)
         packed = with_decoder(packed, prepared.codec, place)
     writer.add(packed, prepared.pieces())
+    link = prepared.data if stat.S_ISLNK(packed.mode) and isinstance(prepared.data, bytes) else None
+    foresight.member(packed.name, packed.mode, link, packed.compressed_size, packed.size)
     if stat.S_ISDIR(packed.mode):
         report.folders += 1
     elif stat.S_ISLNK(packed.mode):

@@ -73,6 +73,7 @@ def extract(
     * ``workers``: how many members are decoded at the same time; as many as there are processors, if None.
     * ``progress`` is called with numbers of bytes whose sum is that of the members' sizes, whatever fails.
 
+    Nothing is written where more would come of it than ``limits`` allow, in number or in bytes: that is an ArchiveError.
     Modes are applied without set-user-id, set-group-id and sticky bits and within the umask; owners are not. Raises
     UnsupportedHost where the engine cannot run here, OSError if the target is no directory, and ValueError for arguments
     that make no sense.
@@ -83,7 +84,7 @@ def extract(
         raise ValueError(f"workers must be at least 1, not {workers}")
     workers = min(workers, _MOST_WORKERS)
     known = archive.members() if members is None else list(members)
-    planned = plan(known, decoded=decoded)
+    planned = plan(known, decoded=decoded, limits=limits)
     with (
         Target(target, overwrite=overwrite) as place,
         Decoders(archive, engine=engine, limits=limits, guests=workers, fresh=fresh) as decoders,

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from reference.records import dataclass, field
-from vx32py.archive.errors import MemberError, printable
+from vx32py.archive.errors import ArchiveError, MemberError, printable
+from vx32py.archive.limits import Limits
 from vx32py.archive.members import Member
 from vx32py.archive.names import Refused, parts_of
 
@@ -37,17 +38,23 @@ class Plan:
     files: list[Item] = field(default_factory=list)
     links: list[Item] = field(default_factory=list)
     failures: list[MemberError] = field(default_factory=list)
+    #: How many files, folders and links that makes, folders among them that are no members.
+    names: int = 0
 
 
 #: What will be in a folder, by name; None for what is no folder.
 _Folder = dict[str, "_Folder | None"]
 
 
-def plan(members: Iterable[Member], *, decoded: bool = False) -> Plan:
+def plan(members: Iterable[Member], *, decoded: bool = False, limits: Limits | None = None) -> Plan:
     """Where members go. With ``decoded``, files that were compressed before they came into the archive go there decoded,
     under their decoded names: ``photo.jpg`` as ``photo.bmp``. If something else has that name, as ``photo.jpg.bmp``, then as
-    ``photo.jpg.1.bmp`` and so on; a member that is extracted as it is has its own name in any case."""
+    ``photo.jpg.1.bmp`` and so on; a member that is extracted as it is has its own name in any case.
+
+    Raises ArchiveError where more would come of them than ``limits`` allow: of a few bytes of a name come hundreds of folders.
+    """
     made = Plan()
+    limits = limits or Limits()
     root: _Folder = {}
     derived: list[Member] = []
     for member in members:
@@ -56,21 +63,36 @@ def plan(members: Iterable[Member], *, decoded: bool = False) -> Plan:
             continue
         try:
             _place(made, root, member)
+            _check(made, limits)
         except Refused as error:
             made.failures.append(MemberError(member.name, str(error)))
     for member in derived:
         try:
-            made.files.append(Item(member, _take_decoded(root, member), decoded=True))
+            made.files.append(Item(member, _take_decoded(made, root, member), decoded=True))
+            _check(made, limits)
         except Refused as error:
             made.failures.append(MemberError(member.name, str(error)))
+    refused = limits.refuse_all((item.member.compressed_size, _size(item)) for item in made.files)
+    if refused is not None:
+        raise ArchiveError(refused)
     return made
+
+
+def _check(made: Plan, limits: Limits) -> None:
+    refused = limits.refuse_files(made.names)
+    if refused is not None:
+        raise ArchiveError(refused)
+
+
+def _size(item: Item) -> int:
+    return item.member.decoded_size if item.decoded else item.member.size
 
 
 def _place(made: Plan, root: _Folder, member: Member) -> None:
     parts = _parts_of(member)
     if not parts:
         return  # the target directory itself is as it is
-    _take(root, parts, folder=member.is_directory)
+    made.names += _take(root, parts, folder=member.is_directory)
     items = made.folders if member.is_directory else made.links if member.is_link else made.files
     items.append(Item(member, parts))
 
@@ -84,7 +106,7 @@ def _parts_of(member: Member) -> Parts:
     return parts
 
 
-def _take_decoded(root: _Folder, member: Member) -> Parts:
+def _take_decoded(made: Plan, root: _Folder, member: Member) -> Parts:
     *folder, name = _parts_of(member)
     suffix = member.decoder.suffix if member.decoder is not None else ""
     candidates = [member.decoded_name.rpartition("/")[2], name + (suffix or ".decoded")]
@@ -93,7 +115,7 @@ def _take_decoded(root: _Folder, member: Member) -> Parts:
         path = (*folder, *parts_of(candidate))
         try:
             if len(path) == len(folder) + 1:
-                _take(root, path)
+                made.names += _take(root, path)
                 return path
         except _Taken:
             pass
@@ -104,8 +126,9 @@ class _Taken(Refused):
     """Something else has this very path."""
 
 
-def _take(root: _Folder, parts: Parts, *, folder: bool = False) -> None:
-    """Reserve a path, with the folders on the way to it. Raises Refused, and reserves nothing then."""
+def _take(root: _Folder, parts: Parts, *, folder: bool = False) -> int:
+    """Reserve a path, with the folders on the way to it; how many of these there were not. Raises Refused, and reserves
+    nothing then."""
     here = root
     known = 0
     for name in parts[:-1]:
@@ -122,7 +145,8 @@ def _take(root: _Folder, parts: Parts, *, folder: bool = False) -> None:
             raise _Taken("another member has the same name")
         if not folder:
             raise _Taken("its name is that of a folder of this archive")
-        return
+        return 0
     for name in parts[known:-1]:
         here[name] = here = {}
     here[parts[-1]] = {} if folder else None
+    return len(parts) - known

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from reference.records import dataclass, field
 from vx32py.archive.decoding import Decoders
-from vx32py.archive.errors import MemberError
+from vx32py.archive.errors import ArchiveError, MemberError
 from vx32py.archive.limits import Limits
 from vx32py.archive.members import Member
 from vx32py.archive.reader import Archive
@@ -44,13 +44,22 @@ def judge(
     progress: Progress | None = None,
 ) -> Report:
     """Decode all members, several at a time, and compare sizes and checksums; of files that were compressed before, both
-    forms. The arguments are those of :func:`vx32py.archive.extract`. Raises UnsupportedHost, OSError, and ValueError for
+    forms. The arguments are those of :func:`vx32py.archive.extract`. Raises ArchiveError where ``limits`` do not allow all of
+    it together, UnsupportedHost, OSError, and ValueError for
     arguments that make no sense."""
     workers = os.cpu_count() or 1 if workers is None else workers
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
     report = Report(problems=list(archive.problems))
     members = archive.members()
+    refused = (limits or Limits()).refuse_all(
+        (member.compressed_size, size)
+        for member in members
+        if not member.problems
+        for size in ((member.size, member.decoded_size) if member.is_precompressed else (member.size,))
+    )
+    if refused is not None:
+        raise ArchiveError(refused)
     with (
         Decoders(archive, engine=engine, limits=limits, guests=workers, fresh=fresh) as decoders,
         ThreadPoolExecutor(workers, thread_name_prefix="vx32py archive") as threads,

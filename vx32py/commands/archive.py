@@ -81,11 +81,14 @@ def _decoding_options(function: Function) -> Function:
             click.option("--memory", metavar="SIZE", help="How much memory a decoder may have; what those of vx32py need by default, and 256M for others."),
             click.option("--max-time", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Processor time for one file; 30 s and one for each megabyte by default."),
             click.option("--max-size", metavar="SIZE", help="How large a decoded file may be; no limit by default."),
-            click.option("--max-ratio", type=click.FloatRange(min=0), metavar="N", default=1100.0, show_default=True, help="How many times larger than in the archive a file of more than 1G may be; 0 for no limit."),
+            click.option("--max-ratio", type=click.FloatRange(min=0), metavar="N", default=1100.0, show_default=True, help="How many times larger than in the archive a file of more than 1G may be, and all files together of more than 16G; 0 for no limit."),
         )
     ):  # fmt: skip
         function = option(function)
     return function
+
+
+_MAX_TOTAL = click.option("--max-total", metavar="SIZE", help="How large all decoded files together may be; no limit but --max-ratio by default.")  # fmt: skip
 
 
 def _limits(options: dict[str, Any]) -> Limits:
@@ -94,14 +97,15 @@ def _limits(options: dict[str, Any]) -> Limits:
     from vx32py.vfs.mounts import parse_size
 
     sizes = {}
-    for name in ("memory", "max_size"):
+    for name in ("memory", "max_size", "max_total"):
         try:
-            text = options.pop(name)
+            text = options.pop(name, None)
             sizes[name] = None if text is None else parse_size(text)
         except (ValueError, TypeError) as error:
             raise click.BadParameter(str(error), param_hint="--" + name.replace("_", "-")) from None
     return Limits(
-        memory=sizes["memory"], most=sizes["max_size"], seconds=options.pop("max_time"), ratio=options.pop("max_ratio") or None
+        memory=sizes["memory"], most=sizes["max_size"], seconds=options.pop("max_time"),
+        ratio=options.pop("max_ratio") or None, files=options.pop("max_files", 0) or None, total=sizes["max_total"],
     )  # fmt: skip
 
 
@@ -219,6 +223,8 @@ def create(
             f"{report.files} files, {report.folders} folders, {report.links} links: {report.bytes:,} bytes became "
             f"{report.size:,}" + (f" ({used})" if used else "")
         )
+    for warning in report.warnings:
+        say(f"vx32py: {archive_path}: {warning}")
     _end(archive_path, report.failures)
 
 
@@ -237,6 +243,8 @@ Examples:
 @click.option("--decoded", is_flag=True, help="Decode files that were compressed before they came into the archive.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--keep-broken", is_flag=True, help="Keep what there is of a file that fails, as NAME.broken.")
+@click.option("--max-files", type=click.IntRange(min=0), metavar="N", default=1_000_000, show_default=True, help="How many files, folders and links may come of it; 0 for no limit.")  # fmt: skip
+@_MAX_TOTAL
 @_decoding_options
 @_QUIET
 @click.argument("archive_path", metavar="ARCHIVE")
@@ -324,6 +332,7 @@ Examples:
     + _EXIT_CODES
 )
 @click.option("--fresh", is_flag=True, help="Let no decoder go on from one file to the next, not even of the same owner and mode.")  # fmt: skip
+@_MAX_TOTAL
 @_decoding_options
 @_QUIET
 @click.argument("archive_path", metavar="ARCHIVE")

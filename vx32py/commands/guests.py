@@ -38,6 +38,9 @@ class Option:
     multiple: bool = False
 
 
+#: What makes an image a plug-in (vx32py.plugin.declarations, which takes longer to import than to look for this).
+PLUGIN_SECTION: Final = b".vx_plugin"
+
 SANDBOX_OPTIONS: Final = (
     Option("--engine", "engine", "What runs the guest.", "auto", choices=("auto", "jit", "translated", "reference")),
     Option("--memory", "memory", "How much memory it may have: image, stack and heap.", "64M", "SIZE"),
@@ -169,6 +172,7 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
 
     sandbox = make_sandbox(options)
     module = open_program(options["program"])
+    _refuse_plugin(options["program"], module)
     tell_of_progress()
     if sys.stdout is not None:
         sys.stdout.flush()
@@ -181,6 +185,19 @@ def run_guest(options: dict[str, Any], *, observers: Iterable[Observer] = ()) ->
         fail(options["program"], error)
     except KeyboardInterrupt:
         sys.exit(EXIT_SIGNAL + 2)
+
+
+def _refuse_plugin(path: str, module: Module) -> None:
+    """A plug-in has an entry point, which returns to a place that is not there: nobody could make sense of that trap."""
+    from vx32py import _elf
+    from vx32py._errors import BadImage
+
+    try:
+        section = _elf.section(module.data, module.image, PLUGIN_SECTION, len(module.data))
+    except BadImage:  # nothing that a program needs
+        return
+    if section is not None:
+        fail(path, "a plug-in, whose functions are for a host to call: vx32py.Sandbox().instantiate(...) in Python")
 
 
 #: Seconds that something may take without a word, where stderr is not a terminal.

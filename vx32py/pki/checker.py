@@ -36,6 +36,7 @@ from vx32py.pki.logic import (
     Says,
     Signed,
     Statement,
+    Verifier,
     Vouch,
     Withdrawal,
     covers,
@@ -171,7 +172,8 @@ def hashed(conclusion: Judgement, premises: Sequence[Judgement], context: Contex
 
 
 def quorum(conclusion: Judgement, premises: Sequence[Judgement], context: Context) -> None:
-    """As many members as are needed, each once and in their order, say F  ⊢  the quorum says F."""
+    """As many members as are needed, each once and in their order, say F  ⊢  the quorum says F. (A key and its hash are one:
+    :func:`voice` sees to that, for it needs the proofs of the premises.)"""
     said, spoken = _says(conclusion), [_says(premise) for premise in premises]
     speaker = _a(Quorum, said.speaker, "the speaker is not a quorum")
     _count(premises, speaker.needed)
@@ -180,6 +182,26 @@ def quorum(conclusion: Judgement, premises: Sequence[Judgement], context: Contex
     _demand(places == sorted(set(places)), "the members are not in order, or one is there twice")
     _demand(all(one.statement == said.statement for one in spoken), "the statement is not that of each member")
     _hops(said, max(one.hops for one in spoken))
+
+
+def voice(proof: Proof) -> object:
+    """Whose word it is that somebody says something, for quorums: something that is equal for a key and each of its hashes,
+    for a key under two schemes, and for roles of one name that these have. ``proof`` is one that has been checked."""
+    names: list[str] = []
+    while not isinstance(proof.conclusion, Says) or not isinstance(proof.conclusion.speaker, Key | Quorum | Verifier):
+        if proof.rule == "role":
+            assert isinstance(proof.conclusion, Says)
+            assert isinstance(proof.conclusion.speaker, Role)
+            names.append(proof.conclusion.speaker.name)
+        # What a hash says its key says, by the last premise; what is delegated, by the first, its delegator has said before.
+        proof = proof.premises[-1 if proof.rule == "hashed" else 0]
+    speaker = proof.conclusion.speaker
+    return (speaker.public if isinstance(speaker, Key) else speaker, *names)
+
+
+def _different_voices(proof: Proof) -> None:
+    voices = [voice(premise) for premise in proof.premises]
+    _demand(len(set(voices)) == len(voices), "two of the members are one key")
 
 
 Rule: TypeAlias = Callable[[Judgement, Sequence[Judgement], Context], None]
@@ -216,6 +238,8 @@ class Checker:
             raise ProofRefused(proof.rule, f"the proof has more than {self._nodes} nodes", path)
         try:
             rule(proof.conclusion, [premise.conclusion for premise in proof.premises], self.context)
+            if rule is quorum:
+                _different_voices(proof)
         except _Broken as broken:
             raise ProofRefused(proof.rule, str(broken), path) from None
         depth = 1 + max(depths, default=0)

@@ -16,7 +16,7 @@ from typing import Final
 
 from reference.records import replace
 from vx32py._errors import Vx32Error
-from vx32py.pki.checker import Checker
+from vx32py.pki.checker import Checker, voice
 from vx32py.pki.credentials import Credential
 from vx32py.pki.errors import Note, PkiError, ProofRefused
 from vx32py.pki.logic import (
@@ -193,9 +193,14 @@ class Prover:
     def _gather(self, quorum: Quorum, statement: Statement) -> None:
         self._step()
         proofs = [found for member in quorum.members if (found := self._by_speaker[member].get(statement)) is not None]
-        if len(proofs) < quorum.needed:
+        voices: dict[object, Proof] = {}
+        for proof in sorted(proofs, key=_hops):
+            voices.setdefault(voice(proof), proof)
+        best = list(voices.values())[: quorum.needed]
+        if len(best) < quorum.needed:
+            if len(proofs) >= quorum.needed:
+                self._note("quorum", "some of the members are one key, under different names", None)
             return
-        best = sorted(proofs, key=_hops)[: quorum.needed]
         in_order = tuple(proof for proof in proofs if any(proof is each for each in best))
         self._try(Proof("quorum", Says(quorum, statement, max(map(_hops, best))), in_order))
 
