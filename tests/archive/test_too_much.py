@@ -38,7 +38,9 @@ def test_a_few_bytes_of_names_do_not_become_a_million_folders(tmp_path: Path, ta
     assert path.stat().st_size < 5 << 20
     done = run("extract", "--to", target, path)
     assert done.exit_code == 125
-    assert done.stderr == f"vx32py: {path}: more than 1,000,000 files, folders and links would come of it (--max-files)\n"
+    assert (
+        done.stderr == f"vx32py: {path}: more than 1,000,000 files, folders and links would come of it (--max-files)\n"
+    )
     assert not target.exists()
 
 
@@ -76,7 +78,10 @@ def test_the_sum_of_sizes_has_a_limit_if_one_is_wanted(tmp_path: Path, target: P
     path.write_bytes(forge.archive(*(forge.Entry(f"m{number}", b"x" * 1000) for number in range(5))))
     for command in (["extract", "--to", str(target)], ["test"]):
         done = run(*command, "--max-total", "4999", path)
-        assert (done.exit_code, done.stderr) == (125, f"vx32py: {path}: its members decode to 5,000 bytes, and 4,999 are allowed (--max-total)\n")
+        assert (done.exit_code, done.stderr) == (
+            125,
+            f"vx32py: {path}: its members decode to 5,000 bytes, and 4,999 are allowed (--max-total)\n",
+        )
         assert run(*command, "--max-total", "5000", path).exit_code == 0
     with pytest.raises(ArchiveError, match="4,999 are allowed"):
         archives.extract(path, target, limits=Limits(total=4999))
@@ -123,12 +128,12 @@ def test_create_says_that_all_together_is_too_much(tmp_path: Path, monkeypatch: 
 
     (tmp_path / "zeros").write_bytes(bytes(10_000))
     (tmp_path / "more").write_bytes(bytes(10_000))
-    monkeypatch.setattr(limits.Limits.__init__, "__defaults__", _with(limits.Limits, free_total=15_000, ratio=2.0, files=1))
+    monkeypatch.setattr(limits.Limits.__init__, "__defaults__", _with(limits.Limits, free_total=15_000, ratio=2.0))
     monkeypatch.chdir(tmp_path)
     report = archives.create("it.zip", ["zeros", "more"], limits=Limits(ratio=None))
-    assert len(report.warnings) == 2
-    assert report.warnings[0].startswith("extract will refuse the archive: more than 1 files")
-    assert report.warnings[1].endswith("(--max-ratio)")
+    (warning,) = report.warnings
+    assert warning.startswith("extract will refuse the archive: ")
+    assert warning.endswith("(--max-ratio)")
 
 
 def _with(kind: type, **values: object) -> tuple[object, ...]:

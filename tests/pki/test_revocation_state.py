@@ -67,7 +67,7 @@ def test_a_state_that_is_saved_is_loaded(tmp_path: Path) -> None:
     before = path.read_bytes()
     loaded.save()
     assert path.read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+    assert {each.name for each in tmp_path.iterdir()} == {"state", "state.count"}
 
 
 def test_a_state_without_a_file_is_not_saved() -> None:
@@ -85,7 +85,8 @@ def test_what_cannot_be_saved_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="full"):
         state.save()
     assert state.path.read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+    assert {each.name for each in tmp_path.iterdir()} == {"state", "state.count"}
+    State.load(state.path)
 
 
 ROW = [to_data(ALICE), 1, bytes(32)]
@@ -103,6 +104,8 @@ STATES = {
     "a number that is true": MAGIC + encode({"lists": [[ROW[0], True, b""]], "withdrawn": []}),
     "a principal that is none": MAGIC + encode({"lists": [[["claim"], 1, b""]], "withdrawn": []}),
     "a short identity": MAGIC + encode({"lists": [], "withdrawn": [[ROW[0], bytes(31)]]}),
+    "changes of another kind": MAGIC + encode({"lists": [], "withdrawn": [], "changes": b"1"}),
+    "changes below zero": MAGIC + encode({"lists": [], "withdrawn": [], "changes": -1}),
     "bytes behind": MAGIC + encode({"lists": [], "withdrawn": []}) + b"\0",
 }
 

@@ -473,7 +473,7 @@ def test_quorum_enough_members_say_it() -> None:
 def test_quorum_a_key_and_its_hash_are_one_member() -> None:
     hashed = keys.fingerprint(ALICE)
     known = context(trusting("alice"), signed("alice", GOAL), signed("bob", GOAL))
-    said = {ALICE: leaf("alice", GOAL), key("bob"): leaf("bob", GOAL)}
+    said: dict[Principal, Proof] = {ALICE: leaf("alice", GOAL), key("bob"): leaf("bob", GOAL)}
     said[hashed] = Proof("hashed", Says(hashed, GOAL), (states(Vouch("sha-256", "hash")), leaf("alice", GOAL)))
     for members, right in (((ALICE, hashed), False), ((ALICE, key("bob")), True), ((hashed, key("bob")), True)):
         two = Quorum.of(2, *members)

@@ -266,7 +266,13 @@ def test_a_key_and_its_hash_were_two_voices_of_a_quorum() -> None:
     named, crew = keys.fingerprint(alice), Role(keys.fingerprint(alice), "crew")
     policy = Policy.trusting((Quorum.of(2, alice, named, bob), "door", 2))
     refuses("one key, under different names", policy, signed("alice", GOAL))
-    refuses("one key, under different names", policy, signed("alice", GOAL), signed("alice", Delegation(key("carol"), named, "door")), signed("carol", GOAL))
+    refuses(
+        "one key, under different names",
+        policy,
+        signed("alice", GOAL),
+        signed("alice", Delegation(key("carol"), named, "door")),
+        signed("carol", GOAL),
+    )
     assert proves(policy, signed("alice", GOAL), signed("bob", GOAL)).hops == 1
     assert proves(policy, grant("alice", "carol"), signed("carol", GOAL), signed("bob", GOAL)).hops == 2
     crews = Policy.trusting((Quorum.of(2, Role(alice, "crew"), crew, Role(alice, "board")), "door", 2))

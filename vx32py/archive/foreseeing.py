@@ -41,12 +41,10 @@ class Foresight:
             others = f" and {number - 1:,} more" if number > 1 else ""
             found.append(f"extract will refuse {printable(self._first[reason])!r}{others}: {reason}")
         limits = Limits()
-        for whole in (limits.refuse_files(self._members), limits.refuse_all(self._sizes)):
-            if whole is not None:
-                found.append(f"extract will refuse the archive: {whole}")
-        for compressed, size in self._sizes:
-            one = limits.refuse(compressed, size)
-            if one is not None:
-                found.append(f"extract will refuse a file: {one} (--max-ratio)")
-                break
+        whole = limits.refuse_files(self._members) or limits.refuse_all(self._sizes)
+        if whole is not None:
+            found.append(f"extract will refuse the archive: {whole}")
+        one = next(filter(None, (limits.refuse(*each) for each in self._sizes)), None)
+        if one is not None:
+            found.append(f"extract will refuse a file: {one} (--max-ratio)")
         return found

@@ -26,7 +26,8 @@ EXIT_PARTLY: Final = 1
 _EXIT_CODES = """\b
 Exit codes:
   0 all is well; 1 a file or member failed, or the archive is damaged (each is a line on stderr, the others
-  are done); 2 wrong usage; 125 no archive, nothing could be written, or this host cannot run decoders.
+  are done); 2 wrong usage; 125 no archive, nothing could be written, more would come of it than may, or this
+  host cannot run decoders; 128 + n ended by signal n.
 """
 
 Function = TypeVar("Function", bound=Callable[..., Any])
