@@ -59,6 +59,34 @@ CASE(clocks_cannot_be_set) {
     T(settimeofday(&value, NULL));
 }
 
+CASE(clocks_that_nobody_can_set) {
+    static const int clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, CLOCK_MONOTONIC_RAW,
+                                 CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI, 10, 77};
+    long old[2] = {1, 0};
+    for (int i = 0; i < 11; i++) {
+        say("%d", clocks[i]);
+        T(syscall(SYS_clock_settime, clocks[i], old));
+        T(syscall(SYS_clock_settime, clocks[i], NOWHERE));
+    }
+    clockid_t own, others = ~0x7fffffff / 8 * 8;
+    clock_getcpuclockid(0, &own);
+    T(syscall(SYS_clock_settime, own, old));
+    T(syscall(SYS_clock_settime, own, NULL));
+    T(syscall(SYS_clock_settime, others, old));
+    T(syscall(SYS_clock_settime, -1, old));
+    struct timespec time = {-1, 0};
+    T(clock_settime(CLOCK_REALTIME, &time));
+    time.tv_sec = 1, time.tv_nsec = 1000000000;
+    T(clock_settime(CLOCK_REALTIME, &time));
+    time.tv_sec = 1LL << 62, time.tv_nsec = 0;
+    T(clock_settime(CLOCK_REALTIME, &time));
+    time.tv_sec = 8277292036;
+    T(clock_settime(CLOCK_REALTIME, &time));
+    time.tv_sec = 8277292035;
+    T(clock_settime(CLOCK_REALTIME, &time));
+    T(clock_settime(CLOCK_MONOTONIC, &time));
+}
+
 CASE(sleeping_takes_time) {
     long long before = now_ms();
     struct timespec time = {0, 20000000};

@@ -30,6 +30,10 @@ _COARSE: Final = frozenset({5, 6})
 #: A tick of the kernel's, which coarse clocks count (CONFIG_HZ=250).
 _TICK: Final = 4_000_000
 TICKS: Final = 100
+#: CLOCK_REALTIME, and where its seconds end: the nanoseconds since the epoch and 30 years more have to fit in 63 bits
+#: (TIME_SETTOD_SEC_MAX of include/linux/time64.h).
+_SETTABLE: Final = 0
+_MOST_SECONDS: Final = (1 << 63) // layouts.SECOND - 30 * 365 * 24 * 3600
 
 
 def clock_function(process: Process, number: int) -> Callable[[], int]:
@@ -91,6 +95,32 @@ def clock_getres_time64(process: Process, clock_id: int, time_out: int) -> None:
     clock_function(process, clock_id)
     if time_out:
         process.memory.write(time_out, layouts.TIMESPEC64.pack(0, _TICK if clock_id in _COARSE else 1))
+
+
+@call(264, "clock_settime")
+def clock_settime(process: Process, clock_id: int, time: int) -> None:
+    """EPERM: the clock is the host's; EINVAL for what nobody could set."""
+    _refuse_to_set(process, clock_id, time, wide=False)
+
+
+@call(404, "clock_settime64")
+def clock_settime64(process: Process, clock_id: int, time: int) -> None:
+    """The same with a 64-bit timespec."""
+    _refuse_to_set(process, clock_id, time, wide=True)
+
+
+def _refuse_to_set(process: Process, clock_id: int, time: int, *, wide: bool) -> None:
+    """The kernel's checks in its order: whether the clock is one that can be set (the real-time one, and by their type those of
+    processes and threads), whether there is a time, and what it is."""
+    if clock_id != _SETTABLE and signed(clock_id) >= 0:
+        raise CallError(errno.EINVAL)
+    layout = layouts.TIMESPEC64 if wide else layouts.TIMESPEC
+    seconds, nanoseconds = layout.unpack(process.memory.read(time, layout.size))
+    if clock_id != _SETTABLE:
+        clock_function(process, clock_id)
+    elif not 0 <= seconds < _MOST_SECONDS or not 0 <= nanoseconds < layouts.SECOND:
+        raise CallError(errno.EINVAL)
+    raise CallError(errno.EPERM)
 
 
 @call(78, "gettimeofday", native="timeval_no_zone")
