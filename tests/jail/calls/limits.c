@@ -125,6 +125,15 @@ CASE(sysinfo_makes_sense) {
     T(sysconf(_SC_NPROCESSORS_ONLN) > 0);
 }
 
+CASE(the_uptime_is_rounded_up) {
+    struct sysinfo info;
+    struct timespec time, after;
+    clock_gettime(CLOCK_BOOTTIME, &time);
+    T(sysinfo(&info));
+    clock_gettime(CLOCK_BOOTTIME, &after);
+    say("%d %d", info.uptime >= time.tv_sec + (time.tv_nsec > 0), info.uptime <= after.tv_sec + (after.tv_nsec > 0));
+}
+
 CASE(memory_can_be_limited) {
     struct rlimit limit = {64 << 20, 64 << 20};
     T(setrlimit(RLIMIT_AS, &limit));

@@ -82,8 +82,9 @@ def oldolduname(process: Process, name_out: int) -> None:
 def sysinfo(process: Process, info_out: int) -> None:
     """Time since the start, memory and processes."""
     space = process.engine.space
+    uptime = -(-process.clock.monotonic() // layouts.SECOND)  # the kernel rounds up (do_sysinfo)
     packed = struct.pack(
-        "<i3I6IHHIII8x", process.clock.monotonic() // layouts.SECOND & 0x7FFF_FFFF, 0, 0, 0,
+        "<i3I6IHHIII8x", uptime & 0x7FFF_FFFF, 0, 0, 0,
         min(space.budget, MASK32), min(space.budget - space.mapped, MASK32), 0, 0, 0, 0,
         len(process.family.processes) & 0xFFFF, 0, 0, 0, 1,
     )  # fmt: skip
