@@ -112,12 +112,12 @@ class OpenFile:
     @property
     def readable(self) -> bool:
         """Whether it was opened for reading."""
-        return self.flags & os.O_ACCMODE != os.O_WRONLY
+        return self.flags & os.O_ACCMODE in (os.O_RDONLY, os.O_RDWR)  # and not the fourth, which is for neither
 
     @property
     def writable(self) -> bool:
         """Whether it was opened for writing."""
-        return self.flags & os.O_ACCMODE != os.O_RDONLY
+        return self.flags & os.O_ACCMODE in (os.O_WRONLY, os.O_RDWR)
 
     @property
     def nonblocking(self) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Minor numbers of the memory devices, of which the major is 1 (Documentation/admin-guide/devices.txt).
 _HOST_DEVICES: Final = {"null": 3, "zero": 5, "full": 7}
+ZERO_DEVICE: Final = os.makedev(1, 5)
 _RANDOM: Final = {"random": 8, "urandom": 9}
 _LINKS: Final = {
     "stdin": b"/proc/self/fd/0", "stdout": b"/proc/self/fd/1", "stderr": b"/proc/self/fd/2", "fd": b"/proc/self/fd",
@@ -127,6 +128,8 @@ class _Terminal(_Device):
     def open(self, flags: int) -> OpenFile:
         task = self.space.current()
         wanted = flags & os.O_ACCMODE
+        if wanted == os.O_ACCMODE:
+            raise CallError(errno.EINVAL)
         for file in task.streams if task is not None else ():
             fits = (wanted == os.O_WRONLY or file.readable) and (wanted == os.O_RDONLY or file.writable)
             if fits and file.is_terminal():

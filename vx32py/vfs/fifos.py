@@ -98,6 +98,8 @@ class FifoFile(HostFile):
 
 def open_fifo(inode: Inode, flags: int) -> OpenFile:
     """Open a FIFO. Raises CallError, WouldBlock."""
+    if flags & os.O_ACCMODE not in _SIDES:
+        raise CallError(errno.EINVAL)
     fifo = inode.extra
     if not isinstance(fifo, _Fifo):
         fifo = inode.extra = _Fifo(inode.tree.store.new_fifo())

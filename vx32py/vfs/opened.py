@@ -168,6 +168,8 @@ class OpenedNode(Node):
     def open(self, flags: int) -> OpenFile:
         """The very same open file; what it was not opened for cannot be had."""
         wanted = flags & os.O_ACCMODE
+        if wanted == os.O_ACCMODE:
+            raise CallError(errno.EINVAL)  # as of a pipe: there is no such end
         if (wanted != os.O_WRONLY and not self.file.readable) or (wanted != os.O_RDONLY and not self.file.writable):
             raise CallError(errno.EACCES)
         return self.file

@@ -35,6 +35,64 @@ CASE(dev_zero_and_full) {
     T(access("/dev/zero", R_OK | W_OK));
 }
 
+CASE(dev_zero_can_be_mapped) {
+    int zero = T(open("/dev/zero", O_RDWR)), in = T(open("/dev/zero", O_RDONLY)), out = T(open("/dev/zero", O_WRONLY));
+    char *private = mmap(0, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, in, PAGE);
+    T(private != MAP_FAILED);
+    char *one = mmap(0, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0);
+    T(one != MAP_FAILED);
+    char *other = mmap(0, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, zero, 0);
+    T(other != MAP_FAILED);
+    T(close(zero));
+    pid_t child = fork();
+    if (child == 0) {
+        private[PAGE] = one[PAGE] = 'x';
+        _exit(0);
+    }
+    wait_for(child);
+    say("%d %d %d", private[PAGE], one[PAGE], other[PAGE]);
+    private[2 * PAGE] = one[2 * PAGE] = 'y';
+    T(madvise(private, 3 * PAGE, MADV_DONTNEED));
+    T(madvise(one, 3 * PAGE, MADV_DONTNEED));
+    say("%d %d %d", private[2 * PAGE], one[2 * PAGE], other[2 * PAGE]);
+    T(msync(one, PAGE, MS_SYNC));
+    one = mremap(one, 3 * PAGE, 5 * PAGE, MREMAP_MAYMOVE);
+    T(one != MAP_FAILED);
+    say("%d", one[PAGE]);
+    T(munmap(one, 5 * PAGE));
+    char bytes[4] = "abc";
+    T(pread(in, bytes, 3, 0));
+    say("%s", quoted(bytes, 4));
+
+    T(mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, in, 0) == MAP_FAILED && errno == EACCES);
+    char *fixed = mmap(0, PAGE, PROT_READ, MAP_SHARED, in, 0);
+    T(fixed != MAP_FAILED);
+    say("%d", fixed[0]);
+    T(mprotect(fixed, PAGE, PROT_READ | PROT_WRITE));
+    T(mmap(0, PAGE, PROT_READ, MAP_SHARED, out, 0) == MAP_FAILED && errno == EACCES);
+    T(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, out, 0) == MAP_FAILED && errno == EACCES);
+    T(mmap(0, 0, PROT_READ, MAP_PRIVATE, in, 0) == MAP_FAILED && errno == EINVAL);
+    char *there = mmap(private, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, in, 0);
+    T(there == private);
+    T(private[0]);
+}
+
+CASE(other_devices_cannot_be_mapped) {
+    static const char *const paths[] = {"/dev/null", "/dev/full", "/dev/urandom"};
+    for (int i = 0; i < 3; i++) {
+        int fd = T(open(paths[i], O_RDWR));
+        T(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == ENODEV);
+        T(mmap(0, PAGE, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED && errno == ENODEV);
+        T(close(fd));
+        fd = T(open(paths[i], O_WRONLY));
+        T(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EACCES);
+    }
+    int ends[2];
+    T(pipe(ends));
+    T(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, ends[0], 0) == MAP_FAILED && errno == ENODEV);
+    T(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, ends[1], 0) == MAP_FAILED && errno == EACCES);
+}
+
 CASE(dev_random) {
     unsigned char a[32] = {0}, b[32] = {0};
     int fd = T(open("/dev/urandom", O_RDONLY));

@@ -1,6 +1,8 @@
 /* open, read, write, seek, truncate and their like on regular files. */
 #include "harness.h"
 
+#include <sys/file.h>
+
 CASE(open_of_what_is_not_there) {
     T(open("missing", O_RDONLY));
     T(open("missing/below", O_RDONLY));
@@ -152,6 +154,64 @@ CASE(read_from_what_is_open_for_writing) {
     T(ftruncate(in, 0));
     T(pread(out, &byte, 1, 0));
     T(pwrite(in, &byte, 1, 0));
+}
+
+CASE(open_for_neither_reading_nor_writing) {
+    char byte = 'x';
+    struct stat st;
+    make("file", "0123456789");
+    static const char *const paths[] = {"file", "private/file", "/dev/null", "/dev/zero"};
+    make("private/file", "0123456789");
+    for (int i = 0; i < 4; i++) {
+        struct iovec one = {&byte, 1};
+        int fd = T(open(paths[i], 3 | O_CLOEXEC));
+        T(read(fd, &byte, 1));
+        T(write(fd, &byte, 1));
+        T(readv(fd, &one, 1));
+        T(writev(fd, &one, 1));
+        T(pread(fd, &byte, 1, 0));
+        T(pwrite(fd, &byte, 1, 0));
+        T(fstat(fd, &st));
+        T(ftruncate(fd, 3));
+        T(fallocate(fd, 0, 0, 3));
+        T(mmap(0, PAGE, PROT_NONE, MAP_PRIVATE, fd, 0) == MAP_FAILED && errno == EACCES);
+        T(sendfile(fd, fd, NULL, 1));
+        T(fcntl(fd, F_GETFL) & O_ACCMODE);
+        T(fcntl(fd, F_GETFD));
+        T(close(fd));
+    }
+    int fd = T(open("file", 3));
+    T(lseek(fd, 3, SEEK_SET));
+    T(lseek(fd, 0, SEEK_CUR));
+    T(fsync(fd));
+    struct flock lock = {.l_type = F_RDLCK};
+    T(fcntl(fd, F_SETLK, &lock));
+    lock.l_type = F_WRLCK;
+    T(fcntl(fd, F_SETLK, &lock));
+    T(flock(fd, LOCK_EX | LOCK_NB));
+    T(close(open("file", 3 | O_TRUNC)));
+    show("file");
+    T(open("new", 3 | O_CREAT, 0600));
+    T(access("new", F_OK));
+    T(open("new", 3 | O_CREAT | O_EXCL, 0600));
+    T(open(".", 3));
+    T(open("missing", 3));
+    T(chmod("file", 0400));
+    T(open("file", 3));
+    T(chmod("file", 0200));
+    T(open("file", 3));
+    T(chmod("file", 0600));
+    T(open("file", 3));
+    T(fcntl(open("file", 3 | O_PATH), F_GETFL));
+    T(mkfifo("private/fifo", 0600));
+    T(open("private/fifo", 3));
+    T(open("private/fifo", 3 | O_NONBLOCK));
+    T(open("private", 3 | O_TMPFILE, 0600));
+    int ends[2];
+    char name[40];
+    T(pipe(ends));
+    sprintf(name, "/proc/self/fd/%d", ends[0]);
+    T(open(name, 3));
 }
 
 CASE(read_to_bad_addresses) {

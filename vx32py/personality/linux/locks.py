@@ -108,6 +108,8 @@ def flock(process: Process, file: OpenFile, operation: int) -> None:
     wanted = operation & ~LOCK_NB
     if wanted not in (LOCK_SH, LOCK_EX, LOCK_UN):
         raise CallError(errno.EINVAL)
+    if wanted != LOCK_UN and not file.readable and not file.writable:
+        raise CallError(errno.EBADF)
     table, key = process.files.space.locks, ("flock", *_key(file))
     if wanted == LOCK_UN:
         table.put(key, file, 0, _LAST, exclusive=None)

@@ -25,6 +25,7 @@ from vx32py.personality import common
 from vx32py.personality.linux import filemaps
 from vx32py.personality.linux.limits import INFINITY, RLIMIT_AS, RLIMIT_DATA, Limits
 from vx32py.personality.linux.table import MASK32, call
+from vx32py.vfs.devices import ZERO_DEVICE
 from vx32py.vfs.opened import PathFile
 
 if TYPE_CHECKING:
@@ -77,24 +78,18 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
     if length == 0 or flags & MAP_SHARED_VALIDATE == 0:
         raise CallError(errno.EINVAL)
     access = access_of(protection)
-    file = None
+    file = opened = None
     if flags & MAP_SHARED and access & Access.EXECUTE:
         flags = flags & ~MAP_SHARED_VALIDATE | MAP_PRIVATE  # code that others could change unnoticed
     if not flags & MAP_ANONYMOUS:
-        file = process.descriptors.get(fd)
-        if isinstance(file, PathFile):
-            raise CallError(errno.EBADF)
-        if not isinstance(file, (HostFile, BytesFile)) or not stat.S_ISREG(file.status().mode):
-            raise CallError(errno.ENODEV)
-        if not file.readable:
-            raise CallError(errno.EACCES)
-        if flags & MAP_SHARED and protection & 2 and not file.writable:
-            raise CallError(errno.EACCES)
+        file = opened = _mappable(process, fd, writable=bool(flags & MAP_SHARED and protection & 2))
+        if stat.S_ISCHR(opened.status().mode):
+            file = None  # /dev/zero: memory of nobody else's, as if there were no file
     start = _place(process, address, size, flags, of_file=file is not None)
     private = flags & MAP_SHARED_VALIDATE == MAP_PRIVATE
     _check_limits(process, _fresh(space, start, size), data=private and bool(access & Access.WRITE))
     offset = page_offset << PAGE_SHIFT
-    fixed = not private and file is not None and not _may_change(file, now=bool(access & Access.WRITE))
+    fixed = not private and opened is not None and not _may_change(opened, now=bool(access & Access.WRITE))
     if not private:
         if len({run.shared for run in space.shared}) >= process.sandbox.open_files:
             raise CallError(errno.ENOMEM)  # each takes descriptors of the host's
@@ -111,6 +106,20 @@ def mmap(process: Process, address: int, length: int, protection: int, flags: in
     else:
         _map_copy(space, start, size, access, CopiedRun(start >> PAGE_SHIFT, 0, file, offset, fixed))
     return start
+
+
+def _mappable(process: Process, fd: int, *, writable: bool) -> OpenFile:
+    """What a descriptor stands for, if that can be mapped: a file, or /dev/zero. Raises CallError."""
+    file = process.descriptors.get(fd)
+    if isinstance(file, PathFile):
+        raise CallError(errno.EBADF)
+    if not file.readable or (writable and not file.writable):
+        raise CallError(errno.EACCES)
+    if isinstance(file, HostFile | BytesFile):
+        status = file.status()
+        if stat.S_ISREG(status.mode) or (stat.S_ISCHR(status.mode) and status.rdev == ZERO_DEVICE):
+            return file
+    raise CallError(errno.ENODEV)
 
 
 def _may_change(file: OpenFile, *, now: bool) -> bool:

@@ -60,8 +60,6 @@ def openat(process: Process, directory_fd: int, path: int, flags: int, mode: int
 
 def _open(process: Process, directory_fd: int, path: int, flags: int, mode: int) -> int:
     name = path_argument(process, path)
-    if flags & os.O_ACCMODE == os.O_ACCMODE:
-        raise CallError(errno.EINVAL)
     flags &= ~O_LARGEFILE  # Linux's other flags have the same values on i386 and x86-64
     mode &= ~process.state(LinuxState).umask & 0o7777
     file = process.files.open(name, flags, mode, start=start_of(process, directory_fd, name))
