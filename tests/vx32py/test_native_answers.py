@@ -143,9 +143,27 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("address", "count"), HOSTILE)
-@pytest.mark.parametrize("linux", [False, True])
-def test_hostile_buffers(tmp_path: Path, address: int, count: int, linux: bool) -> None:
+#: Those that begin where there is memory: how many bytes of it there are.
+PARTS = {
+    (address, count): DATA + 0x2000 - address
+    for address, count in HOSTILE
+    if DATA <= address < DATA + 0x2000 < address + count
+}
+
+
+@pytest.mark.parametrize(("address", "count"), list(PARTS))
+def test_linux_writes_what_there_is_of_a_buffer(tmp_path: Path, address: int, count: int) -> None:
+    program = repeated(call(WRITE, 1, DATA, 8, linux=True), call(WRITE, 1, address, count, linux=True), linux=True)
+    found = both(tmp_path, program, 2 * ROUNDS)
+    assert found.results == [8, PARTS[address, count]] * ROUNDS
+    assert len(found.written) == (8 + PARTS[address, count]) * ROUNDS
+
+
+@pytest.mark.parametrize(
+    ("linux", "address", "count"),
+    [(linux, *buffer) for linux in (False, True) for buffer in HOSTILE if not linux or buffer not in PARTS],
+)
+def test_hostile_buffers(tmp_path: Path, linux: bool, address: int, count: int) -> None:
     # The good calls in between see to it that the bad ones are met by a page of answers at work.
     program = repeated(
         call(WRITE, 1, DATA, 8, linux=linux),

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import struct
 from typing import TYPE_CHECKING, Final
 
-from reference.memory import page_ceil
+from reference.errors import MemoryFault
+from reference.memory import page_ceil, page_floor
 from reference.traps import Access
 from vx32py._errors import BadImage, CallError, LimitExceeded
 from vx32py._module import MAX_FILE
+from vx32py._pipes import PipeEnd
 from vx32py._pipes import make_pipe as open_pipe
 from vx32py._readiness import POLLERR, POLLHUP, POLLPRI, POLLRDBAND, POLLWRBAND, READABLE, WRITABLE, wait_for_events
 from vx32py._wait import WouldBlock
 from vx32py.vfs.walk import MAX_PATH
 
 if TYPE_CHECKING:
+    from vx32py._descriptors import OpenFile
     from vx32py._group import ThreadGroup
     from vx32py._process import Process
 
@@ -35,6 +39,8 @@ MAX_SELECT: Final = 1024
 _SELECTED: Final = (READABLE | POLLRDBAND | POLLHUP | POLLERR, WRITABLE | POLLWRBAND | POLLERR, POLLPRI)
 #: IOV_MAX.
 MAX_VECTOR: Final = 1024
+#: No call reads or writes more at a time (MAX_RW_COUNT of the kernel), so that a count is never taken for an error.
+MAX_TRANSFER: Final = 0x7FFF_F000
 #: What all buffers of one call may hold together: the result must not look like an error.
 MAX_VECTOR_BYTES: Final = 0x7FFF_FFFF
 
@@ -68,11 +74,14 @@ def vector_argument(process: Process, vector: int, count: int) -> list[tuple[int
 
 
 def read_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> int:
-    """readv(2). Every buffer is checked before the first one is filled."""
+    """readv(2). Every buffer is checked before the first one is filled: where there is a byte that the guest may not write,
+    a file is read up to there; from a stream nothing is taken that has no room before it."""
     file = process.descriptors.get(fd)
     if not file.readable:
         raise CallError(errno.EBADF)
-    check_vector(process, buffers, writable=True)
+    buffers, fault = reachable(process, buffers, writable=True)
+    if fault is not None and not _is_cut(file, sum(length for _, length in buffers)):
+        raise fault
     total = 0
     for address, length in buffers:
         if total and not file.ready(write=False):
@@ -86,17 +95,71 @@ def read_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> in
 
 
 def write_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> int:
-    """writev(2). Every buffer is checked before the first one is written."""
+    """writev(2). Every buffer is checked before the first one is written: where there is a byte that the guest may not read,
+    a file gets what is before it, a pipe whole pages of that, and other streams nothing."""
     file = process.descriptors.get(fd)
     if not file.writable:
         raise CallError(errno.EBADF)
-    check_vector(process, buffers, writable=False)
+    buffers, fault = reachable(process, buffers, writable=False)
+    if fault is not None:
+        if not is_plain(file):
+            whole = sum(length for _, length in buffers) if isinstance(file, PipeEnd) else 0
+            buffers = _first(buffers, page_floor(whole))
+        if not buffers:
+            raise fault
     views = [process.memory.view(address, length) for address, length in buffers if length]
     try:
         return file.write_vector(views, process) if views else 0
     finally:
         for view in views:
             view.release()
+
+
+def reachable(
+    process: Process, buffers: list[tuple[int, int]], *, writable: bool
+) -> tuple[list[tuple[int, int]], MemoryFault | None]:
+    """As much of these buffers as the guest may read (write) and one call transfers, and what is wrong with the next byte; None
+    where they are all in reach."""
+    found, room = [], MAX_TRANSFER
+    for address, wanted in buffers:
+        length = min(wanted, room)
+        room -= length
+        try:
+            process.memory.check(address, length, writable=writable)
+        except MemoryFault as fault:
+            if fault.address > address:
+                found.append((address, fault.address - address))
+            return found, fault
+        if length:
+            found.append((address, length))
+    return found, None
+
+
+def _first(buffers: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+    """The first ``count`` bytes of some buffers."""
+    found = []
+    for address, length in buffers:
+        if count:
+            found.append((address, min(length, count)))
+            count -= found[-1][1]
+    return found
+
+
+def is_plain(file: OpenFile) -> bool:
+    """Whether the kernel copies to and from it byte by byte, up to the first that is out of reach: files and devices."""
+    kind = stat.S_IFMT(file.status().mode)
+    return kind in (stat.S_IFREG, stat.S_IFDIR) or (kind == stat.S_IFCHR and not file.is_terminal())
+
+
+def _is_cut(file: OpenFile, room: int) -> bool:
+    """Whether a read into a buffer of which only ``room`` bytes are in reach goes on: for a file with these bytes, for a stream
+    if it has no more to give than these. Raises CallError."""
+    if is_plain(file):
+        return room > 0 or not file.available()
+    try:
+        return room > 0 and not (file.ready(write=False) and file.available() > room)
+    except CallError:  # of messages: they are taken whole
+        return False
 
 
 def check_vector(process: Process, buffers: list[tuple[int, int]], *, writable: bool) -> None:

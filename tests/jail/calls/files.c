@@ -332,6 +332,104 @@ CASE(readv_and_writev) {
     show("file");
 }
 
+CASE(a_transfer_ends_where_memory_does) {
+    static const char *const paths[] = {"file", "private/file"};
+    char good[4] = "";
+    for (int i = 0; i < 2; i++) {
+        make(paths[i], "0123456789");
+        int fd = T(open(paths[i], O_RDWR));
+        char *end = edge(3);
+        struct iovec in[4] = {{good, 2}, {NULL, 0}, {end, 5}, {good, 2}}, bad = {NOWHERE, 4}, late[2] = {{good, 1}, {NOWHERE, 4}};
+        T(syscall(SYS_read, fd, end, 5));
+        say("%s", quoted(end, 3));
+        T(lseek(fd, 0, SEEK_CUR));
+        T(syscall(SYS_readv, fd, in, 4));
+        say("%s %s", quoted(good, 3), quoted(end, 3));
+        T(lseek(fd, 0, SEEK_CUR));
+        T(readv(fd, &bad, 1));
+        T(readv(fd, late, 2));
+        T(syscall(SYS_readv, fd, in, 4));
+        T(syscall(SYS_readv, fd, in, 4));
+        T(readv(fd, &bad, 1));
+        T(syscall(SYS_read, fd, NOWHERE, 4));
+        T(pread(fd, NOWHERE, 4, 20));
+        T(pread(fd, NOWHERE, 4, 9));
+        T(syscall(SYS_pread64, fd, end, 5, 1, 0));
+        T(preadv(fd, in, 4, 2));
+        say("%s %s", quoted(good, 3), quoted(end, 3));
+        T(preadv(fd, &bad, 1, 2));
+        memcpy(good, "AB", 2), memcpy(end, "CDE", 3);
+        T(lseek(fd, 0, SEEK_SET));
+        T(syscall(SYS_write, fd, end, 5));
+        T(syscall(SYS_writev, fd, in, 4));
+        T(writev(fd, &bad, 1));
+        T(writev(fd, late, 2));
+        T(lseek(fd, 0, SEEK_CUR));
+        show(paths[i]);
+        T(syscall(SYS_pwrite64, fd, end, 5, 1, 0));
+        T(pwritev(fd, in, 4, 4));
+        T(pwritev(fd, late, 2, 20));
+        T(pwritev(fd, &bad, 1, 0));
+        show(paths[i]);
+        T(syscall(SYS_write, fd, read_only(), 0));
+        T(syscall(SYS_read, fd, read_only(), 2));
+        T(syscall(SYS_lseek, fd, 0, SEEK_SET));
+        T(syscall(SYS_read, fd, read_only(), 2));
+    }
+    struct iovec huge[2] = {{good, 1}, {NOWHERE, 0x7fffffff}};
+    int fd = T(open("file", O_RDWR | O_TRUNC)), zero = T(open("/dev/zero", O_RDWR));
+    T(writev(fd, huge, 2));
+    T(readv(zero, huge, 2));
+    huge[0].iov_len = -1;
+    T(writev(fd, huge, 2));
+    char whole[64];
+    make("file", "0123456789");
+    T(syscall(SYS_read, open("file", O_RDONLY), whole, -1));
+}
+
+CASE(a_pipe_gives_and_takes_what_memory_holds) {
+    int ends[2];
+    char good[4] = "", *end = edge(3), *much = edge(2 * PAGE + 100);
+    T(pipe2(ends, O_NONBLOCK));
+    struct iovec both[2] = {{good, 2}, {end, 5}}, bad = {NOWHERE, 4};
+    T(readv(ends[0], both, 2));
+    T(writev(ends[1], both, 2));
+    T(writev(ends[1], &bad, 1));
+    T(syscall(SYS_write, ends[1], end, 5));
+    T(ioctl(ends[0], FIONREAD, &(int){0}));
+    T(write(ends[1], "abcd", 4));
+    T(readv(ends[0], both, 2));
+    say("%s %s", quoted(good, 3), quoted(end, 3));
+    T(write(ends[1], "123456789", 9));
+    T(readv(ends[0], both, 2));
+    T(syscall(SYS_read, ends[0], end, 8));
+    char all[10] = "";
+    T(read(ends[0], all, 9));
+    say("%s", all);
+    T(syscall(SYS_write, ends[1], much, 3 * PAGE));
+    int count = 0;
+    T(ioctl(ends[0], FIONREAD, &count));
+    say("%d", count);
+    int sockets[2];
+    T(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets));
+    T(readv(sockets[0], both, 2));
+    T(writev(sockets[1], both, 2));
+    T(write(sockets[1], "abcd", 4));
+    T(readv(sockets[0], both, 2));
+    T(write(sockets[1], "123456789", 9));
+    T(readv(sockets[0], both, 2));
+    T(read(sockets[0], all, 9));
+    pid_t child = fork();
+    if (child == 0) {
+        pause_ms(50);
+        _exit(write(sockets[1], "late", 4) != 4);
+    }
+    T(fcntl(sockets[0], F_SETFL, O_RDWR));
+    T(readv(sockets[0], both, 2));
+    say("%s %s", quoted(good, 3), quoted(end, 3));
+    wait_for(child);
+}
+
 CASE(truncate_shrinks_and_grows) {
     struct stat st;
     make("file", "0123456789");

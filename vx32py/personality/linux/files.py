@@ -8,6 +8,7 @@ import stat
 import struct
 from typing import TYPE_CHECKING, Final
 
+from reference.errors import MemoryFault
 from vx32py._calls import signed, signed64
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from vx32py._descriptors import OpenFile
     from vx32py._process import Process
 
-#: No call reads or writes more at a time (MAX_RW_COUNT), so that a count is never taken for an error.
-MOST: Final = 0x7FFF_F000
-
 CLOSE_RANGE_UNSHARE, CLOSE_RANGE_CLOEXEC = 2, 4
 #: preadv2, pwritev2 (include/uapi/linux/fs.h).
 RWF_HIPRI, RWF_DSYNC, RWF_SYNC, RWF_NOWAIT, RWF_APPEND = 1, 2, 4, 8, 16
@@ -34,16 +32,27 @@ MOST_DIRENTS: Final = 1 << 18
 @call(3, "read", native="read")
 def read(process: Process, fd: int, buffer: int, count: int) -> int:
     """Read at most ``count`` bytes."""
-    return common.read_descriptor(process, fd, buffer, _count(process, buffer, count, writable=True))
+    count = min(count, common.MAX_TRANSFER)
+    try:
+        return common.read_descriptor(process, fd, buffer, count)
+    except MemoryFault:
+        return common.read_vector(process, fd, [(buffer, count)])
 
 
 @call(4, "write", native="write")
 def write(process: Process, fd: int, data: int, count: int) -> int:
     """Write at most ``count`` bytes."""
     try:
-        return common.write_descriptor(process, fd, data, _count(process, data, count, writable=False))
+        return _write(process, fd, data, min(count, common.MAX_TRANSFER))
     except CallError as error:
         raise broken_pipe(process, error) from None
+
+
+def _write(process: Process, fd: int, data: int, count: int) -> int:
+    try:
+        return common.write_descriptor(process, fd, data, count)
+    except MemoryFault:
+        return common.write_vector(process, fd, [(data, count)])
 
 
 @call(145, "readv")
@@ -64,17 +73,13 @@ def writev(process: Process, fd: int, vector: int, count: int) -> int:
 @call(180, "pread64")
 def pread64(process: Process, fd: int, buffer: int, count: int, offset_low: int, offset_high: int) -> int:
     """Read at an offset."""
-    file = _file_at(process, fd, signed64(offset_low, offset_high), write=False)
-    with process.memory.view(buffer, _count(process, buffer, count, writable=True), writable=True) as view:
-        return file.read_at(view, signed64(offset_low, offset_high))
+    return _transfer_at(process, fd, [(buffer, count)], signed64(offset_low, offset_high), write=False)
 
 
 @call(181, "pwrite64")
 def pwrite64(process: Process, fd: int, data: int, count: int, offset_low: int, offset_high: int) -> int:
     """Write at an offset."""
-    file = _file_at(process, fd, signed64(offset_low, offset_high), write=True)
-    with process.memory.view(data, _count(process, data, count, writable=False)) as view:
-        return file.write_at(view, signed64(offset_low, offset_high))
+    return _transfer_at(process, fd, [(data, count)], signed64(offset_low, offset_high), write=True)
 
 
 @call(333, "preadv")
@@ -124,13 +129,20 @@ def _file_at(process: Process, fd: int, offset: int, *, write: bool) -> OpenFile
 
 
 def _vector_at(process: Process, fd: int, vector: tuple[int, int], offset: int, *, write: bool) -> int:
+    _file_at(process, fd, offset, write=write)
+    return _transfer_at(process, fd, common.vector_argument(process, *vector), offset, write=write)
+
+
+def _transfer_at(process: Process, fd: int, buffers: list[tuple[int, int]], offset: int, *, write: bool) -> int:
+    """Read or write at an offset, as far as the buffers are in the guest's reach."""
     file = _file_at(process, fd, offset, write=write)
-    buffers = common.vector_argument(process, *vector)
-    common.check_vector(process, buffers, writable=not write)
+    buffers, fault = common.reachable(process, buffers, writable=not write)
+    if not buffers:
+        if fault is not None and (write or not common.is_plain(file) or offset < file.status().size):
+            raise fault
+        buffers = [(0, 0)]  # which still asks whether there are offsets
     total = 0
     for address, length in buffers:
-        if not length:
-            continue
         with process.memory.view(address, length, writable=not write) as view:
             try:
                 count = file.write_at(view, offset + total) if write else file.read_at(view, offset + total)
@@ -297,12 +309,6 @@ def _directory(process: Process, fd: int) -> DirectoryFile:
     if not isinstance(file, DirectoryFile):
         raise CallError(errno.EBADF if isinstance(file, PathFile) else errno.ENOTDIR)
     return file
-
-
-def _count(process: Process, address: int, count: int, *, writable: bool) -> int:
-    if count > MOST:
-        process.memory.check(address, count, writable=writable)
-    return min(count, MOST)
 
 
 def broken_pipe(process: Process, error: CallError) -> CallError:

@@ -225,7 +225,7 @@ def sendto(
     """Send, perhaps to an address."""
     found = _socket(process, fd)
     target = address_argument(process, address, address_length) if address else None
-    return _send(process, found, [(data, min(length, files.MOST))], flags, target, [])
+    return _send(process, found, [(data, min(length, common.MAX_TRANSFER))], flags, target, [])
 
 
 @call(370, "sendmsg")
@@ -301,7 +301,7 @@ def recvfrom(
         raise CallError(errno.EINVAL)
     if address_out:
         process.memory.check(length_at, 4, writable=True)
-    with process.memory.view(buffer, min(length, files.MOST), writable=True) as view:
+    with process.memory.view(buffer, min(length, common.MAX_TRANSFER), writable=True) as view:
         count, (address, rights, _) = found.receive([view], flags, process)
     drop_rights(rights)
     store_address(process, address or b"", address_out, length_at)
