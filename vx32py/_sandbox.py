@@ -71,7 +71,8 @@ class Sandbox:
     * ``cpu_time``: seconds of processor time that the thread in ``run()`` may use, all calls and processes together; what
       the guest waits for does not count. None for no limit.
     * ``fuel``: how many instructions may be executed, all processes together. Exact and reproducible, the same on every
-      engine, and somewhat slower. :meth:`reference.engine.Engine.run_for` says precisely what counts: each instruction
+      engine; it takes time wherever the guest jumps: decoders take 3 to 7 times as long on the jit engine.
+      :meth:`reference.engine.Engine.run_for` says precisely what counts: each instruction
       once, also one that traps, a system call, or a whole repeated string instruction.
     * ``policy``: which instructions there are. A policy without the TIME group, such as ``Policy.deterministic()``, also
       gives the guest a made-up clock and made-up random numbers.

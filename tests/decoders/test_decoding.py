@@ -12,15 +12,13 @@ def _first(names: str) -> list[Case]:
     return [next(case for case in CASES if case.decoder == name) for name in names.split()]
 
 
-@pytest.mark.parametrize("case", _first("deflate zstd brotli flac"), ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", _first("deflate gzip bzip2 xz zstd brotli jpeg jp2 png flac"), ids=lambda case: case.name
+)
 def test_a_small_file_on_every_engine(case: Case, engine_name: str) -> None:
-    """Of those that need few instructions; python -m conformance.decoders has all of them on all engines."""
+    """Of all but Vorbis, which needs ten seconds on those that are not native for its tables alone; python -m
+    conformance.decoders has every kind of file on all engines."""
     _decodes(case, engine_name)
-
-
-@pytest.mark.parametrize("case", _first("gzip bzip2 xz jpeg jp2 png"), ids=lambda case: case.name)
-def test_a_small_file_as_the_specification_has_it(case: Case) -> None:
-    _decodes(case, "reference")
 
 
 def _decodes(case: Case, engine_name: str) -> None:
