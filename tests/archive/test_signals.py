@@ -163,6 +163,42 @@ def test_threads_that_cannot_be_stopped_are_not_waited_for(tmp_path: Path, comma
     assert list(target.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["extract", "create"])
+def test_a_thread_that_is_being_started_is_not_waited_for_either(tmp_path: Path, command: str) -> None:
+    """Its pool does not know it yet, and the interpreter waited for it at its end."""
+    path = tmp_path / "archive.zip"
+    path.write_bytes(forge.archive(hostile.good(), forge.Entry("other", b"y")))
+    code = """
+        import os, signal, threading, time
+        from vx32py.archive import decoding, packing
+        from vx32py.cli import main
+
+        def never(*_, **__):
+            time.sleep(1000)
+        decoding.Decoders.decode = packing.Packer.prepare = never
+        inner = threading.Thread.start
+        def start(self):
+            inner(self)
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000): pass
+        threading.Thread.start = start
+        main()
+    """
+    target = tmp_path / "target"
+    target.mkdir()
+    arguments = {
+        "extract": ["extract", "--jobs", "2", "--to", str(target), str(path)],
+        "create": ["create", "--jobs", "2", str(target / "new.zip"), str(path)],
+    }[command]
+    process = python(code, "archive", *arguments)
+    try:
+        said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (130, ("", ""))
+    assert list(target.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "where",
     [

@@ -11,9 +11,9 @@ import errno
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -100,12 +100,13 @@ def create(
         writer = Writer(output)
         foresight = Foresight()
         sources = walk(paths, stdin_name=stdin_name, leave_out=leave_out, skipped=report.failures.append)
-        for prepared in _in_order(packer, sources, workers):
-            if isinstance(prepared, str):
-                report.failures.append(prepared)
-                continue
-            with prepared:
-                _write(writer, prepared, shelf, report, foresight)
+        with closing(_in_order(packer, sources, workers)) as all_of_them:
+            for prepared in all_of_them:
+                if isinstance(prepared, str):
+                    report.failures.append(prepared)
+                    continue
+                with prepared:
+                    _write(writer, prepared, shelf, report, foresight)
         writer.finish(comment)
         report.size = writer.offset
         report.warnings = foresight.lines()
@@ -130,7 +131,7 @@ def _write(writer: Writer, prepared: Prepared, shelf: Shelf, report: Creation, f
         report.codecs[prepared.codec or "stored"] += 1
 
 
-def _in_order(packer: Packer, sources: Iterable[Source], workers: int) -> Iterator[Prepared | str]:
+def _in_order(packer: Packer, sources: Iterable[Source], workers: int) -> Generator[Prepared | str]:
     """What becomes of the sources, in their order, prepared by several threads a little ahead of the caller."""
     waiting: deque[Future[Prepared | str]] = deque()
     threads = ThreadPoolExecutor(workers, thread_name_prefix="vx32py archive")

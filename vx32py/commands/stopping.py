@@ -85,8 +85,8 @@ def thrown_away(unraisable: sys.UnraisableHookArgs) -> None:
 
 @contextmanager
 def stoppable(give_up: Callable[[], None]) -> Iterator[None]:
-    """In the block the signals raise Stop, once, and it does not end well after one. If it has not ended 2 s later,
-    ``give_up`` is called by another thread and the process ends. Those that the command was started to ignore stay
+    """In the block the signals raise Stop, once, and it does not end well after one. If the process is still there 2 s
+    later, ``give_up`` is called by another thread and ends it. Those that the command was started to ignore stay
     ignored; other threads than the main one have no signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -103,7 +103,8 @@ def stoppable(give_up: Callable[[], None]) -> Iterator[None]:
         if here.came:
             raise Stop(here.came)
     finally:
-        here.give_up = None
+        if not here.came:  # else it is for the end of the interpreter, too, which waits for all threads
+            here.give_up = None
         sys.unraisablehook = hook
         for number, handler in handlers.items():
             if handler is not signal.SIG_IGN and handler is not None:
