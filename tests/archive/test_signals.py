@@ -38,11 +38,15 @@ def endless(tmp_path: Path) -> Path:
 
 
 def begun(target: Path, files: int) -> None:
-    """Wait until so many files are being written."""
+    """Wait until the good file is there and so many others are being written."""
     deadline = time.monotonic() + 60
-    while not target.is_dir() or sum(path.stat().st_size > 0 for path in target.glob(".vx32py-*")) < files:
+    while not all((target / name).exists() for name in hostile.GOOD) or _being_written(target) < files:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def _being_written(target: Path) -> int:
+    return sum(path.stat().st_size > 0 for path in target.glob(".vx32py-*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda each: each.name)
