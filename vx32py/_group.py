@@ -65,8 +65,8 @@ class ThreadGroup:
             if not task.ended:
                 task.before_end()
         self.exit_code, self.signal = code, signal
-        if leader is not None:
-            leader.descriptors.close_all()
+        for task in tuple(self.tasks):
+            task.give_up_descriptors()
         if self.parent is not None:
             self.close()
             if not self.parent.alive:

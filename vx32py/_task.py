@@ -283,8 +283,7 @@ class Task:
         self._retire_native()
         self.group.tasks.remove(self)
         self.family.tasks.pop(self.tid, None)
-        if not self.group.tasks:
-            self.descriptors.close_all()
+        self.give_up_descriptors()
         if self._engine is not None:
             self._engine.close()
         self.mm.leave(self)
@@ -351,6 +350,15 @@ class Task:
         if self.parent is not None or self.tid != self.pid:
             self.close()
 
+    def give_up_descriptors(self) -> None:
+        """It has ended, and does without its descriptors; they are closed if nobody else who lives has the same table."""
+        if not self.shares_descriptors():
+            self.descriptors.close_all()
+
+    def shares_descriptors(self) -> bool:
+        """Whether another thread or process has the same descriptors."""
+        return any(t.descriptors is self.descriptors and t is not self and t.alive for t in self.family.tasks.values())
+
     def before_end(self) -> None:
         """Tell the personality that this thread ends."""
         if self._table is not None:
@@ -413,16 +421,17 @@ class Task:
         """The children that have not been waited for."""
         return self.group.children
 
-    def fork_child(self) -> Self:
+    def fork_child(self, *, descriptors: Descriptors | None = None, files: Files | None = None) -> Self:
         """The guest's fork: a child that is this process all over, memory, registers, descriptors; of the same family. Of its
-        threads it has this one. Raises CallError(EAGAIN)."""
+        threads it has this one. ``descriptors``, ``files``: those of this process, if the child is to share them. Raises
+        CallError(EAGAIN)."""
         self._check_number()
         space = self.engine.space
         # The quickest place is for programs: most children execute one.
         engine = self._new_engine(limit=space.limit, budget=space.budget, prefer_zero=not self.sandbox.allow_exec)
         child = type(self)(
-            self.sandbox, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables,
-            self.mm.copy(engine.space), creator=self,
+            self.sandbox, engine, self.family, self.descriptors.clone() if descriptors is None else descriptors,
+            files or self.files.clone(), self.tables, self.mm.copy(engine.space), creator=self,
         )  # fmt: skip
         try:
             put_back(child, take(self))
@@ -433,13 +442,14 @@ class Task:
         child.engine.take_code(self.engine.leave_code())
         return child
 
-    def fork_sharing(self) -> Self:
-        """The guest's vfork: a child that runs in this process's memory. Raises CallError(EAGAIN)."""
+    def fork_sharing(self, *, descriptors: Descriptors | None = None, files: Files | None = None) -> Self:
+        """The guest's vfork: a child that runs in this process's memory, and shares what it is given. Raises
+        CallError(EAGAIN)."""
         self._check_number()
         engine = self._new_engine(space=self.engine.space)
         child = type(self)(
-            self.sandbox, engine, self.family, self.descriptors.clone(), self.files.clone(), self.tables, self.mm,
-            creator=self,
+            self.sandbox, engine, self.family, self.descriptors.clone() if descriptors is None else descriptors,
+            files or self.files.clone(), self.tables, self.mm, creator=self,
         )  # fmt: skip
         child.states = {kind: state.fork() for kind, state in self.states.items()}
         child.copy_registers(self)
@@ -578,9 +588,10 @@ class Task:
             if task is not self and task.alive:
                 task.leave()
         self._become_leader()
-        self.descriptors.close_for_exec()
         old_engine, old_mm = self.engine, self.mm
         self._retire_native()
+        self.have_own_descriptors()
+        self.descriptors.close_for_exec()
         self.group.states = {kind: state.execute() for kind, state in self.group.states.items()}
         self._states = {kind: state.execute() for kind, state in self._states.items()}
         self.engine, self.mm = engine, mm
@@ -592,6 +603,15 @@ class Task:
         old_mm.leave(self)
         self.expect_calls()
         self.replaced = self._is_new_program = True
+
+    def have_own_descriptors(self) -> None:
+        """Share descriptors with nobody any more: have a copy of what there is."""
+        if not self.shares_descriptors():
+            return
+        shared, self.descriptors = self.descriptors, self.descriptors.clone()
+        if self.native is not None:
+            shared.unwatch(self.native)
+            self.descriptors.watch(self.native)
 
     def _become_leader(self) -> None:
         """The thread that executes a program takes the place of the process's first one (execve(2))."""

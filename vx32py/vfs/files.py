@@ -37,6 +37,7 @@ class HeldDirectory:
     space: NameSpace
     location: Location
     path: str
+    umask: int
 
 
 class Files:
@@ -59,12 +60,15 @@ class Files:
         self.is_template = True
         self._family: ref[Family] | None = None
         self.made: NameSpace | None = None
+        #: Permission bits that new files do not get, as far as system calls go.
+        self.umask = 0o022
         self.directory: Location | None = None
 
     def clone(self) -> Files:
         """For another process: of files that have just been made, file systems of its own; else the same ones, with a
-        working directory of its own."""
+        working directory and a umask of its own."""
         other = Files(uid=self.view.uid, gid=self.view.gid)
+        other.umask = self.umask
         other.meter, other.names, other.prepared, other.is_template = self.meter, self.names, self.prepared, False
         if not self.is_template:
             other.made, other.directory = self.space, self.directory
@@ -115,11 +119,12 @@ class Files:
         return self.here.path()
 
     def hold(self) -> HeldDirectory:
-        """The working directory, for :meth:`go_back`."""
-        return HeldDirectory(self.space, self.here, self.cwd)
+        """The working directory and the umask, for :meth:`go_back`."""
+        return HeldDirectory(self.space, self.here, self.cwd, self.umask)
 
     def go_back(self, held: HeldDirectory) -> None:
-        """Take a working directory again; another guest's by its path, or the root where there is no such path."""
+        """Take a working directory again; another guest's by its path, or the root where there is no such path. And a umask."""
+        self.umask = held.umask
         if held.space is self.space:
             self.directory = held.location
             return

@@ -300,6 +300,169 @@ CASE(clone_shares_what_it_is_told_to) {
     T(umask(022));
 }
 
+static int clone_opens(void *argument) {
+    (void)argument;
+    char byte;
+    say("child: %d", open("file", O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+    write(5, "from the child", 14);
+    dup2(5, 9);
+    fcntl(9, F_SETFD, FD_CLOEXEC);
+    say("child: %d", (int)read(3, &byte, 1));
+    say("child: %d", byte);
+    return 0;
+}
+
+CASE(clone_with_one_table_of_descriptors) {
+    char *stack = malloc(65536), text[20] = "";
+    int ends[2];
+    T(pipe(ends));
+    T(fcntl(5, F_GETFD));
+    pid_t child = clone(clone_opens, stack + 65536, CLONE_FILES | SIGCHLD, NULL);
+    while (fcntl(9, F_GETFD) != FD_CLOEXEC)
+        sched_yield();
+    T(lseek(5, 0, SEEK_CUR));
+    T(pread(9, text, 14, 0));
+    say("%s", text);
+    T(close(5));
+    if (write(4, "x", 1) != 1)
+        say("no write");
+    wait_for(child);
+    T(fcntl(9, F_GETFD));
+    T(read(9, text, 4));
+    T(dup(9));
+    T(lseek(5, 0, SEEK_CUR));
+}
+
+static int clone_then_ends(void *argument) {
+    pause_ms(30);
+    say("%d", fcntl(8, F_GETFD));
+    write(8, argument, strlen(argument));
+    return 0;
+}
+
+CASE(descriptors_outlive_who_made_them) {
+    char *stack = malloc(65536), text[20] = "";
+    int ends[2];
+    T(pipe(ends));
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 8);
+        clone(clone_then_ends, stack + 65536, CLONE_FILES | SIGCHLD, "orphaned");
+        _exit(0);
+    }
+    wait_for(child);
+    T(close(ends[1]));
+    int count = 0;
+    while (count < 20 && read(ends[0], text + count, 1) == 1)
+        count++;
+    say("%s", text);
+}
+
+static int clone_executes(void *argument) {
+    execl("./prog", "prog", "@shares", (char *)argument, NULL);
+    return 1;
+}
+
+HELPER(shares) {
+    struct stat st;
+    say("executed: %d %d", fcntl(3, F_GETFD), fcntl(4, F_GETFD));
+    close(4);
+    open("file", O_RDONLY);
+    chdir(argv[2]);
+    umask(0);
+    say("executed: %d %d", argc, stat("file", &st));
+    return 0;
+}
+
+CASE(execve_unshares_descriptors_but_no_directory) {
+    char *stack = malloc(65536);
+    make("file", "x");
+    make("private/file", "x");
+    T(open("file", O_RDONLY | O_CLOEXEC));
+    T(open("file", O_RDONLY));
+    wait_for(clone(clone_executes, stack + 65536, CLONE_FILES | CLONE_FS | SIGCHLD, "private"));
+    T(fcntl(3, F_GETFD));
+    T(fcntl(4, F_GETFD));
+    T(fcntl(5, F_GETFD));
+    T(access("../prog", F_OK));
+    T(umask(022));
+    T(chdir(".."));
+    wait_for(clone(clone_executes, stack + 65536, CLONE_FILES | CLONE_VM | CLONE_VFORK | SIGCHLD, "private"));
+    T(fcntl(3, F_GETFD));
+    T(access("prog", F_OK));
+    T(umask(022));
+}
+
+static int clone_unshares(void *argument) {
+    (void)argument;
+    T(unshare(CLONE_FILES));
+    T(close(0));
+    T(unshare(CLONE_FS));
+    T(chdir("dir"));
+    T(umask(0));
+    return 0;
+}
+
+CASE(unshare_makes_own_ones) {
+    char *stack = malloc(65536);
+    T(mkdir("dir", 0755));
+    wait_for(clone(clone_unshares, stack + 65536, CLONE_FILES | CLONE_FS | SIGCHLD, NULL));
+    T(fcntl(0, F_GETFD));
+    T(access("dir", F_OK));
+    T(umask(022));
+    T(unshare(0));
+    T(unshare(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM));
+    T(unshare(CLONE_VM));
+    T(unshare(CLONE_THREAD | CLONE_SIGHAND));
+    T(unshare(CLONE_NEWNS));
+    T(unshare(CLONE_PARENT));
+    T(unshare(1));
+    T(fcntl(0, F_GETFD));
+}
+
+static void *thread_unshares(void *argument) {
+    T(unshare(CLONE_THREAD));
+    T(unshare(CLONE_FILES));
+    T(close(0));
+    T(dup2(1, 7));
+    T(unshare(CLONE_FS));
+    T(chdir("dir"));
+    return argument;
+}
+
+CASE(a_thread_can_have_its_own_descriptors) {
+    pthread_t thread;
+    T(mkdir("dir", 0755));
+    T(pthread_create(&thread, NULL, thread_unshares, NULL));
+    T(pthread_join(thread, NULL));
+    T(fcntl(0, F_GETFD));
+    T(fcntl(7, F_GETFD));
+    T(access("dir", F_OK));
+}
+
+static volatile int handled;
+static void handler_of_all(int number) {
+    handled = number;
+}
+
+static int clone_sets_handler(void *argument) {
+    (void)argument;
+    signal(SIGUSR1, handler_of_all);
+    return 0;
+}
+
+CASE(clone_shares_signal_handlers) {
+    char *stack = malloc(65536);
+    struct sigaction action;
+    pid_t child = clone(clone_sets_handler, stack + 65536, CLONE_VM | CLONE_SIGHAND | CLONE_FILES | CLONE_FS | SIGCHLD, NULL);
+    wait_for(child);
+    T(sigaction(SIGUSR1, NULL, &action));
+    T(action.sa_handler == handler_of_all);
+    T(raise(SIGUSR1));
+    T(handled == SIGUSR1);
+    wait_for(clone(clone_sets_handler, stack + 65536, CLONE_IO | CLONE_UNTRACED | CLONE_PTRACE | SIGCHLD, NULL));
+}
+
 CASE(clone_tells_thread_ids) {
     pid_t in_parent = 0;
     static pid_t in_child;

@@ -24,6 +24,8 @@ CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND = 0x100, 0x200, 0x400, 0x800
 CLONE_PIDFD, CLONE_VFORK, CLONE_PARENT, CLONE_THREAD = 0x1000, 0x4000, 0x8000, 0x10000
 CLONE_SYSVSEM, CLONE_SETTLS, CLONE_PARENT_SETTID = 0x40000, 0x80000, 0x100000
 CLONE_CHILD_CLEARTID, CLONE_DETACHED, CLONE_CHILD_SETTID = 0x200000, 0x400000, 0x1000000
+#: What nothing comes of here: nobody traces, and there are no priorities of input and output.
+CLONE_PTRACE, CLONE_UNTRACED, CLONE_IO = 0x2000, 0x80_0000, 0x8000_0000
 #: The low byte: the signal that the parent gets when the child ends.
 _EXIT_SIGNAL: Final = 0xFF
 CLONE_NEWNS: Final = 0x20000
@@ -32,7 +34,7 @@ _NAME_SPACES: Final = CLONE_NEWNS | 0x7E00_0000
 _OF_THREADS: Final = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND
 _KNOWN: Final = (
     _EXIT_SIGNAL | _OF_THREADS | CLONE_VFORK | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_CHILD_SETTID
+    | CLONE_CHILD_CLEARTID | CLONE_DETACHED | CLONE_CHILD_SETTID | CLONE_PTRACE | CLONE_UNTRACED | CLONE_IO
 )  # fmt: skip
 
 
@@ -62,7 +64,8 @@ def vfork(process: Process) -> int:
 
 @call(120, "clone")
 def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, child_tid: int) -> int:
-    """A thread (CLONE_THREAD) or a process, in memory of its own or (CLONE_VM) in this one's."""
+    """A thread (CLONE_THREAD) or a process, in memory of its own or (CLONE_VM) in this one's, with descriptors (CLONE_FILES),
+    working directory and umask (CLONE_FS) of its own or this one's."""
     if process.kept is not None:  # the call of vfork, made again
         return _wait_for_exec(process, process.kept)
     if flags & CLONE_FS and flags & CLONE_NEWNS:
@@ -73,17 +76,16 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
         raise CallError(errno.EINVAL)
     if flags & CLONE_SIGHAND and not flags & CLONE_VM:
         raise CallError(errno.EINVAL)
-    if not flags & CLONE_THREAD and flags & (CLONE_FILES | CLONE_FS | CLONE_SIGHAND) and not flags & CLONE_VFORK:
-        # Processes that share descriptors or more without being threads: nobody needs them.
-        raise CallError(errno.EINVAL)
     if flags & CLONE_PARENT_SETTID:
         process.memory.check(parent_tid, 4, writable=True)
     if flags & CLONE_THREAD:
         child = process.new_thread()
-    elif flags & CLONE_VM:
-        child = process.fork_sharing()
     else:
-        child = process.fork_child()
+        fork = process.fork_sharing if flags & CLONE_VM else process.fork_child
+        descriptors = process.descriptors if flags & CLONE_FILES else None
+        child = fork(descriptors=descriptors, files=process.files if flags & CLONE_FS else None)
+        if flags & CLONE_SIGHAND:
+            of_process(child.group).actions = of_process(process.group).actions
     try:
         if stack:
             child.registers.esp = stack
@@ -116,6 +118,24 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
 def clone3(process: Process, arguments: int, size: int) -> int:
     """Not there; C libraries do with clone."""
     raise CallError(errno.ENOSYS)
+
+
+@call(310, "unshare")
+def unshare(process: Process, flags: int) -> None:
+    """Share descriptors (CLONE_FILES), or working directory and umask (CLONE_FS), with nobody any more."""
+    if flags & ~(_NAME_SPACES | CLONE_THREAD | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VM | CLONE_SYSVSEM):
+        raise CallError(errno.EINVAL)
+    if flags & _NAME_SPACES:
+        raise CallError(errno.EPERM)  # they are the host's decision
+    if flags & (CLONE_THREAD | CLONE_SIGHAND | CLONE_VM) and sum(1 for task in process.group.tasks if task.alive) > 1:
+        raise CallError(errno.EINVAL)
+    if flags & CLONE_VM and len(process.mm.users) > 1:
+        raise CallError(errno.EINVAL)
+    if flags & CLONE_FILES:
+        process.have_own_descriptors()
+    if flags & CLONE_FS:
+        process.files = process.files.clone()
+        process.files.attach(process.family)
 
 
 def _wait_for_exec(process: Process, child: Task) -> int:

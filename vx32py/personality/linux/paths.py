@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from vx32py._calls import signed
 from vx32py._errors import CallError
 from vx32py.personality.common import path_argument
-from vx32py.personality.linux.table import LinuxState, call
+from vx32py.personality.linux.table import call
 from vx32py.vfs.opened import location_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def openat(process: Process, directory_fd: int, path: int, flags: int, mode: int
 def _open(process: Process, directory_fd: int, path: int, flags: int, mode: int) -> int:
     name = path_argument(process, path)
     flags &= ~O_LARGEFILE  # Linux's other flags have the same values on i386 and x86-64
-    mode &= ~process.state(LinuxState).umask & 0o7777
+    mode &= ~process.files.umask & 0o7777
     file = process.files.open(name, flags, mode, start=start_of(process, directory_fd, name))
     return process.descriptors.install(file, close_on_exec=bool(flags & os.O_CLOEXEC))
 
@@ -123,7 +123,7 @@ def mkdir(process: Process, path: int, mode: int) -> None:
 def mkdirat(process: Process, directory_fd: int, path: int, mode: int) -> None:
     """The same, relative to a directory."""
     name = path_argument(process, path)
-    mode &= ~process.state(LinuxState).umask & 0o1777
+    mode &= ~process.files.umask & 0o1777
     process.files.mkdir(name, mode, start=start_of(process, directory_fd, name))
 
 
@@ -137,7 +137,7 @@ def mknod(process: Process, path: int, mode: int, device: int) -> None:
 def mknodat(process: Process, directory_fd: int, path: int, mode: int, _device: int) -> None:
     """The same, relative to a directory."""
     name = path_argument(process, path)
-    mode &= ~(process.state(LinuxState).umask & 0o777) & 0xFFFF
+    mode &= ~(process.files.umask & 0o777) & 0xFFFF
     process.files.mknod(name, mode, start=start_of(process, directory_fd, name))
 
 
@@ -221,6 +221,5 @@ def renameat2(process: Process, old_fd: int, path: int, new_fd: int, new_path: i
 @call(60, "umask")
 def umask(process: Process, mask: int) -> int:
     """Which permission bits new files do not get; the mask before."""
-    state = process.state(LinuxState)
-    before, state.umask = state.umask, mask & 0o777
+    before, process.files.umask = process.files.umask, mask & 0o777
     return before

@@ -14,26 +14,6 @@ MASK32: Final = 0xFFFF_FFFF
 
 
 @dataclass
-class LinuxState:
-    """What Linux keeps for a process beyond memory, descriptors and signals.
-
-    ``umask``: permission bits that new files do not get.
-    """
-
-    umask: int = 0o022
-
-    per_thread: ClassVar[bool] = False
-
-    def fork(self) -> Self:
-        """The same for a child, to go its own way."""
-        return type(self)(self.umask)
-
-    def execute(self) -> Self:
-        """The same for another program."""
-        return type(self)(self.umask)
-
-
-@dataclass
 class ThreadState:
     """What Linux keeps for a thread beyond its registers and signals.
 
