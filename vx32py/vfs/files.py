@@ -22,7 +22,7 @@ from vx32py.vfs.mounts import Default, Dev, Grant, Granted, Overlay, Proc, Tmpfs
 from vx32py.vfs.namespace import NameSpace, Prepared
 from vx32py.vfs.nodes import RENAME_EXCHANGE, RENAME_NOREPLACE, FileSystemStatus, MagicLink, Node, View
 from vx32py.vfs.opened import DirectoryFile, OpenedNode, PathFile, location_of
-from vx32py.vfs.walk import MAX_PATH, Location, Parent
+from vx32py.vfs.walk import MAX_PATH, Location, Parent, Walker
 
 if TYPE_CHECKING:
     from vx32py._family import Family
@@ -135,32 +135,42 @@ class Files:
 
     # -- opening -------------------------------------------------------------------------------------------------
 
-    def open(self, path: str, flags: int, mode: int = 0o666, *, start: Location | None = None) -> OpenFile:
-        """Open a file or directory. ``flags`` with the host's values. Raises CallError."""
+    def open(
+        self,
+        path: str,
+        flags: int,
+        mode: int = 0o666,
+        *,
+        start: Location | None = None,
+        walker: Walker | None = None,
+    ) -> OpenFile:
+        """Open a file or directory. ``flags`` with the host's values. ``walker``: one that does not go everywhere. Raises
+        CallError."""
         follow = not flags & os.O_NOFOLLOW
+        walker, begin = walker or self.space.walker, self._start(path, start)
         if flags & O_PATH:
-            found = self._find(path, start, follow=follow)
+            found = walker.find(begin, path, follow=follow)
             if flags & os.O_DIRECTORY and found.node.kind != stat.S_IFDIR:
                 raise CallError(errno.ENOTDIR)
             return PathFile(found, flags)
         if flags & _TMPFILE == _TMPFILE:
-            if flags & os.O_ACCMODE == os.O_RDONLY:
+            if flags & os.O_ACCMODE == os.O_RDONLY or flags & os.O_CREAT:
                 raise CallError(errno.EINVAL)
-            found = self._find(path, start, follow=follow)
+            found = walker.find(begin, path, follow=follow)
             if found.node.kind != stat.S_IFDIR:
                 raise CallError(errno.ENOTDIR)
             self._count_name(found.node)
             return self._place(found.node.create_unnamed(flags, mode), found)
         if not flags & os.O_CREAT:
-            return self._open_found(self._find(path, start, follow=follow), flags)
+            return self._open_found(walker.find(begin, path, follow=follow), flags)
         if flags & os.O_DIRECTORY:
             raise CallError(errno.EINVAL)
         exclusive = bool(flags & os.O_EXCL)
-        parent = self._parent(path, start)
+        parent = walker.find_parent(begin, path)
         if parent.slash and parent.name:
             raise CallError(errno.EISDIR)
         for attempt in range(2):
-            opened = self.space.walker.look(parent, follow=follow and not exclusive)
+            opened = walker.look(parent, follow=follow and not exclusive)
             if opened is not None:
                 if exclusive:
                     raise CallError(errno.EEXIST)

@@ -147,7 +147,7 @@ class Walker:
     def look(self, parent: Parent, *, follow: bool) -> Location | None:
         """The same, or None where there is nothing of that name. ``parent`` is then where it would have to be made."""
         while parent.name:
-            found = step(parent.here, parent.name)
+            found = self._step(parent.here, parent.name)
             if found is None:
                 return None
             if found.node.kind != stat.S_IFLNK or not (follow or parent.slash):
@@ -155,7 +155,7 @@ class Walker:
             parent.links += 1
             self._count(parent.links)
             if isinstance(found.node, MagicLink):
-                found = self._jump(found.node)
+                found = self._jump(parent.here, found.node)
                 break
             text = os.fsdecode(found.node.readlink())
             slash = parent.slash
@@ -172,7 +172,7 @@ class Walker:
         """Walk to the directory in which the last name of a path is. Raises CallError."""
         if not path:
             raise CallError(errno.ENOENT)
-        here = self.root if path[0] == "/" else start
+        here = self._top(start, links) if path[0] == "/" else start
         if here.node.kind != stat.S_IFDIR:
             raise CallError(errno.ENOTDIR)
         names = [name for name in path.split("/") if name and name != "."]
@@ -190,7 +190,7 @@ class Walker:
             name = pending[-1]
             if name == "..":
                 pending.pop()
-                here = here.parent()
+                here = self._up(here)
                 continue
             if jump and len(pending) > 1:
                 run = _until_dots(pending)
@@ -202,7 +202,7 @@ class Walker:
                         continue
                     jump = False  # there is a link, or a mount, on the way
             pending.pop()
-            following = step(here, name)
+            following = self._step(here, name)
             if following is None:
                 raise CallError(errno.ENOENT)
             if following.node.kind == stat.S_IFLNK:
@@ -210,13 +210,13 @@ class Walker:
                 self._count(links)
                 jump = True
                 if isinstance(following.node, MagicLink):
-                    following = self._jump(following.node)
+                    following = self._jump(here, following.node)
                 else:
                     text = os.fsdecode(following.node.readlink())
                     if not text:
                         raise CallError(errno.ENOENT)
                     if text[0] == "/":
-                        here = self.root
+                        here = self._top(here, links)
                     pending += [part for part in reversed(text.split("/")) if part and part != "."]
                     continue
             elif following.mount is not here.mount:
@@ -226,13 +226,27 @@ class Walker:
             here = following
         return here, links
 
-    @staticmethod
-    def _count(links: int) -> None:
+    # What a walk that is not free to go anywhere does otherwise (:mod:`vx32py.vfs.resolve`):
+
+    def _top(self, _here: Location, _links: int) -> Location:
+        """Where an absolute path begins, of a link in ``here`` if there have been ``links``."""
+        return self.root
+
+    def _up(self, here: Location) -> Location:
+        """The directory above."""
+        return here.parent()
+
+    def _step(self, here: Location, name: str) -> Location | None:
+        """What has a name."""
+        return step(here, name)
+
+    def _count(self, links: int) -> None:
+        """One more symbolic link is followed. Raises CallError(ELOOP)."""
         if links > MAX_LINKS:
             raise CallError(errno.ELOOP)
 
-    @staticmethod
-    def _jump(node: MagicLink) -> Location:
+    def _jump(self, _here: Location, node: MagicLink) -> Location:
+        """Where a link of /proc leads."""
         target = node.target
         if not isinstance(target, Location):
             from vx32py.vfs.opened import location_of

@@ -680,6 +680,150 @@ CASE(openat2_checks_its_argument) {
     T(syscall(SYS_openat2, AT_FDCWD, "file", NULL, 24));
 }
 
+struct how { uint64_t flags, mode, resolve; };
+enum { NO_XDEV = 1, NO_MAGICLINKS = 2, NO_SYMLINKS = 4, BENEATH = 8, IN_ROOT = 16, CACHED = 32 };
+
+/* A new descriptor says nothing but that there is one. */
+static int how_opens(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+    struct how how = {flags, mode, resolve};
+    int fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 ? 0 : -1;
+}
+
+CASE(openat2_flags_and_modes) {
+    make("file", "x");
+    T(mkdir("dir", 0755));
+    T(how_opens(AT_FDCWD, "file", O_RDONLY, 0600, 0));
+    T(how_opens(AT_FDCWD, "new", O_RDWR | O_CREAT, 0640, 0));
+    T(how_opens(AT_FDCWD, "new2", O_RDWR | O_CREAT, 010000, 0));
+    T(how_opens(AT_FDCWD, "new2", O_RDWR | O_CREAT, 1ULL << 40, 0));
+    T(how_opens(AT_FDCWD, "file", 1ULL << 40, 0, 0));
+    T(how_opens(AT_FDCWD, "file", 0x80000000, 0, 0));
+    T(how_opens(AT_FDCWD, "file", 04, 0, 0));
+    T(how_opens(AT_FDCWD, "file", O_CLOEXEC | O_NOCTTY | O_APPEND | O_NONBLOCK | O_SYNC | O_LARGEFILE, 0, 0));
+    T(how_opens(AT_FDCWD, "dir", O_DIRECTORY | O_CREAT, 0700, 0));
+    T(how_opens(AT_FDCWD, "dir", O_DIRECTORY, 0, 0));
+    T(how_opens(AT_FDCWD, "file", O_DIRECTORY, 0, 0));
+    T(how_opens(AT_FDCWD, ".", O_TMPFILE | O_RDWR, 0600, 0));
+    T(how_opens(AT_FDCWD, ".", O_TMPFILE | O_RDONLY, 0600, 0));
+    T(how_opens(AT_FDCWD, ".", O_TMPFILE | O_CREAT | O_RDWR, 0600, 0));
+    T(how_opens(AT_FDCWD, ".", (O_TMPFILE & ~O_DIRECTORY) | O_RDWR, 0600, 0));
+    T(how_opens(AT_FDCWD, "file", O_PATH | O_CLOEXEC | O_NOFOLLOW, 0, 0));
+    T(how_opens(AT_FDCWD, "file", O_PATH | O_RDWR, 0, 0));
+    T(how_opens(AT_FDCWD, "file", O_PATH | O_CREAT, 0600, 0));
+    T(how_opens(AT_FDCWD, "file", 3, 0, 0));
+    T(how_opens(AT_FDCWD, "", O_RDONLY, 0, 0));
+    T(how_opens(AT_FDCWD, "missing", O_RDONLY, 0, 0));
+    T(how_opens(AT_FDCWD, NOWHERE, O_RDONLY, 0, 0));
+    T(how_opens(99, "file", O_RDONLY, 0, 0));
+    T(how_opens(AT_FDCWD, "file", O_RDONLY, 0, BENEATH | IN_ROOT));
+    T(how_opens(AT_FDCWD, "file", O_RDONLY, 0, 64));
+    T(how_opens(AT_FDCWD, "file", O_RDONLY, 0, 1ULL << 33));
+    T(how_opens(AT_FDCWD, "file", O_RDONLY, 0, CACHED));
+    T(how_opens(AT_FDCWD, "file", O_WRONLY | O_TRUNC, 0, CACHED));
+    T(how_opens(AT_FDCWD, "new3", O_WRONLY | O_CREAT, 0600, CACHED));
+    T(how_opens(AT_FDCWD, ".", O_TMPFILE | O_RDWR, 0600, CACHED));
+    struct stat st;
+    T(stat("new", &st));
+    say("%o", st.st_mode);
+    char *page = mmap(0, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    T(syscall(SYS_openat2, AT_FDCWD, "file", page, PAGE) > 0);
+    T(syscall(SYS_openat2, AT_FDCWD, "file", page, PAGE + 1));
+    T(syscall(SYS_openat2, AT_FDCWD, "file", page, 0));
+    page[PAGE - 1] = 1;
+    T(syscall(SYS_openat2, AT_FDCWD, "file", page, PAGE));
+    T(syscall(SYS_openat2, AT_FDCWD, "file", edge(30), 40));
+    T(syscall(SYS_openat2, AT_FDCWD, "file", edge(10), 24));
+    T(open(".", (O_TMPFILE & ~O_DIRECTORY) | O_RDWR, 0600));
+    T(open(".", O_TMPFILE | O_CREAT | O_RDWR, 0600));
+    struct how how = {O_RDONLY | O_CLOEXEC | O_APPEND, 0, NO_SYMLINKS};
+    int fd = syscall(SYS_openat2, AT_FDCWD, "file", &how, sizeof how);
+    T(fcntl(fd, F_GETFD));
+    T(fcntl(fd, F_GETFL) & ~O_LARGEFILE);
+    T(open("new", O_PATH | O_CREAT | O_RDWR | O_DIRECTORY, 0600));
+    T(open("new4", O_PATH | O_CREAT | O_RDWR, 0600));
+}
+
+CASE(openat2_keeps_to_what_it_is_told) {
+    static const char *const paths[] = {
+        "file", "dir/file", "./dir/../file", "..", "../dir/file", "dir/..", "dir/../..", "up", "up/file", "absolute", "relative", "dir/out", "dir/in",
+        "self", "dir/root", "/", "/proc", "/proc/self/status", "/dir/file", "/../dir/file", "magic", "dangling", "loop", "missing", "dir/self/file",
+    };
+    static const int resolves[] = {0, NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH, IN_ROOT, CACHED, NO_SYMLINKS | BENEATH, NO_MAGICLINKS | IN_ROOT};
+    make("file", "x");
+    T(mkdir("dir", 0755));
+    make("dir/file", "y");
+    T(symlink("..", "up"));
+    T(symlink("/dir/file", "absolute"));
+    T(symlink("dir/file", "relative"));
+    T(symlink("../file", "dir/out"));
+    T(symlink("../dir/file", "dir/in"));
+    T(symlink(".", "self"));
+    T(symlink(".", "dir/self"));
+    T(symlink("/", "dir/root"));
+    T(symlink("/proc/self/fd/0", "magic"));
+    T(symlink("nowhere", "dangling"));
+    T(symlink("loop", "loop"));
+    int here = T(open(".", O_RDONLY | O_DIRECTORY)), dir = T(open("dir", O_PATH | O_DIRECTORY));
+    for (int i = 0; i < 9; i++)
+        for (int j = 0; j < 25; j++) {
+            if (resolves[i] == NO_XDEV && paths[j][0] != '/' && (strstr(paths[j], "..") || !strncmp(paths[j], "up", 2)))
+                continue; /* what is a mount differs */
+            if (resolves[i] == CACHED && !strcmp(paths[j], "magic"))
+                continue; /* /proc is not in the kernel's cache */
+            say("%d %s", resolves[i], paths[j]);
+            T(how_opens(here, paths[j], O_RDONLY, 0, resolves[i]));
+            if (resolves[i] != NO_XDEV || j < 2)
+                T(how_opens(dir, paths[j], O_RDONLY, 0, resolves[i]));
+            T(how_opens(AT_FDCWD, paths[j], O_PATH | O_NOFOLLOW, 0, resolves[i]));
+        }
+    T(how_opens(here, "dangling", O_RDWR | O_CREAT, 0600, BENEATH));
+    T(access("nowhere", F_OK));
+    T(how_opens(here, "../made", O_RDWR | O_CREAT, 0600, BENEATH));
+    T(how_opens(here, "/made", O_RDWR | O_CREAT, 0600, IN_ROOT));
+    T(access("made", F_OK));
+    T(how_opens(dir, "../../made2", O_RDWR | O_CREAT, 0600, IN_ROOT));
+    T(access("dir/made2", F_OK));
+    T(how_opens(here, "/dir", O_TMPFILE | O_RDWR, 0600, IN_ROOT));
+    T(how_opens(99, "/proc", O_RDONLY, 0, IN_ROOT));
+    T(how_opens(99, "/proc", O_RDONLY, 0, BENEATH));
+    T(how_opens(99, "/proc", O_RDONLY, 0, NO_SYMLINKS));
+    int file = T(open("file", O_RDONLY));
+    T(how_opens(file, "file", O_RDONLY, 0, BENEATH));
+    T(how_opens(file, "/file", O_RDONLY, 0, IN_ROOT));
+}
+
+CASE(openat2_and_proc) {
+    char name[40];
+    int proc = T(open("/proc", O_RDONLY)), root = T(open("/", O_RDONLY)), own = T(open("/proc/self", O_RDONLY));
+    sprintf(name, "/proc/self/fd/%d", root);
+    T(how_opens(root, "proc", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(root, "proc/self", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(root, "/proc", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(proc, "..", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(proc, ".", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(proc, "self/status", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(proc, "self/root", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(proc, "self/cwd", O_RDONLY, 0, NO_MAGICLINKS));
+    T(how_opens(proc, "self/cwd/file", O_RDONLY, 0, NO_MAGICLINKS));
+    T(how_opens(proc, "self/cwd", O_RDONLY, 0, BENEATH));
+    T(how_opens(proc, "self/cwd", O_RDONLY, 0, IN_ROOT));
+    T(how_opens(proc, "self/cwd", O_PATH | O_NOFOLLOW, 0, NO_MAGICLINKS));
+    T(how_opens(proc, "self/cwd", O_PATH | O_NOFOLLOW, 0, NO_MAGICLINKS | NO_SYMLINKS));
+    T(how_opens(proc, "self/status", O_RDONLY, 0, NO_MAGICLINKS));
+    T(how_opens(proc, "self/status", O_RDONLY, 0, BENEATH));
+    T(how_opens(AT_FDCWD, name, O_RDONLY, 0, NO_MAGICLINKS));
+    T(how_opens(AT_FDCWD, name, O_RDONLY, 0, 0));
+    T(how_opens(own, "fd/..", O_RDONLY, 0, BENEATH));
+    T(how_opens(own, "fd/../..", O_RDONLY, 0, BENEATH));
+    T(how_opens(own, "fd/../../status", O_RDONLY, 0, IN_ROOT));
+    T(how_opens(root, "..", O_RDONLY, 0, NO_XDEV));
+    T(how_opens(root, "..", O_RDONLY, 0, BENEATH));
+    T(how_opens(root, "../..", O_RDONLY, 0, IN_ROOT));
+}
+
 CASE(a_file_without_a_name) {
     struct stat st;
     int fd = T(open(".", O_TMPFILE | O_RDWR, 0600));

@@ -10,11 +10,12 @@ from vx32py._calls import signed
 from vx32py._errors import CallError
 from vx32py.personality.common import path_argument
 from vx32py.personality.linux.table import call
+from vx32py.vfs.host import O_PATH
 from vx32py.vfs.opened import location_of
 
 if TYPE_CHECKING:
     from vx32py._process import Process
-    from vx32py.vfs.walk import Location
+    from vx32py.vfs.walk import Location, Walker
 
 AT_FDCWD: Final = 0xFFFF_FF9C
 AT_SYMLINK_NOFOLLOW: Final = 0x100
@@ -22,6 +23,10 @@ AT_REMOVEDIR: Final = 0x200
 AT_SYMLINK_FOLLOW: Final = 0x400
 AT_EMPTY_PATH: Final = 0x1000
 O_LARGEFILE: Final = 0o100000
+#: O_TMPFILE without the O_DIRECTORY that is part of it.
+O_TMPFILE_ALONE: Final = 0o20000000
+#: What O_PATH goes together with.
+PATH_FLAGS: Final = os.O_DIRECTORY | os.O_NOFOLLOW | O_PATH | os.O_CLOEXEC
 
 
 def start_of(process: Process, fd: int, path: str) -> Location | None:
@@ -60,9 +65,27 @@ def openat(process: Process, directory_fd: int, path: int, flags: int, mode: int
 
 def _open(process: Process, directory_fd: int, path: int, flags: int, mode: int) -> int:
     name = path_argument(process, path)
+    if flags & O_PATH:
+        flags &= PATH_FLAGS
+    check_flags(flags)
+    return open_path(process, name, flags, mode, start_of(process, directory_fd, name))
+
+
+def check_flags(flags: int) -> None:
+    """What no way to open lets pass (build_open_flags). Raises CallError(EINVAL)."""
+    if flags & os.O_DIRECTORY and flags & os.O_CREAT:
+        raise CallError(errno.EINVAL)
+    if flags & O_TMPFILE_ALONE and (not flags & os.O_DIRECTORY or flags & os.O_ACCMODE == os.O_RDONLY):
+        raise CallError(errno.EINVAL)
+
+
+def open_path(
+    process: Process, name: str, flags: int, mode: int, start: Location | None, walker: Walker | None = None
+) -> int:
+    """Open what is there and give it a descriptor. Raises CallError."""
     flags &= ~O_LARGEFILE  # Linux's other flags have the same values on i386 and x86-64
     mode &= ~process.files.umask & 0o7777
-    file = process.files.open(name, flags, mode, start=start_of(process, directory_fd, name))
+    file = process.files.open(name, flags, mode, start=start, walker=walker)
     return process.descriptors.install(file, close_on_exec=bool(flags & os.O_CLOEXEC))
 
 
