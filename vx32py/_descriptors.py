@@ -103,6 +103,9 @@ class OpenFile:
     #: Whether it was opened by a name, as one of any size (O_LARGEFILE), which its flags then say.
     named = True
 
+    #: Whether it is read in records, and a read of no bytes is refused, too.
+    records = False
+
     def __init__(self, flags: int) -> None:
         self.flags = flags
         self.references = 0
@@ -182,6 +185,13 @@ class OpenFile:
     def poll(self) -> int:
         """The events that there are now, of all that poll(2) can tell; those of a regular file unless it says otherwise."""
         return READABLE | WRITABLE
+
+    #: How often something has come that makes it ready, where that has no host's descriptor to tell (epoll's EPOLLET).
+    arrivals = 0
+
+    def seen_by(self, task: object) -> OpenFile:
+        """Whose events count when ``task`` waits for it: its own, unless they differ from one process to the next."""
+        return self
 
     def ready(self, *, write: bool) -> bool:
         """Whether a read (or write) would not wait."""

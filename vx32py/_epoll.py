@@ -28,7 +28,7 @@ _MODES: Final = 0xF << 28
 @dataclass(slots=True)
 class _Member:
     """A file in a set, under one of the guest's descriptors. ``fd`` is the host's, its own copy if ``owned``; None for a file
-    that is always ready, and then ``armed`` as long as that is still to be told."""
+    that no host knows of: then ``armed`` says whether there is still anything to be told, and ``told`` how much of it has been."""
 
     file: OpenFile
     events: int
@@ -36,6 +36,7 @@ class _Member:
     fd: int | None
     owned: bool = False
     armed: bool = True
+    told: int = -1
 
 
 _all: Final[WeakGroup[EpollFile]] = WeakGroup()
@@ -45,6 +46,17 @@ def tell_of_change(file: OpenFile) -> None:
     """Another file of the host is behind the descriptor of ``file`` now."""
     for epoll in _all:
         epoll.changed(file)
+
+
+class _Seen(OpenFile):
+    """A set as somebody sees it."""
+
+    def __init__(self, epoll: EpollFile, task: object) -> None:
+        super().__init__(epoll.flags)
+        self._epoll, self._task = epoll, task
+
+    def poll(self) -> int:
+        return self._epoll.poll(self._task)
 
 
 class EpollFile(OpenFile):
@@ -96,7 +108,7 @@ class EpollFile(OpenFile):
                 self._epoll.modify(member.fd, events)
             except OSError as error:
                 raise CallError(error.errno or errno.EINVAL) from error
-        member.events, member.data, member.armed = events, data, True
+        member.events, member.data, member.armed, member.told = events, data, True, -1
 
     def remove(self, guest_fd: int, file: OpenFile) -> None:
         """Take a file out. Raises CallError."""
@@ -139,14 +151,14 @@ class EpollFile(OpenFile):
 
     # -- what has happened ---------------------------------------------------------------------------------------
 
-    def take(self, most: int) -> list[tuple[int, int]]:
-        """What has happened, to be told once: (events, data), at most ``most``."""
+    def take(self, most: int, task: object = None) -> list[tuple[int, int]]:
+        """What has happened as ``task`` sees it, to be told once: (events, data), at most ``most``."""
         self._recall()
         found = []
-        for member in self._soft_ready()[:most]:
-            found.append((member.file.poll() & (member.events | ALWAYS), member.data))
-            if member.events & (EPOLLET | EPOLLONESHOT):
-                member.armed = False
+        for member, seen in self._soft_ready(task)[:most]:
+            found.append((seen.poll() & (member.events | ALWAYS), member.data))
+            member.armed = not member.events & EPOLLONESHOT
+            member.told = seen.arrivals
         room = most - len(found)
         for fd, events in self._epoll.poll(0, room) if room else ():
             told = self._by_fd.get(fd)
@@ -158,21 +170,28 @@ class EpollFile(OpenFile):
             found.append((events, told.data))
         return found
 
-    def _soft_ready(self) -> list[_Member]:
+    def _soft_ready(self, task: object) -> list[tuple[_Member, OpenFile]]:
+        """Members that no host knows of, with those whose events count."""
         if len(self._by_fd) == len(self._members):
             return []
-        return [
-            member
-            for member in self._members.values()
-            if member.fd is None and member.armed and member.file.references
-            and member.file.poll() & (member.events & ~_MODES | ALWAYS)
-        ]  # fmt: skip
+        soft = [member for member in self._members.values() if member.fd is None and member.armed]
+        ready = []
+        for member in soft:
+            seen = member.file.seen_by(task)
+            if member.events & EPOLLET and member.told == seen.arrivals:
+                continue
+            if member.file.references and seen.poll() & (member.events & ~_MODES | ALWAYS):
+                ready.append((member, seen))
+        return ready
 
-    def poll(self) -> int:
+    def poll(self, task: object = None) -> int:
         self._recall()
-        if self._soft_ready():
+        if self._soft_ready(task):
             return READABLE
         return events_of(self._epoll.fileno()) & READABLE
+
+    def seen_by(self, task: object) -> OpenFile:
+        return self if self.host_descriptor() is not None else _Seen(self, task)
 
     def host_descriptor(self) -> int | None:
         self._recall()

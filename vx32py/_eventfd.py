@@ -20,6 +20,7 @@ class EventCounter(OpenFile):
     """A number to which writes add; a read takes all of it, or (a semaphore) one. Raises OSError."""
 
     named = False
+    records = True
 
     def __init__(self, value: int, flags: int, *, semaphore: bool) -> None:
         super().__init__(os.O_RDWR | flags)

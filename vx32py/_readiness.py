@@ -86,7 +86,7 @@ def wait_for_events(process: Task, wanted: Sequence[tuple[OpenFile, int]], timeo
 
     ``timeout`` in seconds, None for ever, 0 for a look. All 0 when the time is up. A signal handler ends the wait.
     """
-    look = Look(wanted)
+    look = Look([(file.seen_by(process), events) for file, events in wanted])
     found = look()
     if any(found) or timeout == 0:
         return found

@@ -41,6 +41,7 @@ class TimerFile(OpenFile):
     """A timer. ``clock_id`` is CLOCK_REALTIME or CLOCK_MONOTONIC. Raises OSError."""
 
     named = False
+    records = True
 
     def __init__(self, clock: Clock, clock_id: int, flags: int) -> None:
         super().__init__(os.O_RDWR | flags)

@@ -51,7 +51,7 @@ def read_descriptor(process: Process, fd: int, buffer: int, count: int) -> int:
     if not file.readable:
         raise CallError(errno.EBADF)
     with process.memory.view(buffer, count, writable=True) as view:
-        return file.read(view, process) if count else 0
+        return file.read(view, process) if count or file.records else 0
 
 
 def write_descriptor(process: Process, fd: int, data: int, count: int) -> int:

@@ -103,17 +103,17 @@ def _wait(process: Process, epfd: int, events_out: int, most: int, seconds: floa
     epoll = process.descriptors.get(epfd)
     if not isinstance(epoll, EpollFile):
         raise CallError(errno.EINVAL)
-    found = epoll.take(most)
+    found = epoll.take(most, process)
     if not found and seconds != 0:
         if seconds is not None and isinstance(process.clock, VirtualClock):
             process.give_way()
             process.clock.elapsed += int(seconds * 1e9)
-            found = epoll.take(most)
+            found = epoll.take(most, process)
         else:
             left = process.wait(seconds) if seconds is not None else None
             if left is None or left > 0:
                 deadline = None if left is None else time.monotonic() + left
                 fds = ((epoll.fd, POLLIN),) if epoll.outside else ()
-                raise WouldBlock(lambda: bool(epoll.poll()), deadline, fds, restart=False)
+                raise WouldBlock(lambda: bool(epoll.poll(process)), deadline, fds, restart=False)
     process.memory.write(events_out, b"".join(EVENT.pack(*event) for event in found))
     return len(found)

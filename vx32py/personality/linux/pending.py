@@ -26,6 +26,8 @@ class Queue:
 
     def __init__(self) -> None:
         self.bits = 0
+        #: How many have come so far.
+        self.arrivals = 0
         self.entries: list[tuple[int, bytes, object]] = []
 
     def add(self, number: int, info: bytes, source: object = None) -> bool:
@@ -36,6 +38,7 @@ class Queue:
         if len(self.entries) >= MOST_QUEUED and number >= SIGRTMIN and code(info) != SI_USER:
             return False
         self.bits |= bit(number)
+        self.arrivals += 1
         if len(self.entries) < MOST_QUEUED or number < SIGRTMIN:
             self.entries.append((number, info, source))
         return True

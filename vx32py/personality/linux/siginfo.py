@@ -35,9 +35,9 @@ UNBLOCKABLE: Final = bit(SIGKILL) | bit(SIGSTOP)
 SYNCHRONOUS: Final = sum(map(bit, (SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS)))
 
 
-def pack(number: int, code: int, fields: bytes = b"") -> bytes:
+def pack(number: int, code: int, fields: bytes = b"", *, error: int = 0) -> bytes:
     """A siginfo with these fields behind the code."""
-    return (_HEAD.pack(number & 0x7F, 0, code) + fields).ljust(INFO_BYTES, b"\0")
+    return (_HEAD.pack(number & 0x7F, error, code) + fields).ljust(INFO_BYTES, b"\0")
 
 
 def of_sender(number: int, code: int, pid: int, uid: int) -> bytes:
@@ -69,4 +69,4 @@ def made_up(info: bytes, number: int) -> bytes:
     """A siginfo that comes from a guest, for the signal ``number``: what its code has no use for is zero (siginfo_layout)."""
     found = code(info)
     used = 8 if found == SI_USER or found >= SI_KERNEL else 12 if found < 0 else 20
-    return pack(number, found, info[12 : 12 + used])
+    return pack(number, found, info[12 : 12 + used], error=_HEAD.unpack_from(info)[1])
