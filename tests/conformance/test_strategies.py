@@ -100,7 +100,7 @@ def test_every_encoding_decodes_to_its_row() -> None:
 
 
 def test_no_encoding_comes_twice_and_every_example_is_among_them() -> None:
-    for form in FORMS[::23]:
+    for form in FORMS[::61]:
         if form.row.kind is not Kind.REFUSE:
             made = list(encodings(form))
             assert len(made) == len(set(made)), form.row.opcode
