@@ -168,7 +168,8 @@ class Hooks:
     ``deliver(task, wait)``: a task with ``attention`` goes on, or a call of its, which waits, may have to end: true if that
     call is over, with its result in EAX or EIP back at the call. ``fault(task, trap)``: a trap that no table of calls handles:
     true if the guest goes on. ``thread_ends(task)``, before its memory goes; ``ended(group)``, when a process has ended.
-    ``send(group, number)``: the host sends a signal.
+    ``send(group, number)``: the host sends a signal. ``limits_writes(task)``: whether handlers look at what is written to files,
+    so that it must not be written natively.
     """
 
     deliver: Callable[[Task, WouldBlock | None], bool] = lambda task, wait: False
@@ -176,6 +177,7 @@ class Hooks:
     thread_ends: Callable[[Task], None] = lambda task: None
     ended: Callable[[ThreadGroup], None] = lambda group: None
     send: Callable[[ThreadGroup, int], None] = _default_action
+    limits_writes: Callable[[Task], bool] = lambda task: False
 
 
 class SystemCalls:

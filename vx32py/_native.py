@@ -91,6 +91,8 @@ class NativeAnswers:
         self._names: dict[int, str] = {}
         #: The descriptors that the page tells of.
         self._granted: set[int] = set()
+        #: Whether what is written to files is the handlers' to look at.
+        self.writes_limited = False
         #: The pipes of the family's own that it may write into, by descriptor.
         self._writers: dict[int, Pipe] = {}
         if isinstance(clock, HostClock):
@@ -145,7 +147,10 @@ class NativeAnswers:
             file.pipe.users.add(self)
         # What is written is Python's to count where there is a limit.
         self._granted.add(fd)
-        rights = _READ * file.readable | _WRITE * (file.writable and file.meter is None and plain)
+        writes = file.writable and file.meter is None and plain
+        if self.writes_limited and file.transfers is Transfers.LASTING:
+            writes = False
+        rights = _READ * file.readable | _WRITE * writes
         if file.transfers is Transfers.LASTING:
             rights |= _LASTING
         elif file.transfers is Transfers.PIPE:

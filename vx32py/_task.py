@@ -661,10 +661,24 @@ class Task:
         if self.native is None:
             numbers = self.pid, self.tid
             self.native = NativeAnswers(page, self._table, self.clock, numbers, self.tally, self.guards)
+            self.native.writes_limited = self._table.hooks.limits_writes(self)
             self.descriptors.watch(self.native)
             page.set_heap(self.layout.heap, self.heap_end)
+        else:
+            self.limits_changed()
         page.switch(True)
         return self.native
+
+    def limits_changed(self) -> None:
+        """What it may write may be limited from now on, or no more."""
+        native = self.native
+        if native is None or self._table is None:
+            return
+        limited = self._table.hooks.limits_writes(self)
+        if limited != native.writes_limited:
+            native.writes_limited = limited
+            self.descriptors.unwatch(native)
+            self.descriptors.watch(native)
 
     # -- for the family ------------------------------------------------------------------------------------------
 

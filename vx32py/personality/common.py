@@ -104,7 +104,7 @@ def write_vector(process: Process, fd: int, buffers: list[tuple[int, int]]) -> i
     if fault is not None:
         if not is_plain(file):
             whole = sum(length for _, length in buffers) if isinstance(file, PipeEnd) else 0
-            buffers = _first(buffers, page_floor(whole))
+            buffers = first_bytes(buffers, page_floor(whole))
         if not buffers:
             raise fault
     views = [process.memory.view(address, length) for address, length in buffers if length]
@@ -135,7 +135,7 @@ def reachable(
     return found, None
 
 
-def _first(buffers: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
+def first_bytes(buffers: list[tuple[int, int]], count: int) -> list[tuple[int, int]]:
     """The first ``count`` bytes of some buffers."""
     found = []
     for address, length in buffers:

@@ -69,6 +69,193 @@ CASE(a_file_size_limit) {
     T(pwrite(fd, "x", 1, 30));
 }
 
+static volatile int too_large, from_me;
+
+static void count_too_large(int number, siginfo_t *info, void *context) {
+    (void)number, (void)context;
+    too_large++;
+    from_me = info->si_code == SI_USER && info->si_pid == getpid();
+}
+
+static void limit_files(int size) {
+    struct rlimit limit = {size, RLIM_INFINITY};
+    struct sigaction action = {.sa_sigaction = count_too_large, .sa_flags = SA_SIGINFO};
+    sigaction(SIGXFSZ, &action, NULL);
+    T(setrlimit(RLIMIT_FSIZE, &limit));
+}
+
+#define L(call)                                                                                                        \
+    do {                                                                                                               \
+        too_large = from_me = 0;                                                                                       \
+        T(call);                                                                                                       \
+        say("  signals: %d %d, size %lld, at %lld", too_large, from_me, (long long)size_of(fd), (long long)lseek(fd, 0, SEEK_CUR));  \
+    } while (0)
+
+static off_t size_of(int fd) {
+    struct stat st;
+    return fstat(fd, &st) ? -1 : st.st_size;
+}
+
+CASE(every_way_to_write_is_limited) {
+    static const char *const paths[] = {"file", "private/file", ""};
+    char bytes[100] = "0123456789";
+    limit_files(10);
+    for (int i = 0; i < 3; i++) {
+        say("%s", paths[i]);
+        int fd = i < 2 ? T(open(paths[i], O_RDWR | O_CREAT, 0600)) : memfd_create("file", 0);
+        struct iovec out[3] = {{bytes, 4}, {bytes, 4}, {bytes, 4}};
+        L(write(fd, bytes, 0));
+        L(write(fd, bytes, 4));
+        L(write(fd, bytes, 10));
+        L(write(fd, bytes, 1));
+        L(write(fd, bytes, 0));
+        L(ftruncate(fd, 0));
+        L(lseek(fd, 0, SEEK_SET));
+        L(writev(fd, out, 3));
+        L(writev(fd, out, 3));
+        L(pwrite(fd, bytes, 4, 8));
+        L(pwrite(fd, bytes, 4, 10));
+        L(pwrite(fd, bytes, 0, 30));
+        L(pwrite(fd, bytes, 4, 3000000000));
+        L(pwritev(fd, out, 3, 2));
+        L(pwritev(fd, out, 3, 12));
+        L(pwritev2(fd, out, 1, -1, 0));
+        L(ftruncate(fd, 11));
+        L(ftruncate(fd, 10));
+        L(ftruncate(fd, 2));
+        L(ftruncate(fd, 9));
+        if (i < 2) {
+            L(truncate(paths[i], 11));
+            L(truncate(paths[i], 10));
+            L(truncate(paths[i], 3));
+        }
+        L(fallocate(fd, 0, 0, 11));
+        L(fallocate(fd, 0, 0, 10));
+        L(lseek(fd, 20, SEEK_SET));
+        L(write(fd, bytes, 1));
+        if (i < 2) {
+            close(fd);
+            fd = T(open(paths[i], O_RDWR | O_APPEND));
+            L(write(fd, bytes, 1));
+            L(ftruncate(fd, 8));
+            L(write(fd, bytes, 10));
+            L(pwrite(fd, bytes, 1, 0));
+        }
+        close(fd);
+    }
+}
+
+CASE(every_way_to_copy_is_limited) {
+    char bytes[8192] = "0123456789";
+    int source = T(open("source", O_RDWR | O_CREAT, 0600));
+    T(write(source, bytes, sizeof bytes));
+    limit_files(6000);
+    int fd = T(open("file", O_RDWR | O_CREAT, 0600));
+    off_t offset = 0, to = 0;
+    L(sendfile(fd, source, &offset, 100));
+    L(sendfile(fd, source, &offset, 100000));
+    L(sendfile(fd, source, &offset, 100));
+    L(ftruncate(fd, 0));
+    offset = 0;
+    L(copy_file_range(source, &offset, fd, &to, 8192, 0));
+    L(copy_file_range(source, &offset, fd, &to, 8192, 0));
+    say("%lld %lld", (long long)offset, (long long)to);
+    L(ftruncate(fd, 0));
+    L(lseek(fd, 5990, SEEK_SET));
+    int ends[2], count = -1;
+    T(pipe(ends));
+    T(write(ends[1], bytes, 10));
+    L(splice(ends[0], NULL, fd, NULL, 10, 0));
+    T(write(ends[1], bytes, 10));
+    L(splice(ends[0], NULL, fd, NULL, 10, 0));
+    T(ioctl(ends[0], FIONREAD, &count));
+    say("%d", count);
+    L(lseek(fd, 5996, SEEK_SET));
+    L(splice(ends[0], NULL, fd, NULL, 10, 0));
+    T(ioctl(ends[0], FIONREAD, &count));
+    say("%d", count);
+    T(write(ends[1], bytes, 10));
+    to = 5997;
+    L(splice(ends[0], NULL, fd, &to, 10, 0));
+    say("%lld", (long long)to);
+    to = 5995;
+    L(splice(ends[0], NULL, fd, &to, 5, 0));
+    say("%lld", (long long)to);
+    T(write(ends[1], bytes, 8192));
+    T(write(open("/dev/null", O_WRONLY), bytes, 8192));
+}
+
+CASE(mapped_files_are_not_limited) {
+    int fd = T(open("file", O_RDWR | O_CREAT, 0600));
+    T(ftruncate(fd, 100));
+    limit_files(10);
+    char *at = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    at[50] = 'x';
+    T(msync(at, PAGE, MS_SYNC));
+    T(munmap(at, PAGE));
+    char byte;
+    T(pread(fd, &byte, 1, 50));
+    T(byte == 'x');
+    L(ftruncate(fd, 90));
+    L(ftruncate(fd, 91));
+    L(pwrite(fd, "y", 1, 50));
+}
+
+static void writes_more(void) {
+    char bytes[5] = "1234";
+    int fd = T(open("file", O_WRONLY | O_CREAT, 0600));
+    for (int i = 0; i < 10; i++)
+        write(fd, bytes, 4);
+    say("not ended");
+}
+
+HELPER(writes) {
+    (void)argc, (void)argv;
+    char bytes[8] = "";
+    int fd = open("other", O_RDWR | O_CREAT, 0600);
+    int first = write(fd, bytes, 8), second = write(fd, bytes, 8);
+    say("%d %d", first, second);
+    write(fd, bytes, 8);
+    say("not ended");
+    return 0;
+}
+
+static void executes_a_writer(void) {
+    execl("./prog", "prog", "@writes", NULL);
+}
+
+CASE(children_inherit_the_file_size_limit) {
+    char bytes[8] = "1234567";
+    int fd = T(open("native", O_RDWR | O_CREAT, 0600));
+    for (int i = 0; i < 20; i++)
+        if (write(fd, bytes, 8) != 8)
+            say("not yet");
+    struct rlimit limit = {10, 200}, none = {RLIM_INFINITY, RLIM_INFINITY};
+    pid_t child = fork();
+    if (child == 0) {
+        int own = open("own", O_RDWR | O_CREAT, 0600), count = 0;
+        while (write(own, bytes, 1) == 1)
+            count++;
+        say("%d, %s", count, error_name());
+        _exit(0);
+    }
+    T(prlimit(child, RLIMIT_FSIZE, &limit, NULL) == 0);
+    waitpid(child, NULL, 0);
+    T(setrlimit(RLIMIT_FSIZE, &limit));
+    wait_for(start(writes_more));
+    wait_for(start(executes_a_writer));
+    signal(SIGXFSZ, SIG_IGN);
+    T(write(fd, bytes, 8));
+    T(pwrite(fd, bytes, 8, 6));
+    limit.rlim_cur = 200;
+    T(setrlimit(RLIMIT_FSIZE, &limit));
+    for (int i = 0; i < 10; i++)
+        if (write(fd, bytes, 8) != 8)
+            say("%d %s", i, error_name());
+    T(setrlimit(RLIMIT_FSIZE, &none));
+    show("own");
+}
+
 CASE(priorities) {
     T(getpriority(PRIO_PROCESS, 0));
     T(syscall(SYS_getpriority, PRIO_PROCESS, 0));

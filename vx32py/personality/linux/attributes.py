@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import time
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
 from vx32py._calls import signed, signed64
 from vx32py._descriptors import Status
 from vx32py._errors import CallError
 from vx32py.personality.common import path_argument
-from vx32py.personality.linux import layouts
+from vx32py.personality.linux import layouts, limits
 from vx32py.personality.linux.layouts import SECOND
 from vx32py.personality.linux.paths import AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, locate, start_of
 from vx32py.personality.linux.table import MASK32, call
@@ -261,7 +262,13 @@ def truncate64(process: Process, path: int, size_low: int, size_high: int) -> No
 def _truncate(process: Process, path: int, size: int) -> None:
     if size < 0:
         raise CallError(errno.EINVAL)
-    process.files.truncate(path_argument(process, path), size)
+    name = path_argument(process, path)
+    if limits.file_size(process) is not None:
+        status = process.files.status(name)
+        if S_ISREG(status.mode):
+            process.files.access(name, 2)  # whether it may be written to comes first
+            limits.check_growth(process, status.size, size)
+    process.files.truncate(name, size)
 
 
 @call(30, "utime")

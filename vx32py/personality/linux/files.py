@@ -13,7 +13,7 @@ from vx32py._calls import signed, signed64
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
 from vx32py.personality import common
-from vx32py.personality.linux import locks, signals
+from vx32py.personality.linux import limits, locks, signals
 from vx32py.personality.linux.table import call
 from vx32py.vfs.opened import DirectoryFile, PathFile
 
@@ -49,6 +49,8 @@ def write(process: Process, fd: int, data: int, count: int) -> int:
 
 
 def _write(process: Process, fd: int, data: int, count: int) -> int:
+    if limits.file_size(process) is not None:
+        count = limits.writable(process, process.descriptors.get(fd), count)
     try:
         return common.write_descriptor(process, fd, data, count)
     except MemoryFault:
@@ -64,8 +66,12 @@ def readv(process: Process, fd: int, vector: int, count: int) -> int:
 @call(146, "writev")
 def writev(process: Process, fd: int, vector: int, count: int) -> int:
     """Write from several buffers."""
+    buffers = common.vector_argument(process, vector, count)
+    if limits.file_size(process) is not None:
+        total = sum(length for _, length in buffers)
+        buffers = common.first_bytes(buffers, limits.writable(process, process.descriptors.get(fd), total))
     try:
-        return common.write_vector(process, fd, common.vector_argument(process, vector, count))
+        return common.write_vector(process, fd, buffers)
     except CallError as error:
         raise broken_pipe(process, error) from None
 
@@ -141,6 +147,9 @@ def _transfer_at(process: Process, fd: int, buffers: list[tuple[int, int]], offs
         if fault is not None and (write or not common.is_plain(file) or offset < file.status().size):
             raise fault
         buffers = [(0, 0)]  # which still asks whether there are offsets
+    if write and limits.file_size(process) is not None:
+        allowed = limits.writable(process, file, sum(length for _, length in buffers), at=offset)
+        buffers = common.first_bytes(buffers, allowed) or buffers
     total = 0
     for address, length in buffers:
         with process.memory.view(address, length, writable=not write) as view:
@@ -263,6 +272,8 @@ def _truncate(process: Process, fd: int, size: int) -> None:
         raise CallError(errno.EBADF)
     if size < 0 or not file.writable:
         raise CallError(errno.EINVAL)
+    if limits.file_size(process) is not None:
+        limits.check_growth(process, file.status().size, size)
     file.truncate(size)
 
 

@@ -1,5 +1,5 @@
 """Limits and scheduling, as a guest sees them (kernel/sys.c, kernel/sched/syscalls.c): it can lower its limits, and of those the
-number of descriptors takes effect; it has one processor, and the scheduler is the sandbox's.
+number of descriptors, memory and the size of files take effect; it has one processor, and the scheduler is the sandbox's.
 
 What the sandbox limits is the hard limit, for every user.
 """
@@ -7,17 +7,21 @@ What the sandbox limits is the hard limit, for every user.
 from __future__ import annotations
 
 import errno
+import os
+import stat
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from reference.records import dataclass, field
 from vx32py._calls import signed
 from vx32py._errors import CallError
-from vx32py.personality.linux import cputime, ids, pending
+from vx32py.personality.linux import cputime, ids, pending, siginfo, signals
 from vx32py.personality.linux.layouts import TIMESPEC, TIMESPEC64
-from vx32py.personality.linux.table import MASK32, call
+from vx32py.personality.linux.table import MASK32, TABLE, call
 
 if TYPE_CHECKING:
+    from vx32py._descriptors import OpenFile
     from vx32py._group import ThreadGroup
     from vx32py._process import Process
     from vx32py._task import Task
@@ -79,6 +83,49 @@ def _of_sandbox(process: Task, resource: int) -> int:
     return known.get(resource, INFINITY)
 
 
+def file_size(process: Task) -> int | None:
+    """How large a process may make files, None for no limit."""
+    limits: Limits | None = process.group.states.get(Limits)
+    if limits is None or RLIMIT_FSIZE not in limits.set:
+        return None
+    soft = limits.set[RLIMIT_FSIZE][0]
+    return None if soft == INFINITY else soft
+
+
+def writable(process: Task, file: OpenFile, count: int, *, at: int | None = None) -> int:
+    """How many of ``count`` bytes may be written to a file, at an offset or (None) its position, so that it does not become
+    larger than it may (generic_write_check_limits). Raises CallError(EFBIG), and sends SIGXFSZ, where that is none."""
+    most = file_size(process)
+    if most is None or not count or not file.writable or not stat.S_ISREG((status := file.status()).mode):
+        return count
+    if file.flags & os.O_APPEND:
+        at = status.size
+    elif at is None:
+        at = file.seek(0, os.SEEK_CUR)
+    if at >= most:
+        raise _too_large(process)
+    return min(count, most - at)
+
+
+def tell_of_rest(process: Task, file: OpenFile, *, at: int | None = None) -> None:
+    """Not all of what was to be spliced to a file has found room: the kernel tries the rest, and its signal comes although the
+    call returns what was written."""
+    with suppress(CallError):
+        writable(process, file, 1, at=at)
+
+
+def check_growth(process: Task, before: int, size: int) -> None:
+    """Whether a file may be made larger (inode_newsize_ok). Raises CallError(EFBIG), and sends SIGXFSZ."""
+    most = file_size(process)
+    if most is not None and before < size > most:
+        raise _too_large(process)
+
+
+def _too_large(process: Task) -> CallError:
+    signals.send_to_thread(process, process, siginfo.SIGXFSZ, siginfo.SI_USER)
+    return CallError(errno.EFBIG)
+
+
 def _set_limit(process: Task, resource: int, soft: int, hard: int) -> None:
     """Raises CallError."""
     if resource >= RLIM_NLIMITS or soft > hard:
@@ -92,6 +139,9 @@ def _set_limit(process: Task, resource: int, soft: int, hard: int) -> None:
     if resource == RLIMIT_NOFILE:
         process.descriptors.most = soft
     process.state(Limits).set[resource] = soft, hard
+    if resource == RLIMIT_FSIZE:
+        for task in process.group.tasks:
+            task.limits_changed()
 
 
 def _wide(value: int) -> int:
@@ -357,3 +407,6 @@ def nice(process: Process, increment: int) -> None:
     if wanted < limits.nice and not ids.of(process).privileged:
         raise CallError(errno.EPERM)
     limits.nice = wanted
+
+
+TABLE.hooks.limits_writes = lambda task: file_size(task) is not None

@@ -15,7 +15,7 @@ from vx32py._errors import CallError
 from vx32py._pipes import PipeEnd, PipeReader, PipeWriter
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
-from vx32py.personality.linux import files
+from vx32py.personality.linux import files, limits
 from vx32py.personality.linux.table import call
 
 if TYPE_CHECKING:
@@ -143,17 +143,20 @@ def _out_of(process: Process, source: PipeReader, target: OpenFile, target_at: i
             raise CallError(errno.EAGAIN)
         fd = target.host_descriptor()
         raise WouldBlock(lambda: target.ready(write=True), fds=((fd, 4),) if fd is not None and target.outside else ())
+    allowed = limits.writable(process, target, min(count, source.available()), at=offset)
     data = os.read(source.fd, count)
     put = 0
     nonblocking, target.flags = target.flags, target.flags | os.O_NONBLOCK
     try:
-        with memoryview(data) as view:
+        with memoryview(data)[:allowed] as view:
             put = target.write(view, process) if offset is None else target.write_at(view, offset)
     except CallError as error:
         raise files.broken_pipe(process, error) from None
     finally:
         target.flags = nonblocking
         _put_back(source, data[put:])
+    if put == allowed < len(data):
+        limits.tell_of_rest(process, target, at=None if offset is None else offset + put)
     if offset is not None:
         process.memory.write_u64(target_at, offset + put)
     return put

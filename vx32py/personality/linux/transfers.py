@@ -12,6 +12,7 @@ from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError, LimitExceeded
 from vx32py._hostfile import HostFile
 from vx32py._wait import Interrupted, WouldBlock
+from vx32py.personality.linux import limits
 from vx32py.personality.linux.table import call
 from vx32py.vfs.content import TreeFile
 from vx32py.vfs.host import KERNEL
@@ -38,7 +39,8 @@ def _move(process: Process, source: OpenFile, at: int, target: OpenFile, to: int
                 got = source.read_at(view, at + done)
                 if not got:
                     break
-                with view[:got] as piece:
+                allowed = limits.writable(process, target, got, at=None if to is None else to + done)
+                with view[:allowed] as piece:
                     put = target.write(piece, process) if to is None else target.write_at(piece, to + done)
             except WouldBlock:
                 if not done:
@@ -51,6 +53,8 @@ def _move(process: Process, source: OpenFile, at: int, target: OpenFile, to: int
                 break
         done += put
         if put < got:
+            if put == allowed:
+                limits.tell_of_rest(process, target, at=None if to is None else to + done)
             break
     return done
 
@@ -79,7 +83,7 @@ def copy_file_range(
     if min(starts) < 0:
         raise CallError(errno.EINVAL)
     one, other = source.status(), target.status()
-    count = min(count, MOST_AT_ONCE)
+    count = limits.writable(process, target, min(count, MOST_AT_ONCE), at=starts[1])
     if (one.dev, one.ino) == (other.dev, other.ino) and starts[0] < starts[1] + count and starts[1] < starts[0] + count:
         raise CallError(errno.EINVAL)
     done = _move(process, source, starts[0], target, starts[1], count)
@@ -160,6 +164,8 @@ def fallocate(
     size = file.status().size
     if offset + count >= 1 << 63:
         raise CallError(errno.EFBIG)
+    if not mode & FALLOC_FL_KEEP_SIZE:
+        limits.check_growth(process, size, offset + count)
     if mode & FALLOC_FL_PUNCH_HOLE:
         _host_fallocate(file, mode, offset, count)
     elif mode & FALLOC_FL_ZERO_RANGE:
