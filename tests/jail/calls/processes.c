@@ -1,6 +1,10 @@
 /* Processes: fork, vfork, exit, wait, and who is whose parent. */
 #include "harness.h"
 
+#ifndef PIDFD_NONBLOCK
+#define PIDFD_NONBLOCK O_NONBLOCK
+#endif
+
 static void nothing(void) {}
 static void exits_with_7(void) { _exit(7); }
 static void exits_with_too_much(void) { _exit(0x12345); }
@@ -462,6 +466,81 @@ CASE(clone_shares_signal_handlers) {
     T(raise(SIGUSR1));
     T(handled == SIGUSR1);
     wait_for(clone(clone_sets_handler, stack + 65536, CLONE_IO | CLONE_UNTRACED | CLONE_PTRACE | SIGCHLD, NULL));
+}
+
+static int pidfd(pid_t pid, int flags) {
+    return syscall(434, pid, flags);
+}
+
+static int send_by(int fd, int number, void *info, int flags) {
+    return syscall(424, fd, number, info, flags);
+}
+
+CASE(descriptors_for_processes) {
+    int ends[2];
+    char byte;
+    struct epoll_event event = {EPOLLIN, {0}};
+    T(pipe(ends));
+    pid_t child = fork();
+    if (child == 0) {
+        close(ends[1]);
+        _exit(read(ends[0], &byte, 1) + 4);
+    }
+    int fd = T(pidfd(child, 0)), own = T(pidfd(getpid(), PIDFD_NONBLOCK)), epoll = T(epoll_create1(0));
+    struct pollfd one = {fd, POLLIN, 0};
+    siginfo_t info;
+    T(fcntl(fd, F_GETFD));
+    T(fcntl(own, F_GETFL) & (O_NONBLOCK | O_ACCMODE));
+    T(poll(&one, 1, 0));
+    T(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+    T(epoll_wait(epoll, &event, 1, 0));
+    T(send_by(fd, 0, NULL, 0));
+    T(send_by(fd, 0, NULL, 0x100));
+    T(send_by(fd, 65, NULL, 0));
+    T(send_by(ends[0], 0, NULL, 0));
+    T(send_by(99, 0, NULL, 0));
+    int made_up[32] = {SIGUSR1, 0, SI_USER};
+    T(send_by(fd, SIGUSR1, made_up, 0));
+    T(send_by(fd, SIGUSR2, made_up, 0));
+    T(send_by(fd, 0, NOWHERE, 0));
+    T(write(ends[1], "x", 1));
+    T(poll(&one, 1, 5000));
+    T(one.revents);
+    T(epoll_wait(epoll, &event, 1, 5000));
+    T(send_by(fd, 0, NULL, 0));
+    T(waitid(3, fd, &info, WEXITED | WNOWAIT));
+    say("%d %d", info.si_pid == child, info.si_status);
+    T(waitid(3, fd, &info, WEXITED));
+    say("%d %d", info.si_pid == child, info.si_status);
+    T(waitid(3, fd, &info, WEXITED));
+    T(poll(&one, 1, 0));
+    T(send_by(fd, 0, NULL, 0));
+    T(send_by(fd, SIGTERM, NULL, 0));
+    T(waitid(3, own, &info, WEXITED));
+    T(waitid(3, ends[0], &info, WEXITED));
+    T(waitid(3, 99, &info, WEXITED));
+    T(waitid(3, -1, &info, WEXITED));
+    T(pidfd(child, 0));
+    T(pidfd(0, 0));
+    T(pidfd(-1, 0));
+    T(pidfd(getpid(), 1));
+    T(pidfd(0x7fffffff, 0));
+    T(read(fd, &byte, 1));
+    T(write(fd, &byte, 1));
+    child = fork();
+    if (child == 0)
+        pause();
+    fd = pidfd(child, PIDFD_NONBLOCK);
+    T(waitid(3, fd, &info, WEXITED));
+    T(send_by(fd, SIGTERM, NULL, 0));
+    struct pollfd two = {fd, POLLIN, 0};
+    T(poll(&two, 1, 5000));
+    T(waitid(3, fd, &info, WEXITED));
+    say("%d %d", info.si_pid == child, info.si_status);
+    signal(SIGUSR1, handler_of_all);
+    handled = 0;
+    T(send_by(own, SIGUSR1, made_up, 0));
+    T(handled == SIGUSR1);
 }
 
 CASE(clone_tells_thread_ids) {

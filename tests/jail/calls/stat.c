@@ -84,6 +84,26 @@ CASE(statx_says_what_stat_says) {
     T(syscall(SYS_statx, AT_FDCWD, "", 0, STATX_BASIC_STATS, &x));
 }
 
+CASE(fchmodat2_has_flags) {
+    struct stat st;
+    make("file", "x");
+    T(mkdir("dir", 0755));
+    make("dir/file", "x");
+    int dir = T(open("dir", O_RDONLY)), file = T(open("file", O_PATH));
+    T(syscall(452, AT_FDCWD, "file", 0640, 0));
+    T(syscall(452, dir, "file", 0604, 0));
+    T(syscall(452, file, "", 0444, AT_EMPTY_PATH));
+    T(syscall(452, file, "", 0440, 0));
+    T(syscall(452, dir, "file", 0600, AT_SYMLINK_NOFOLLOW));
+    T(syscall(452, dir, "file", 0600, AT_REMOVEDIR));
+    T(syscall(452, 99, "file", 0600, 0));
+    T(syscall(452, AT_FDCWD, "missing", 0600, 0));
+    T(stat("file", &st));
+    say("%o", st.st_mode);
+    T(stat("dir/file", &st));
+    say("%o", st.st_mode);
+}
+
 CASE(chmod_in_all_forms) {
     make("file", "");
     T(chmod("file", 0640));

@@ -176,6 +176,16 @@ def fchmodat(process: Process, directory_fd: int, path: int, mode: int) -> None:
     process.files.chmod(name, mode & 0o7777, start=start_of(process, directory_fd, name))
 
 
+@call(452, "fchmodat2")
+def fchmodat2(process: Process, directory_fd: int, path: int, mode: int, flags: int) -> None:
+    """The same with flags: of a symbolic link itself, or of an open file where the path is empty."""
+    if flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH):
+        raise CallError(errno.EINVAL)
+    name, follow = path_argument(process, path), not flags & AT_SYMLINK_NOFOLLOW
+    found = locate(process, directory_fd, name, follow=follow, empty=bool(flags & AT_EMPTY_PATH))
+    process.files.chmod_location(found, mode & 0o7777)
+
+
 @call(94, "fchmod")
 def fchmod(process: Process, fd: int, mode: int) -> None:
     """The same of an open file."""

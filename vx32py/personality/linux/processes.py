@@ -12,7 +12,7 @@ from reference.records import dataclass
 from vx32py._calls import signed
 from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
-from vx32py.personality.linux import cputime, ids, siginfo
+from vx32py.personality.linux import cputime, ids, pidfd, siginfo
 from vx32py.personality.linux.pending import of_process
 from vx32py.personality.linux.siginfo import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, SIGCHLD
 from vx32py.personality.linux.table import call
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WNOHANG, WUNTRACED, WEXITED, WCONTINUED, WNOWAIT = 1, 2, 4, 8, 0x0100_0000
 WSTOPPED: Final = WUNTRACED
 WNOTHREAD, WALL, WCLONE = 0x2000_0000, 0x4000_0000, 0x8000_0000
-P_ALL, P_PID, P_PGID = 0, 1, 2
+P_ALL, P_PID, P_PGID, P_PIDFD = 0, 1, 2, 3
 #: Bytes of struct siginfo that waitid fills in.
 _WAITID_BYTES: Final = 24
 
@@ -138,6 +138,12 @@ def waitid(process: Process, kind: int, number: int, info_out: int, options: int
         news = _wait(process, lambda child: child.pid == wanted, options)
     elif kind == P_PGID and wanted >= 0:
         news = _wait(process, lambda child: child.pgid == (wanted or process.group.pgid), options)
+    elif kind == P_PIDFD and wanted >= 0:
+        meant = pidfd.of_descriptor(process, number)
+        never = meant.nonblocking and not options & WNOHANG
+        news = _wait(process, lambda child: child is meant.group, options | (WNOHANG if never else 0))
+        if news is None and never:
+            raise CallError(errno.EAGAIN)
     else:
         raise CallError(errno.EINVAL)
     info = bytes(_WAITID_BYTES)
