@@ -2,6 +2,37 @@
 #define _TIME_BITS 64
 #include "harness.h"
 
+CASE(barriers_are_registered_for) {
+    enum { GLOBAL = 1, GLOBAL_EXPEDITED = 2, REGISTER_GLOBAL = 4, PRIVATE = 8, REGISTER_PRIVATE = 16, SYNC_CORE = 32, REGISTER_SYNC_CORE = 64 };
+    T(syscall(SYS_membarrier, 0, 0, 0) & 0x7f);
+    T(syscall(SYS_membarrier, 0, 1, 0));
+    T(syscall(SYS_membarrier, GLOBAL_EXPEDITED, 0, 0));
+    T(syscall(SYS_membarrier, REGISTER_GLOBAL, 0, 0));
+    T(syscall(SYS_membarrier, PRIVATE, 0, 0));
+    T(syscall(SYS_membarrier, SYNC_CORE, 0, 0));
+    T(syscall(SYS_membarrier, REGISTER_PRIVATE, 0, 0));
+    T(syscall(SYS_membarrier, PRIVATE, 0, 0));
+    T(syscall(SYS_membarrier, SYNC_CORE, 0, 0));
+    T(syscall(SYS_membarrier, REGISTER_SYNC_CORE, 0, 0));
+    T(syscall(SYS_membarrier, SYNC_CORE, 0, 0));
+    T(syscall(SYS_membarrier, PRIVATE, 1, 0));
+    T(syscall(SYS_membarrier, PRIVATE | GLOBAL, 0, 0));
+    T(syscall(SYS_membarrier, 1 << 20, 0, 0));
+    pid_t child = fork();
+    if (child == 0) {
+        T(syscall(SYS_membarrier, PRIVATE, 0, 0));
+        _exit(0);
+    }
+    wait_for(child);
+    execl("./prog", "prog", "@barrier", NULL);
+}
+
+HELPER(barrier) {
+    (void)argc, (void)argv;
+    T(syscall(SYS_membarrier, 8, 0, 0));
+    return 0;
+}
+
 #include <asm/ldt.h>
 #include <linux/futex.h>
 

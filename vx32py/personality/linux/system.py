@@ -23,6 +23,9 @@ _CAPABILITIES: Final = 41
 _TIMER_SLACK: Final = 50_000
 #: A thread's name, without the zero byte behind it (TASK_COMM_LEN).
 NAME_BYTES: Final = 15
+#: Commands of membarrier: GLOBAL, GLOBAL_EXPEDITED and the registration for it; PRIVATE_EXPEDITED and PRIVATE_EXPEDITED_SYNC_CORE,
+#: whose registrations are the bits beside them.
+_MEMBARRIER_QUERY, _MEMBARRIER_SHARED, _MEMBARRIER_PRIVATE, _MEMBARRIER_SYNC_CORE = 0, 7, 0x28, 0x20
 #: No call gives more at a time: the guest asks again.
 MOST_RANDOM: Final = 1 << 20
 
@@ -30,7 +33,7 @@ MOST_RANDOM: Final = 1 << 20
 @dataclass
 class Settings:
     """What prctl and personality set for a process, to be asked for again. ``subreaper``: descendants whose parent ends
-    become its children."""
+    become its children. ``barriers``: which kinds of membarrier it has registered for."""
 
     dumpable: int = 1
     keep_capabilities: int = 0
@@ -39,6 +42,7 @@ class Settings:
     no_huge_pages: int = 0
     timer_slack: int = _TIMER_SLACK
     persona: int = 0
+    barriers: int = 0
 
     per_thread: ClassVar[bool] = False
 
@@ -46,12 +50,12 @@ class Settings:
         """A child's."""
         return type(self)(
             self.dumpable, self.keep_capabilities, self.no_new_privileges, False, self.no_huge_pages, self.timer_slack,
-            self.persona,
+            self.persona, self.barriers,
         )  # fmt: skip
 
     def execute(self) -> Self:
         """That of another program."""
-        self.dumpable, self.keep_capabilities = 1, 0
+        self.dumpable, self.keep_capabilities, self.barriers = 1, 0, 0
         return self
 
 
@@ -167,9 +171,20 @@ def personality(process: Process, persona: int) -> int:
 
 
 @call(375, "membarrier")
-def membarrier(process: Process, command: int, flags: int) -> int:
-    """Supports nothing beyond the question what it supports."""
-    if command:
+def membarrier(process: Process, command: int, flags: int, _processor: int) -> int:
+    """A barrier for all threads (membarrier(2)): they take turns, so there is nothing to be done but to keep to the rules: what is
+    private is to be registered for before."""
+    settings = process.state(Settings)
+    if flags:
+        raise CallError(errno.EINVAL)
+    if command == _MEMBARRIER_QUERY:
+        return _MEMBARRIER_SHARED | _MEMBARRIER_PRIVATE | _MEMBARRIER_PRIVATE << 1
+    if command in (_MEMBARRIER_PRIVATE & ~_MEMBARRIER_SYNC_CORE, _MEMBARRIER_SYNC_CORE):
+        if not settings.barriers & command:
+            raise CallError(errno.EPERM)
+    elif command.bit_count() == 1 and command & _MEMBARRIER_PRIVATE << 1:
+        settings.barriers |= command >> 1
+    elif command.bit_count() != 1 or not command & _MEMBARRIER_SHARED:
         raise CallError(errno.EINVAL)
     return 0
 
