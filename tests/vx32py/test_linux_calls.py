@@ -600,3 +600,31 @@ def test_a_static_musl_program(engine_name: str, tmp_path: Path) -> None:
         b"2 arg value x\n<one\n<two\n",
         b"errno 2\n",
     )
+
+
+# -- snapshots: what newer calls leave behind is part of them -----------------------------------------------------------
+
+
+def test_a_snapshot_has_the_umask_and_the_signals_that_a_descriptor_is_for(quick: Linux) -> None:
+    mask, usr1, usr2 = DATA, 1 << 9, 1 << 11
+    quick.put(struct.pack("<Q", usr1), mask)
+    assert quick.named("rt_sigprocmask", 0, mask, 0, 8) == 0
+    fd = quick.named("signalfd4", MINUS_1, mask, 8, os.O_NONBLOCK)
+    own = quick.named("pidfd_open", quick.process.pid, 0)
+    assert quick.named("umask", 0o27) == 0o22
+    snapshot = quick.process.snapshot()
+    assert quick.named("umask", 0) == 0o27
+    quick.put(struct.pack("<Q", usr2), mask)
+    assert quick.named("signalfd4", fd, mask, 8, 0) == fd
+    quick.process.restore(snapshot)
+    assert quick.named("umask", 0) == 0o27
+    assert quick.named("kill", quick.process.pid, 10) == 0
+    assert quick(READ, fd, DATA, 128) == 128
+    assert quick.process.memory.read_u32(DATA) == 10
+    assert quick.named("pidfd_send_signal", own, 0, 0, 0) == 0
+
+
+def test_another_guest_has_no_descriptors_for_the_processes_of_the_first(quick: Linux) -> None:
+    own = quick.named("pidfd_open", quick.process.pid, 0)
+    with quick.process.sandbox.spawn_from(quick.process.snapshot()) as other:
+        assert own not in other.descriptors
