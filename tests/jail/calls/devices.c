@@ -93,6 +93,22 @@ CASE(other_devices_cannot_be_mapped) {
     T(mmap(0, PAGE, PROT_READ, MAP_PRIVATE, ends[1], 0) == MAP_FAILED && errno == EACCES);
 }
 
+CASE(dev_random_takes_bytes) {
+    static const char *const paths[] = {"/dev/random", "/dev/urandom"};
+    for (int i = 0; i < 2; i++) {
+        char bytes[8] = "";
+        struct iovec two[2] = {{bytes, 3}, {bytes, 4}};
+        int fd = T(open(paths[i], O_RDWR));
+        T(write(fd, "abc", 3));
+        T(writev(fd, two, 2));
+        T(pwrite(fd, "abc", 3, 10));
+        T(read(fd, bytes, 8));
+        T(write(open(paths[i], O_WRONLY | O_APPEND), "abc", 3));
+        T(write(open(paths[i], O_RDONLY), "abc", 3));
+        T(read(open(paths[i], O_WRONLY), bytes, 3));
+    }
+}
+
 CASE(dev_random) {
     unsigned char a[32] = {0}, b[32] = {0};
     int fd = T(open("/dev/urandom", O_RDONLY));
