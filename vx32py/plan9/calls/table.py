@@ -1,0 +1,85 @@
+"""The table of Plan 9's calls: INT 0x40, the number in EAX, the arguments on the user stack above the return address.
+
+A handler gets the process and as many words of the stack as it has parameters, unsigned. It returns the result (None
+counts as 0) or raises :class:`Error`, and then the process gets -1 and has the text. A bad pointer is more than an error: the
+process is sent the note ``sys: bad address in syscall`` (/sys/src/9/port/fault.c, validaddr).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, cast
+
+from reference.errors import MemoryFault, OutOfMemory
+from reference.registers import EAX, ESP, MASK32
+from reference.traps import SOFTWARE_INTERRUPT
+from vx32py._calls import AnyHandler, Handler, SystemCalls
+from vx32py.plan9 import notes
+from vx32py.plan9.errors import Ebadarg, Enovmem, Error
+
+if TYPE_CHECKING:
+    from vx32py._task import Task
+    from vx32py.plan9.proc import Proc
+
+PLAN9_TRAP: Final = SOFTWARE_INTERRUPT + 0x40
+#: MAXSYSARG: no call has more words of arguments.
+MOST_WORDS: Final = 5
+_WORDS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MOST_WORDS + 1))
+_FAILED: Final = MASK32
+
+
+class Plan9Calls(SystemCalls):
+    """A table whose arguments are on the stack."""
+
+    def __init__(self) -> None:
+        # As many registers as a call has words: what is looked at is their number.
+        super().__init__("plan9", PLAN9_TRAP, tuple(range(MOST_WORDS)))
+
+    def dispatch(self, process: Task, words: memoryview) -> bool:
+        """Carry out the call that the registers of ``process`` describe."""
+        proc = cast("Proc", process)
+        number = words[EAX]
+        entry = self.get(number)
+        if entry is None:
+            proc.unknown_calls[self.name, number if number < 256 else -1] += 1
+            notes.post(proc, "sys: bad sys call", notes.NDEBUG)
+            self._finish(proc, words, None, Ebadarg)
+            return False
+        proc.tally[entry.name] = proc.tally.get(entry.name, 0) + 1
+        result, error = 0, None
+        try:
+            arguments = _WORDS[len(entry.parameters)].unpack(
+                proc.memory.read(words[ESP] + 4, 4 * len(entry.parameters))
+            )
+            proc.call = entry.name
+            result = entry.handler(proc, *arguments) or 0
+        except Error as failure:
+            error = failure.text
+        except MemoryFault:
+            error = Ebadarg
+            notes.post(proc, "sys: bad address in syscall", notes.NDEBUG)
+        except (OutOfMemory, MemoryError):
+            error = Enovmem
+        self._finish(proc, words, result, error)
+        return False
+
+    def _finish(self, proc: Proc, words: memoryview, result: int | None, error: str | None) -> None:
+        proc.call = ""
+        if error is not None:
+            proc.error, result = error, _FAILED
+        if proc.replaced:  # another program, or other registers: there is nobody left to tell
+            proc.replaced = False
+        else:
+            words[EAX] = (result or 0) & MASK32
+
+
+TABLE: Final = Plan9Calls()
+
+
+def call(number: int, name: str) -> Callable[[AnyHandler], AnyHandler]:
+    """A decorator: the handler of a call."""
+    return TABLE.define(number, name)
+
+
+__all__ = ["MOST_WORDS", "PLAN9_TRAP", "TABLE", "Handler", "Plan9Calls", "call"]
