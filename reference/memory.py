@@ -239,6 +239,15 @@ class AddressSpace:
             self._hide(run)
             self._apply(run.first, run.last)
 
+    def exchange(self, run: SharedRun) -> None:
+        """Let the pages of a run that is mapped here be another one's of the same pages; their rights stay. Raises
+        OutOfMemory. Whoever has the old one keeps what is in it."""
+        index = next(i for i, there in enumerate(self.shared) if (there.first, there.last) == (run.first, run.last))
+        self._before_change(run.first, run.last)
+        self._share(run)
+        self.shared[index] = run
+        run.shared.spaces.add(self)
+
     def meet_end(self, shared: Shared) -> None:
         """The end of something that is mapped here has moved."""
         for run in tuple(self.shared):

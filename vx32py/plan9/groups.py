@@ -151,11 +151,12 @@ class EnvGroup(Group):
 class Meeting:
     """One who waits in rendezvous: with ``value`` for the other one, whose ``answer`` it gets."""
 
-    __slots__ = ("answer", "tag", "value")
+    __slots__ = ("answer", "proc", "tag", "value")
 
-    def __init__(self, tag: int, value: int) -> None:
+    def __init__(self, tag: int, value: int, proc: Proc) -> None:
         self.tag = tag
         self.value = value
+        self.proc = proc
         self.answer: int | None = None
 
 

@@ -1,31 +1,48 @@
-"""Kernel: Plan 9 as a library."""
+"""Kernel: Plan 9 as a library.
+
+with vx32py.plan9.kernel.Kernel() as kernel:
+    proc = kernel.start(program, ["hello"])
+    kernel.wait(proc)
+    proc.status                          # nothing is good
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
 
 from reference.policy import Group, Policy
+from vx32py import _engines
 from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import Descriptors
 from vx32py._family import Family
 from vx32py._group import ThreadGroup
 from vx32py._sandbox import Sandbox
-from vx32py.plan9.calls.table import TABLE
+from vx32py.plan9 import loading
+from vx32py.plan9.aout import TEXT, Program
+from vx32py.plan9.calls.table import complete_table
+from vx32py.plan9.groups import EnvGroup, FdGroup, NoteGroup, RendezvousGroup
+from vx32py.plan9.memory import Memory
 from vx32py.plan9.proc import Proc
+from vx32py.plan9.semaphores import Semaphores
 from vx32py.vfs.files import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from reference.traps import Trap
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
 
 
 class Kernel:
-    """A Plan 9 kernel.
+    """A Plan 9 kernel, and all of its processes; a context manager.
 
-    ``engine``, ``memory`` (of each process), ``timeout``, ``fuel``, ``policy`` are a :class:`vx32py.Sandbox`'s;
-    ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs are told.
+    ``engine``, ``memory`` (of each process), ``timeout``, ``cpu_time``, ``fuel``, ``policy`` and ``verify`` are a
+    :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
+    are told.
     """
 
     def __init__(
@@ -43,8 +60,8 @@ class Kernel:
         verify: bool = False,
     ) -> None:
         self.sandbox = Sandbox(
-            engine=engine, memory=memory, timeout=timeout, cpu_time=cpu_time, fuel=fuel, policy=policy, calls=TABLE,
-            processes=processes, native_answers=False, verify=verify,
+            engine=engine, memory=memory, timeout=timeout, cpu_time=cpu_time, fuel=fuel, policy=policy,
+            calls=complete_table(), processes=processes, native_answers=False, verify=verify,
         )  # fmt: skip
         self.user = user
         self.sysname = sysname
@@ -55,6 +72,11 @@ class Kernel:
         self.boot = ThreadGroup(self.family, None, self.family.new_number())
         self.descriptors = Descriptors(3)
         self.files = Files({})
+        self.semaphores = Semaphores()
+        self._next_note_group = 1
+        self.zero_is_possible = _zero_is_possible(_engines.resolve(engine))
+
+    # -- processes -------------------------------------------------------------------------------------------------
 
     def procs(self) -> Iterator[Proc]:
         """All processes, by number."""
@@ -64,3 +86,75 @@ class Kernel:
         """A process by its number."""
         task = self.family.tasks.get(pid)
         return task if isinstance(task, Proc) else None
+
+    def start_program(self, program: Program, arguments: Iterable[str | bytes] = ()) -> Proc:
+        """A process with a program that is not in the name space; nothing of it runs yet. ``arguments`` begin with its name.
+        Raises LimitExceeded, BadImage, UnsupportedHost, Error."""
+        words = [os.fsencode(argument) for argument in arguments] or [os.fsencode(program.name)]
+        sandbox = self.sandbox
+        layout = loading.plan(program, sandbox.memory)
+        engine = _engines.create(
+            sandbox.engine, limit=layout.limit, budget=sandbox.memory, policy=sandbox.policy, program=program.identity,
+            verify=sandbox.verify, metered=sandbox.fuel is not None, prefer_zero=self.zero_is_possible,
+        )  # fmt: skip
+        try:
+            memory = Memory(engine.space, program, layout)
+            number = self.family.next_number
+            loading.begin(engine, program, layout, words, number)
+            proc = Proc(self, engine, memory, group=ThreadGroup(self.family, self.boot, number))
+        except BaseException:
+            engine.close()
+            engine.space.close()
+            raise
+        proc.waited_for = False
+        proc.segments = loading.segments_of(program, layout)
+        proc.text, proc.args = os.fsdecode(os.path.basename(words[0])), words
+        proc.fds, proc.env, proc.rendezvous = FdGroup(), EnvGroup(), RendezvousGroup()
+        proc.note_group = self.new_note_group()
+        proc.note_group.members.append(proc)
+        proc.expect_calls()
+        return proc
+
+    def new_note_group(self) -> NoteGroup:
+        """A note group without members."""
+        self._next_note_group += 1
+        return NoteGroup(self._next_note_group)
+
+    def ended(self, proc: Proc) -> None:
+        """A process has ended."""
+
+    def say(self, proc: Proc, message: bytes) -> None:
+        """Write to a process's descriptor 2, if it can be written to."""
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def wait(self, proc: Proc) -> Trap | None:
+        """Run all processes until one has ended. Raises LimitExceeded, KeyboardInterrupt, and what a device raises that is
+        the application's. None; or an IRQ trap where somebody has called ``family.interrupt()``."""
+        if not proc.alive:
+            return None
+        trap = self.family.run(proc)
+        return trap if proc.status is None else None
+
+    def close(self) -> None:
+        """End all processes, and give back what they had."""
+        for proc in tuple(self.procs()):
+            proc.kill("killed")
+        self.family.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _zero_is_possible(engine: str) -> bool:
+    """Whether a program can be at linear address zero: its text is in a page that many hosts keep to themselves."""
+    if engine != "jit":
+        return True
+    from jit.lowmem import lowest
+
+    return lowest() <= TEXT

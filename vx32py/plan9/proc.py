@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reference.shared import SharedRun
+from vx32py._calls import tell
 from vx32py._group import ThreadGroup
 from vx32py._task import Task
+from vx32py.plan9 import ending
 from vx32py.plan9.calls.table import PLAN9_TRAP, TABLE
-from vx32py.plan9.errors import ERRMAX, Ebadarg, Error
+from vx32py.plan9.errors import Ebadarg, Error
 from vx32py.plan9.groups import EnvGroup, FdGroup, NoteGroup, RendezvousGroup
+from vx32py.plan9.memory import Memory
 from vx32py.plan9.notes import Notes
 
 if TYPE_CHECKING:
     from reference.engine import Engine
+    from reference.memory import AddressSpace
+    from reference.policy import Policy
+    from reference.traps import Trap
     from vx32py._family import Timer
     from vx32py._mm import Mm
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.segments import Segment
-
-#: So many wait messages are kept for a parent that does not ask for them (/sys/src/9/port/proc.c, pexit).
-MOST_WAITS: Final = 128
 
 
 class Proc(Task):
@@ -66,12 +69,14 @@ class Proc(Task):
         self.status: str | None = None
         #: Where it is told in: who waits, and what for (RFNOWAIT: nobody is).
         self.waited_for = True
-        self.wait_queue: deque[WaitMessage] = deque()
+        self.wait_queue: deque[ending.WaitMessage] = deque()
         self.child_count = 0
         self.alarm: Timer | None = None
         self.started = time.monotonic()
+        self.seconds_running = 0.0
         #: Processor time of ended children that were waited for, in ms: user, system.
         self.child_times = [0, 0]
+        self.names = self.dot = self.slash = None
         self.segments: list[Segment] = []
         #: In an address space that it shares: what its stack is there, and is in between.
         self.stack: SharedRun | None = None
@@ -91,7 +96,108 @@ class Proc(Task):
         parent = self.group.parent
         return parent.pid if parent is not None and parent.alive and self.waited_for else 0
 
+    def end(self, status: str) -> NoReturn:
+        """End, with a status: nothing is good. Does not return."""
+        self.status = status
+        self.exit(bool(status))
+        raise AssertionError
+
+    def kill(self, status: str) -> None:
+        """End a process that need not be the one that runs."""
+        if self.alive:
+            self.status = status
+            self.group.end(bool(status))
+
+    def say(self, message: str) -> None:
+        """Tell on its descriptor 2 what becomes of it (pprint)."""
+        self.kernel.say(self, f"{self.text} {self.pid}: {message}\n".encode(errors="surrogateescape"))
+
+    @property
+    def stack_top(self) -> int:
+        """Where its stack ends."""
+        return self.mm.layout.stack_end
+
+    # -- memory ----------------------------------------------------------------------------------------------------
+
+    def own_stack(self) -> None:
+        """Have its stack mapped, where others have theirs at the same place."""
+        memory = self.mm
+        assert isinstance(memory, Memory)
+        memory.take_stack(self)
+
+    def peek(self, address: int, length: int) -> bytes:
+        """Some of its memory, also while others run. Raises MemoryFault."""
+        self.own_stack()
+        return self.memory.read(address, length)
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Change some of it. Raises MemoryFault."""
+        self.own_stack()
+        self.engine.space.store(address, data)
+
+    def new_engine(
+        self,
+        *,
+        limit: int = 0,
+        budget: int = 0,
+        space: AddressSpace | None = None,
+        program: object = None,
+        small: bool = False,
+    ) -> Engine:
+        """See Task. Raises CallError."""
+        return self._new_engine(limit=limit, budget=budget, space=space, program=program, small=small)
+
+    def _new_engine(
+        self,
+        *,
+        limit: int = 0,
+        budget: int = 0,
+        space: AddressSpace | None = None,
+        program: object = None,
+        policy: Policy | None = None,
+        prefer_zero: bool = True,
+        small: bool = False,
+    ) -> Engine:
+        return super()._new_engine(
+            limit=limit, budget=budget, space=space, program=program, policy=policy, small=small,
+            prefer_zero=prefer_zero and self.kernel.zero_is_possible,
+        )  # fmt: skip
+
+    def become(self, engine: Engine, memory: Memory) -> None:
+        """Run another program, which has been loaded into another address space."""
+        old_engine, old_memory = self.engine, self.mm
+        self.engine, self.mm, self.stack = engine, memory, None
+        if self.family.current is self:
+            self.family.set_current(self)
+        engine.stats.add(old_engine.stats)
+        memory.join(self)
+        if isinstance(old_memory, Memory) and old_memory.stack_owner is self:
+            old_memory.stack_owner = None
+        old_engine.close()
+        old_memory.leave(self)
+        self.expect_calls()
+        self.replaced = self._is_new_program = True
+
+    def begin_as_child(self) -> None:
+        """Go on behind the call of rfork that has made it."""
+        self.begin_as_copy()
+
     # -- for the scheduler -----------------------------------------------------------------------------------------
+
+    def advance(self, *, single: bool = False) -> Trap | None:
+        """See Task; with its own stack."""
+        if self.stack is not None:
+            self.own_stack()
+        began = time.monotonic()
+        try:
+            return super().advance(single=single)
+        finally:
+            self.seconds_running += time.monotonic() - began
+
+    def tell_of_end(self) -> None:
+        """It has ended: see :mod:`vx32py.plan9.ending`."""
+        ending.ended(self)
+        tell(self.observers, "ended", self)
 
     def expect_calls(self) -> None:
         """See Task: always the same trap."""
@@ -100,14 +206,3 @@ class Proc(Task):
 
     def __repr__(self) -> str:
         return f"<Proc {self.pid} {self.text} {'alive' if self.alive else repr(self.status)}>"
-
-
-class WaitMessage:
-    """What a parent is told of a child that has ended: times are in ms (user, system, real)."""
-
-    __slots__ = ("pid", "text", "times")
-
-    def __init__(self, pid: int, times: tuple[int, int, int], text: str) -> None:
-        self.pid = pid
-        self.times = times
-        self.text = text.encode(errors="surrogateescape")[: ERRMAX - 1].decode(errors="surrogateescape")

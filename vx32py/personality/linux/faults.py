@@ -100,7 +100,7 @@ def _floating(task: Task, *, simd: bool) -> int:
 def _page_fault(task: Task, trap: Trap) -> tuple[int, int, int, int, int]:
     address, access, vector = trap.address, trap.access, int(Vector.PAGE_FAULT)
     if trap.vector in (Vector.GENERAL_PROTECTION, Vector.STACK_FAULT):
-        beyond = _beyond_limit(task, trap)
+        beyond = beyond_limit(task, trap)
         if beyond is None:
             return SIGSEGV, SI_KERNEL, 0, int(Vector.GENERAL_PROTECTION), 0
         address, access = beyond
@@ -126,7 +126,7 @@ def _rights(task: Task, address: int) -> Access | None:
     return Access(state & 7) if state & MAPPED else None
 
 
-def _beyond_limit(task: Task, trap: Trap) -> tuple[int, Access] | None:
+def beyond_limit(task: Task, trap: Trap) -> tuple[int, Access] | None:
     """The address that an instruction has tried behind the end of the address space, and how; None if that was not what it
     did. Found by executing it once more, with segments of 4 GiB."""
     from reference.engines import GuestSegments

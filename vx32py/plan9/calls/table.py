@@ -40,7 +40,7 @@ class Plan9Calls(SystemCalls):
         """Carry out the call that the registers of ``process`` describe."""
         proc = cast("Proc", process)
         number = words[EAX]
-        entry = self.get(number)
+        entry = self._entries.get(number)
         if entry is None:
             proc.unknown_calls[self.name, number if number < 256 else -1] += 1
             notes.post(proc, "sys: bad sys call", notes.NDEBUG)
@@ -82,4 +82,13 @@ def call(number: int, name: str) -> Callable[[AnyHandler], AnyHandler]:
     return TABLE.define(number, name)
 
 
-__all__ = ["MOST_WORDS", "PLAN9_TRAP", "TABLE", "Handler", "Plan9Calls", "call"]
+def complete_table() -> Plan9Calls:
+    """The table, with all calls."""
+    from vx32py.plan9 import delivery
+    from vx32py.plan9.calls import memory, notification, processes, synchronisation
+
+    del delivery, memory, notification, processes, synchronisation
+    return TABLE
+
+
+__all__ = ["MOST_WORDS", "PLAN9_TRAP", "TABLE", "Handler", "Plan9Calls", "call", "complete_table"]

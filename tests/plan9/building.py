@@ -1,0 +1,74 @@
+"""Programs of the tests: C, compiled by whatever compiles for the 386 here, linked into Plan 9's a.out."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+
+from vx32py import _compile
+from vx32py.plan9.aout import HEADER, MAGIC, TEXT, Program
+
+LIB = Path(__file__).parent / "lib"
+_OPTIONS = (
+    "-march=i686", "-ffreestanding", "-fno-builtin", "-nostdlib", "-static", "-fno-pic", "-fno-stack-protector", "-g0",
+    "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-w", f"-I{LIB}", f"-Wl,-T,{LIB / 'plan9.ld'}",
+    "-Wl,--build-id=none", "-Wl,-z,noexecstack", str(LIB / "calls.S"), "-x", "c",
+)  # fmt: skip
+_COMMANDS = {
+    "gcc": ("gcc", "-m32", "-no-pie", "-fcf-protection=none"),
+    "zig": (sys.executable, "-m", "ziglang", "cc", "-target", "x86-freestanding-none", "-fno-sanitize=undefined"),
+}
+
+
+@functools.cache
+def compiled(source: str, optimise: str = "-O1") -> bytes:
+    """The a.out of a C program, whose text begins behind ``#include "plan9.h"``."""
+    compiler = "gcc" if "gcc" in _compile.compilers() else "zig"
+    with tempfile.TemporaryDirectory() as folder:
+        file, output = Path(folder, "program.c"), Path(folder, "program")
+        file.write_text('#include "plan9.h"\n' + source)
+        command = [*_COMMANDS[compiler], optimise, *_OPTIONS, str(file), "-o", str(output)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return aout_of(output.read_bytes())
+
+
+def aout_of(elf: bytes) -> bytes:
+    """The a.out of an ELF program that was linked for its addresses."""
+    image = ELFFile(io.BytesIO(elf))
+    symbols = image.get_section_by_name(".symtab")
+    etext, edata, end = (symbols.get_symbol_by_name(name)[0]["st_value"] for name in ("etext", "edata", "end"))
+    text, data = bytearray(etext - TEXT - HEADER.size), bytearray(max(edata - _page(etext), 0))
+    for section in image.iter_sections():
+        address = section["sh_addr"]
+        if not section["sh_flags"] & 2 or section["sh_type"] == "SHT_NOBITS" or not section["sh_size"]:
+            continue
+        where, start = (text, TEXT + HEADER.size) if address < etext else (data, _page(etext))
+        where[address - start : address - start + section["sh_size"]] = section.data()
+    entry = image["e_entry"]
+    bss = end - _page(etext) - len(data)
+    return aout(bytes(text), bytes(data), bss, entry)
+
+
+def aout(text: bytes, data: bytes = b"", bss: int = 0, entry: int = TEXT + HEADER.size, magic: int = MAGIC) -> bytes:
+    """An a.out file."""
+    return HEADER.pack(magic, len(text), len(data), bss, 0, entry, 0, 0) + text + data
+
+
+def program(source: str) -> Program:
+    """The same, ready to be started."""
+    return Program.from_aout(compiled(source), "test")
+
+
+def _page(address: int) -> int:
+    return address + 4095 & -4096
+
+
+__all__ = ["aout", "aout_of", "compiled", "program", "struct"]
