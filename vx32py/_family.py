@@ -40,7 +40,7 @@ TURN: Final = 0.01
 LONG_TURN: Final = 0.05
 #: The first process's number; its children and threads count on from there.
 FIRST_PID: Final = 100
-#: So many address spaces of a family have room below 4 GiB at a time; those of other processes are parked.
+#: So many address spaces of a family, as large as they may be, have room below 4 GiB at a time.
 MOST_SPACES: Final = 6
 _NEVER: Final = float("inf")
 
@@ -96,6 +96,8 @@ class Family:
         self.fuel = fuel
         self.most = most
         self.endless = endless
+        #: So many address spaces have room below 4 GiB at a time; those of other processes are parked.
+        self.most_spaces = MOST_SPACES
         self.processes: dict[int, ThreadGroup] = {}
         self.tasks: dict[int, Task] = {}
         #: What the personality keeps for all of them: who waits for whom.
@@ -265,7 +267,7 @@ class Family:
 
     def limit_spaces(self, needed: Mm) -> None:
         """See to it that there can be one space more, besides ``needed``: other families need room, too."""
-        while sum(mm.parked is None for mm in self._spaces()) >= MOST_SPACES:
+        while sum(mm.parked is None for mm in self._spaces()) >= self.most_spaces:
             if not self.park_somebody(needed):
                 return
 

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from vx32py import _compile
 from vx32py.plan9.aout import HEADER, MAGIC, TEXT, Program
@@ -44,6 +45,7 @@ def aout_of(elf: bytes) -> bytes:
     """The a.out of an ELF program that was linked for its addresses."""
     image = ELFFile(io.BytesIO(elf))
     symbols = image.get_section_by_name(".symtab")
+    assert isinstance(symbols, SymbolTableSection)
     etext, edata, end = (symbols.get_symbol_by_name(name)[0]["st_value"] for name in ("etext", "edata", "end"))
     text, data = bytearray(etext - TEXT - HEADER.size), bytearray(max(edata - _page(etext), 0))
     for section in image.iter_sections():

@@ -96,6 +96,13 @@ class FdGroup(Group):
         self.chans[fd] = None
         return chan
 
+    def close_for_exec(self) -> None:
+        """Close those that were opened with OCEXEC."""
+        for fd, chan in enumerate(self.chans):
+            if chan is not None and getattr(chan, "close_on_exec", False):
+                self.chans[fd] = None
+                chan.close()
+
     def __iter__(self) -> Iterator[tuple[int, Channel]]:
         """(number, channel) of all that are open."""
         return ((fd, chan) for fd, chan in enumerate(self.chans) if chan is not None)

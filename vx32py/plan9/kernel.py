@@ -16,12 +16,14 @@ from reference.policy import Group, Policy
 from vx32py import _engines
 from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import Descriptors
-from vx32py._family import Family
+from vx32py._family import MOST_SPACES, Family
 from vx32py._group import ThreadGroup
 from vx32py._sandbox import Sandbox
 from vx32py.plan9 import loading
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.table import complete_table
+from vx32py.plan9.errors import Enonexist, Error
+from vx32py.plan9.execution import Programs
 from vx32py.plan9.groups import EnvGroup, FdGroup, NoteGroup, RendezvousGroup
 from vx32py.plan9.memory import Memory
 from vx32py.plan9.proc import Proc
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
+#: So much of the addresses below 4 GiB is for processes; and so much is what each needs besides its memory: a stack, and what
+#: its engine has.
+_ROOM: Final = 3328 << 20
+_ROOM_BESIDES: Final = 56 << 20
 
 
 class Kernel:
@@ -49,7 +55,7 @@ class Kernel:
         self,
         *,
         engine: str = "auto",
-        memory: int | str = "256M",
+        memory: int | str = "128M",
         timeout: float | None = None,
         cpu_time: float | None = None,
         fuel: int | None = None,
@@ -68,11 +74,13 @@ class Kernel:
         clock = HostClock() if Group.TIME in self.sandbox.policy.groups else VirtualClock()
         self.family = Family(clock, timeout=timeout, fuel=fuel, most=processes, cpu_time=cpu_time, endless=True)
         self.family.next_number = BOOT_PID
+        self.family.most_spaces = max(MOST_SPACES, _ROOM // (self.sandbox.memory + _ROOM_BESIDES))
         #: Who has started the first processes.
         self.boot = ThreadGroup(self.family, None, self.family.new_number())
         self.descriptors = Descriptors(3)
         self.files = Files({})
         self.semaphores = Semaphores()
+        self.programs = Programs()
         self._next_note_group = 1
         self.zero_is_possible = _zero_is_possible(_engines.resolve(engine))
 
@@ -114,6 +122,10 @@ class Kernel:
         proc.note_group.members.append(proc)
         proc.expect_calls()
         return proc
+
+    def read_program(self, proc: Proc, path: str) -> bytes:
+        """The bytes of a file that a process may execute. Raises Error."""
+        raise Error(Enonexist)
 
     def new_note_group(self) -> NoteGroup:
         """A note group without members."""

@@ -1,0 +1,119 @@
+"""exec(2): another program in place of this one (/sys/src/9/port/sysproc.c, sysexec)."""
+
+from __future__ import annotations
+
+import os
+from _blake2 import blake2b
+from typing import TYPE_CHECKING, Final
+
+from reference.errors import OutOfMemory
+from reference.memory import page_ceil
+from reference.traps import Access
+from vx32py._errors import BadImage, CallError, LimitExceeded
+from vx32py.plan9 import loading, memory
+from vx32py.plan9.aout import HEADER, Program
+from vx32py.plan9.errors import Ebadexec, Enovmem, Error
+from vx32py.plan9.notes import Notes
+
+if TYPE_CHECKING:
+    from reference.engine import Engine
+    from vx32py._loader import Layout
+    from vx32py.plan9.proc import Proc
+    from vx32py.plan9.segments import Segment
+
+#: Of a script so many bytes are looked at for the path of its interpreter. (Plan 9 looks at 32.)
+MOST_LINE: Final = 256
+#: An executable may have so many bytes.
+MOST_FILE: Final = 256 << 20
+#: So many programs are kept: to check them anew takes time, and an engine knows their code.
+_MOST_KEPT: Final = 64
+
+
+class Programs:
+    """The programs that have been executed, by what is in their files."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, Program] = {}
+
+    def get(self, data: bytes, name: str) -> Program:
+        """The program of an a.out. Raises BadImage."""
+        key = blake2b(data, digest_size=32).digest()
+        found = self._kept.pop(key, None) or Program.from_aout(data, name)
+        while len(self._kept) >= _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = found
+        return found
+
+
+def find(proc: Proc, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
+    """The program at a path, its arguments, and the name of the process: for a script they are those of its first line.
+    Raises Error."""
+    name = os.path.basename(path.rstrip("/")) or path
+    data = proc.kernel.read_program(proc, path)
+    if data.startswith(b"#!"):
+        words = _first_line(data)
+        arguments = [os.fsencode(name), *words[1:], os.fsencode(path), *arguments[1:]]
+        data = proc.kernel.read_program(proc, os.fsdecode(words[0]))
+    if len(data) < HEADER.size:
+        raise Error(Ebadexec)
+    try:
+        return proc.kernel.programs.get(data, name), arguments, name
+    except BadImage:
+        raise Error(Ebadexec) from None
+
+
+def _first_line(data: bytes) -> list[bytes]:
+    """The words of a script's first line. Raises Error."""
+    line, end, _ = data[2:MOST_LINE].partition(b"\n")
+    words = line.split()
+    if not end or not words:
+        raise Error(Ebadexec)
+    return words
+
+
+def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
+    """Run another program; as long as this fails nothing has changed. Raises Error."""
+    program, words, name = find(proc, path, arguments)
+    try:
+        layout = loading.plan(program, proc.sandbox.memory)
+        engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)
+    except BadImage:
+        raise Error(Ebadexec) from None
+    except (LimitExceeded, CallError):
+        raise Error(Enovmem) from None
+    try:
+        loading.begin(engine, program, layout, words, proc.pid)
+        attached = [
+            each for each in proc.segments if each.kind in ("Shared", "Memory") and _fits(each, program, layout)
+        ]
+        for segment in attached:
+            _attach_again(proc, engine, segment)
+        space = memory.Memory(engine.space, program, layout)
+    except BaseException as error:
+        engine.close()
+        engine.space.close()
+        if isinstance(error, LimitExceeded | OutOfMemory):
+            raise Error(Enovmem) from None
+        raise
+    for segment in proc.segments:
+        if segment not in attached:
+            memory.leave(segment)
+    proc.become(engine, space)
+    proc.segments = [*loading.segments_of(program, layout), *attached]
+    proc.fds.close_for_exec()
+    proc.notes, proc.attention = Notes(), False
+    proc.text, proc.args = name, words
+
+
+def _fits(segment: Segment, program: Program, layout: Layout) -> bool:
+    return program.header.end <= segment.base and page_ceil(segment.top) <= layout.stack_start
+
+
+def _attach_again(proc: Proc, engine: Engine, segment: Segment) -> None:
+    """Attached segments stay. Raises OutOfMemory."""
+    size = segment.top - segment.base
+    if segment.memory is not None:
+        engine.space.map_shared(segment.base, size, Access.RWX, segment.memory, 0)
+    else:
+        engine.space.map(segment.base, size, Access.RWX)
+        engine.space.store(segment.base, proc.engine.space.load(segment.base, size))
