@@ -92,6 +92,7 @@ def _notify(proc: Proc) -> None:
         proc.say("suicide: bad address in notify")
         proc.end("Suicide")
     state.ureg, state.notified, state.last = ureg, True, note
+    state.hold_floating(ureg, bytes(proc.registers.fp))
     del state.pending[0]
     words[ESP], words[EIP] = esp, state.handler
 
@@ -136,6 +137,9 @@ def noted(proc: Proc, what: int) -> None:
         except MemoryFault:
             _suicide(proc, "suicide: trap in noted")
         if what != NSAVE:
+            floating = state.floating.pop(state.ureg, None)
+            if floating is not None:
+                proc.registers.fp[:] = floating
             state.ureg = before
         proc.attention = bool(state.pending)
         return
@@ -162,13 +166,15 @@ def fault(task: Task, trap: Trap) -> bool:
 
 def _text_of(proc: Proc, trap: Trap) -> str:
     """The note about a trap; EIP is put to the instruction where the processor would have left it."""
+    from vx32py.personality.linux import faults  # what it knows of instructions; most programs do nothing wrong
+
     words, number = proc.registers.words, trap.number
     if number == Vector.PAGE_FAULT and trap.vector not in (Vector.GENERAL_PROTECTION, Vector.STACK_FAULT):
         return _fault_text(trap.address, trap.access)
+    if number == Vector.INVALID_OPCODE and faults.is_privileged(proc, trap.eip):
+        number = Vector.GENERAL_PROTECTION
     if number == Vector.PAGE_FAULT:
-        from vx32py.personality.linux.faults import beyond_limit
-
-        beyond = beyond_limit(proc, trap)
+        beyond = faults.beyond_limit(proc, trap)
         if beyond is not None:
             return _fault_text(*beyond)
         return f"sys: trap: {_NAMES[Vector(trap.vector or Vector.GENERAL_PROTECTION)]}"

@@ -19,6 +19,8 @@ NEXIT: Final = 1
 NDEBUG: Final = 2
 #: More than so many notes that have not been delivered are lost (NNOTE).
 MOST_NOTES: Final = 5
+#: So many interruptions of one another are remembered.
+_MOST_FLOATING: Final = 16
 
 
 class Note(NamedTuple):
@@ -38,12 +40,22 @@ class Notes:
         self.notified = False
         self.ureg = 0
         self.last = Note("", NUSER)
+        #: The floating-point registers of interruptions, by where their Ureg is: Plan 9 keeps them, too.
+        self.floating: dict[int, bytes] = {}
 
     def copy(self) -> Notes:
         """That of a child."""
         other = Notes()
         other.handler, other.pending, other.ureg, other.last = self.handler, list(self.pending), self.ureg, self.last
+        other.floating = dict(self.floating)
         return other
+
+    def hold_floating(self, ureg: int, registers: bytes) -> None:
+        """Keep the floating-point registers of an interruption; of those that were left in other ways the last ones."""
+        self.floating.pop(ureg, None)
+        while len(self.floating) >= _MOST_FLOATING:
+            del self.floating[next(iter(self.floating))]
+        self.floating[ureg] = registers
 
 
 def post(proc: Proc, text: str, flag: int = NUSER) -> bool:

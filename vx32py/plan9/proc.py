@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reference.shared import SharedRun
@@ -22,6 +23,8 @@ from vx32py.plan9.memory import Memory
 from vx32py.plan9.notes import Notes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reference.engine import Engine
     from reference.memory import AddressSpace
     from reference.policy import Policy
@@ -127,13 +130,26 @@ class Proc(Task):
 
     def peek(self, address: int, length: int) -> bytes:
         """Some of its memory, also while others run. Raises MemoryFault."""
-        self.own_stack()
-        return self.memory.read(address, length)
+        with self._stack_there():
+            return self.memory.read(address, length)
 
     def poke(self, address: int, data: bytes) -> None:
-        """Change some of it. Raises MemoryFault."""
+        """Change some of it, whatever its rights are. Raises MemoryFault."""
+        with self._stack_there():
+            self.engine.space.store(address, data)
+
+    @contextmanager
+    def _stack_there(self) -> Iterator[None]:
+        """Its own stack is mapped; then that is again which was."""
+        memory = self.mm
+        assert isinstance(memory, Memory)
+        owner = memory.stack_owner
         self.own_stack()
-        self.engine.space.store(address, data)
+        try:
+            yield
+        finally:
+            if owner is not None:
+                memory.take_stack(owner)
 
     def new_engine(
         self,
@@ -177,10 +193,6 @@ class Proc(Task):
         old_memory.leave(self)
         self.expect_calls()
         self.replaced = self._is_new_program = True
-
-    def begin_as_child(self) -> None:
-        """Go on behind the call of rfork that has made it."""
-        self.begin_as_copy()
 
     # -- for the scheduler -----------------------------------------------------------------------------------------
 

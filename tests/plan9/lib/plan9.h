@@ -81,3 +81,25 @@ static inline int print(const char *f, ...)
 	int n = _vsprint(buf, f, a);
 	return write(1, buf, n);
 }
+
+/* End with what does not hold, unless it does. */
+#define check(x) do{ if(!(x)){ char b_[256]; sprint(b_, "%d: %s: %r", __LINE__, #x); b_[120] = 0; exits(b_); } }while(0)
+static inline int failed(int result, char *error)	/* whether a call has failed with this text */
+{
+	char buf[ERRMAX];
+	buf[0] = 0;
+	errstr(buf, sizeof buf);
+	return result == -1 && strcmp(buf, error) == 0;
+}
+static char _waited[512];
+static inline char *wait(void)	/* what the next child said: "" or its status, without program and number; nil for none */
+{
+	char *p; int n, k = 0;
+	n = await(_waited, sizeof _waited - 1);
+	if(n < 0) return nil;
+	_waited[n] = 0;
+	for(p = _waited; *p && k < 4; p++) if(*p == ' ') k++;
+	if(*p == '\''){ p++; if(*p != '\'') _waited[n-1] = 0; else return ""; }
+	while(*p && *p != ':') p++;
+	return *p ? p + 2 : "";
+}

@@ -64,7 +64,7 @@ def _describe(task: Task, trap: Trap) -> tuple[int, int, int, int, int] | None:
             return SIGTRAP, SI_KERNEL, 0, 3, 0
         case Vector.OVERFLOW | Vector.BOUND:
             return SIGSEGV, SI_KERNEL, 0, number, 0
-        case Vector.INVALID_OPCODE if _is_privileged(task, trap.eip):
+        case Vector.INVALID_OPCODE if is_privileged(task, trap.eip):
             return SIGSEGV, SI_KERNEL, 0, int(Vector.GENERAL_PROTECTION), 0
         case Vector.INVALID_OPCODE | Vector.SYSCALL:
             return SIGILL, ILL_ILLOPN, trap.eip, int(Vector.INVALID_OPCODE), 0
@@ -83,7 +83,7 @@ def _describe(task: Task, trap: Trap) -> tuple[int, int, int, int, int] | None:
     return None
 
 
-def _is_privileged(task: Task, eip: int) -> bool:
+def is_privileged(task: Task, eip: int) -> bool:
     """Whether the instruction is one of the system's: a processor knows it, and refuses it with a protection fault."""
     code = task.engine.space.fetch(eip, 15).lstrip(_PREFIXES)
     return code[:1] in _PRIVILEGED if code[:1] != b"\x0f" else code[1:2] in _PRIVILEGED_0F

@@ -1,10 +1,12 @@
-"""Programs of the tests: C, compiled by whatever compiles for the 386 here, linked into Plan 9's a.out."""
+"""Programs of the tests: C, compiled by whatever compiles for the 386 here, linked into Plan 9's a.out; and to run them.
+
+A program says in its status what does not hold (``check`` in plan9.h).
+"""
 
 from __future__ import annotations
 
 import functools
 import io
-import struct
 import subprocess
 import sys
 import tempfile
@@ -15,8 +17,10 @@ from elftools.elf.sections import SymbolTableSection
 
 from vx32py import _compile
 from vx32py.plan9.aout import HEADER, MAGIC, TEXT, Program
+from vx32py.plan9.kernel import Kernel
+from vx32py.plan9.proc import Proc
 
-LIB = Path(__file__).parent / "lib"
+LIB = Path(__file__).parent / "plan9" / "lib"
 _OPTIONS = (
     "-march=i686", "-ffreestanding", "-fno-builtin", "-nostdlib", "-static", "-fno-pic", "-fno-stack-protector", "-g0",
     "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-w", f"-I{LIB}", f"-Wl,-T,{LIB / 'plan9.ld'}",
@@ -46,7 +50,8 @@ def aout_of(elf: bytes) -> bytes:
     image = ELFFile(io.BytesIO(elf))
     symbols = image.get_section_by_name(".symtab")
     assert isinstance(symbols, SymbolTableSection)
-    etext, edata, end = (symbols.get_symbol_by_name(name)[0]["st_value"] for name in ("etext", "edata", "end"))
+    found = [symbols.get_symbol_by_name(name) for name in ("etext", "edata", "end")]
+    etext, edata, end = (symbol[0]["st_value"] for symbol in found if symbol)
     text, data = bytearray(etext - TEXT - HEADER.size), bytearray(max(edata - _page(etext), 0))
     for section in image.iter_sections():
         address = section["sh_addr"]
@@ -73,4 +78,19 @@ def _page(address: int) -> int:
     return address + 4095 & -4096
 
 
-__all__ = ["aout", "aout_of", "compiled", "program", "struct"]
+def run(engine: str, source: str, *arguments: str, memory: str = "64M", processes: int = 200) -> Proc:
+    """The process of a program that has ended, in a kernel with nothing else."""
+    with Kernel(engine=engine, memory=memory, timeout=60, processes=processes) as kernel:
+        proc = kernel.start_program(program(source), ["test", *arguments])
+        kernel.wait(proc)
+        return proc
+
+
+def main(body: str, before: str = "") -> str:
+    """A program of one function."""
+    return before + "\nint main(int argc, char **argv)\n{\n" + body + "\nreturn 0;\n}\n"
+
+
+def holds(engine: str, body: str, before: str = "", *, memory: str = "64M", processes: int = 200) -> None:
+    """Run the body of a main that ends well if all of its checks hold."""
+    assert run(engine, main(body, before), memory=memory, processes=processes).status == ""

@@ -1,0 +1,142 @@
+"""Memory: brk, segments, what can be touched."""
+
+from __future__ import annotations
+
+import pytest
+from plan9_programs import holds, main, run
+
+pytestmark = pytest.mark.compiler
+
+
+def test_brk_moves_the_end_of_the_bss(engine_name: str) -> None:
+    body = """
+    char *top = (char*)brk_(0); int i;
+    check((ulong)top % 4096 == 0 && top >= end && top < end + 4096);
+    check(brk_(top + 1) == 0 && (char*)brk_(0) == top + 4096);
+    for(i = 0; i < 4096; i++) check(top[i] == 0);
+    top[100] = 3;
+    check(brk_(top) == 0 && (char*)brk_(0) == top);
+    check(brk_(top + 4096) == 0 && top[100] == 0);
+    check(failed(brk_((void*)0x1000), "virtual memory allocation failed"));
+    check(failed(brk_((char*)&top), "segments overlap"));
+    check(failed(brk_((void*)0xfffff000), "virtual memory allocation failed"));
+    """
+    holds(engine_name, body)
+
+
+def test_what_is_behind_the_bss_faults(engine_name: str) -> None:
+    proc = run(engine_name, main("char *top = (char*)brk_(0); top[0] = 1;"))
+    assert proc.status is not None
+    assert proc.status.startswith("sys: trap: fault write addr=0x")
+
+
+def test_there_is_no_more_memory_than_there_may_be(engine_name: str) -> None:
+    body = """
+    char *top = (char*)brk_(0);
+    check(failed(brk_(top + (100<<20)), "virtual memory allocation failed"));
+    check(brk_(top + (4<<20)) == 0);
+    """
+    holds(engine_name, body, memory="32M")
+
+
+def test_the_stack_has_megabytes(engine_name: str) -> None:
+    body = """
+    char *p = (char*)&p - 8*1024*1024 + 65536;
+    *p = 3;
+    check(*p == 3);
+    """
+    holds(engine_name, body)
+
+
+def test_data_and_stack_can_be_executed_or_not_but_text_cannot_be_written(engine_name: str) -> None:
+    body = """
+    static unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+    check(((int(*)(void))code)() == 42);
+    code[1] = 43;
+    check(segflush(code, sizeof code) == 0);
+    check(((int(*)(void))code)() == 43);
+    """
+    holds(engine_name, body)
+
+
+def test_a_shared_segment_is_shared_by_children_that_share_nothing_else(engine_name: str) -> None:
+    before = "int data;"
+    body = """
+    int *p = segattach(0, "shared", nil, 10000);
+    check(p != (void*)-1 && (ulong)p % 4096 == 0);
+    p[0] = 1; p[2499] = 5;
+    if(fork() == 0){ check(p[0] == 1 && p[2499] == 5); p[1] = 2; data = 2; exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check(p[1] == 2 && data == 0);
+    check(segdetach(p) == 0);
+    check(failed(segdetach(p), "bad arg in system call"));
+    """
+    holds(engine_name, body, before)
+
+
+def test_a_memory_segment_is_copied(engine_name: str) -> None:
+    body = """
+    int *p = segattach(0, "memory", (void*)0x800000, 4096);
+    check(p == (void*)0x800000);
+    p[0] = 1;
+    if(fork() == 0){ check(p[0] == 1); p[0] = 2; exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check(p[0] == 1);
+    check(failed(segbrk(p, p + 2048), "segments overlap") == 0);
+    """
+    holds(engine_name, body)
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ('(int)segattach(0, "nosuch", nil, 4096)', "segment not found"),
+        ('(int)segattach(0, "shared", nil, 0)', "bad arg in system call"),
+        ('(int)segattach(0, "shared", (void*)0x1000, 4096)', "segments overlap"),
+        ('(int)segattach(0, "shared", end, 4096)', "segments overlap"),
+        ('(int)segattach(0, "shared", (void*)0xf0000000, 4096)', "bad arg in system call"),
+        ('(int)segattach(0, "shared", (void*)12, 4096)', "segments overlap"),
+        ('(int)segattach(0, "shared", nil, 0x7ffff000)', "len > segment size"),
+        ("segdetach(&argc)", "bad arg in system call"),
+        ("segdetach((void*)0x500000)", "bad arg in system call"),
+        ("segfree((void*)0x500000, 4096)", "bad arg in system call"),
+        ("segflush((void*)0x500000, 4096)", "bad arg in system call"),
+        ("segbrk((void*)0x500000, (void*)0x501000)", "bad arg in system call"),
+        ("segbrk(main, main)", "bad arg in system call"),
+        ("segbrk(&argc, &argc)", "bad arg in system call"),
+    ],
+)
+def test_segments_that_cannot_be_are_refused(engine_name: str, call: str, error: str) -> None:
+    before = "int pad[3000];"
+    holds(engine_name, f'pad[2999] = 1; check(failed({call}, "{error}"));', before)
+
+
+def test_there_are_only_so_many_segments(engine_name: str) -> None:
+    body = """
+    int i;
+    for(i = 0; i < 20; i++) if(segattach(0, "memory", nil, 4096) == (void*)-1) break;
+    check(i == 6 && failed(-1, "too many segments in process"));
+    """
+    holds(engine_name, body)
+
+
+def test_segfree_makes_whole_pages_zero(engine_name: str) -> None:
+    body = """
+    char *p = segattach(0, "shared", nil, 3*4096), *q = segattach(0, "memory", nil, 3*4096); int i;
+    memset(p, 5, 3*4096); memset(q, 5, 3*4096);
+    check(segfree(p + 1, 2*4096) == 0 && segfree(q + 1, 2*4096) == 0);
+    check(p[4095] == 5 && p[4096] == 0 && p[8191] == 0 && p[8192] == 5);
+    check(q[4095] == 5 && q[4096] == 0 && q[8191] == 0 && q[8192] == 5);
+    """
+    holds(engine_name, body)
+
+
+def test_segbrk_moves_the_end_of_an_attached_segment(engine_name: str) -> None:
+    body = """
+    char *p = segattach(0, "memory", (void*)0x800000, 4096);
+    check(segbrk(p, p + 8192) == 0);
+    p[8000] = 1;
+    check(segbrk(p, p + 100) == 0);
+    check((char*)segbrk(p, 0) == p + 4096);
+    """
+    holds(engine_name, body)

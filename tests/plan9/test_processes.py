@@ -1,0 +1,270 @@
+"""Processes: rfork with its flags, exits and what parents are told, sleep, error strings, time."""
+
+from __future__ import annotations
+
+import pytest
+from plan9_programs import holds, main, program, run
+
+from vx32py.plan9.kernel import Kernel
+
+pytestmark = pytest.mark.compiler
+
+
+def test_a_program_finds_its_arguments_and_the_tos_structure(engine_name: str) -> None:
+    body = """
+    check(argc == 3 && strcmp(argv[0], "test") == 0 && strcmp(argv[1], "one") == 0 && strcmp(argv[2], "") == 0);
+    check(argv[3] == nil);
+    check((ulong)_tos % 4 == 0 && (char*)(_tos + 1) > (char*)&argc && _tos->cyclefreq > 0);
+    check((char*)argv + 4*sizeof(char*) <= argv[0] && argv[2] + 1 == (char*)_tos);
+    print_pid: ;
+    char pid[32]; sprint(pid, "%u", _tos->pid); exits(pid);
+    """
+    with Kernel(engine=engine_name, timeout=60) as kernel:
+        proc = kernel.start_program(program(main(body)), ["test", "one", ""])
+        kernel.wait(proc)
+        assert proc.status == str(proc.pid)
+
+
+def test_bss_is_zero_and_data_is_what_the_file_says(engine_name: str) -> None:
+    before = 'int data[3] = {1, 2, 3}; int zeros[5000]; const char text[] = "text";'
+    body = """
+    int i;
+    for(i = 0; i < nelem(zeros); i++) check(zeros[i] == 0);
+    check(data[0] == 1 && data[2] == 3 && strcmp(text, "text") == 0);
+    """
+    holds(engine_name, body, before)
+
+
+@pytest.mark.parametrize("status", ["", "it went wrong", "x" * 127])
+def test_the_status_is_what_exits_says(engine_name: str, status: str) -> None:
+    assert run(engine_name, main("exits(argv[1]);"), status).status == status
+
+
+def test_a_status_that_is_too_long_is_cut_and_one_that_is_nowhere_is_named(engine_name: str) -> None:
+    assert run(engine_name, main("exits(argv[1]);"), "x" * 300).status == "x" * 127
+    assert run(engine_name, main("exits((char*)12);")).status == "invalid exit string"
+    assert run(engine_name, main("exits(nil);")).status == ""
+
+
+def test_a_child_has_copies_and_its_parent_is_told_how_it_ended(engine_name: str) -> None:
+    before = "int value = 1;"
+    body = """
+    int local = 1, pid, n; char *p, want[64];
+    pid = fork();
+    if(pid == 0){ value = 2; local = 2; check(local == 2 && value == 2); exits("bad luck"); }
+    check(pid > 0);
+    n = await(_waited, sizeof _waited);
+    check(n > 0 && _waited[n] == 0);
+    sprint(want, "%d ", pid);
+    check(strncmp(_waited, want, strlen(want)) == 0);
+    sprint(want, " 'test %d: bad luck'", pid);
+    check(strcmp(_waited + n - strlen(want), want) == 0);
+    check(value == 1 && local == 1);
+    check(failed(await(_waited, 100), "no living children"));
+    """
+    holds(engine_name, body, before)
+
+
+def test_a_good_end_is_an_empty_message_in_quotes(engine_name: str) -> None:
+    body = """
+    int n;
+    if(fork() == 0) exits(nil);
+    n = await(_waited, sizeof _waited);
+    check(n > 3 && strcmp(_waited + n - 3, " ''") == 0);
+    """
+    holds(engine_name, body)
+
+
+def test_a_message_is_cut_where_the_buffer_ends(engine_name: str) -> None:
+    body = """
+    char b[9];
+    b[8] = 7;
+    if(fork() == 0) exits("bad");
+    check(await(b, 8) == 7 && b[7] == 0 && b[8] == 7);
+    """
+    holds(engine_name, body)
+
+
+def test_messages_wait_and_none_is_lost(engine_name: str) -> None:
+    body = """
+    int i, n = 20;
+    char seen[20];
+    memset(seen, 0, sizeof seen);
+    for(i = 0; i < n; i++) if(fork() == 0){ char s[2]; s[0] = 'a' + i; s[1] = 0; exits(s); }
+    for(i = 0; i < n; i++){ char *s = wait(); check(s && s[0] >= 'a' && s[0] < 'a' + n && !seen[s[0] - 'a']); seen[s[0] - 'a'] = 1; }
+    check(wait() == nil);
+    """
+    holds(engine_name, body)
+
+
+def test_the_old_wait_has_numbers_of_twelve_characters(engine_name: str) -> None:
+    body = """
+    struct { char pid[12], times[36], msg[64]; } w; char want[32]; int pid, i, n = 0;
+    pid = fork();
+    if(pid == 0) exits("oh");
+    check(_wait(&w) == pid);
+    for(i = 0; i < 11; i++) if(w.pid[i] != ' ') n = n*10 + w.pid[i] - '0';
+    check(n == pid && w.pid[11] == ' ' && w.times[35] == ' ');
+    sprint(want, "test %d: oh", pid);
+    check(strcmp(w.msg, want) == 0);
+    check(failed(_wait(&w), "no living children"));
+    if((pid = fork()) == 0) exits(nil);
+    check(_wait(nil) == pid);
+    """
+    holds(engine_name, body)
+
+
+def test_nobody_waits_for_a_child_that_was_made_with_rfnowait(engine_name: str) -> None:
+    body = """
+    check(rfork(RFPROC|RFNOWAIT) >= 0);
+    """
+    holds(engine_name, body)
+    body = """
+    int pid = rfork(RFPROC|RFNOWAIT);
+    if(pid == 0) exits(nil);
+    check(failed(await(_waited, 100), "no living children"));
+    """
+    holds(engine_name, body)
+
+
+def test_with_rfmem_data_and_bss_are_shared_and_the_stack_is_not(engine_name: str) -> None:
+    before = "int data = 1, bss; int *where;"
+    body = """
+    int local = 1, pid;
+    where = &local;
+    pid = rfork(RFPROC|RFMEM);
+    if(pid == 0){ data = 2; bss = 2; local = 2; check(where == &local && *where == 2); exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check(data == 2 && bss == 2 && local == 1 && *where == 1);
+    pid = fork();
+    if(pid == 0){ data = 3; check(local == 1); exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check(data == 2);
+    """
+    holds(engine_name, body, before)
+
+
+def test_stacks_of_many_that_share_memory_stay_apart(engine_name: str) -> None:
+    before = "int turns; int results[6];"
+    body = """
+    int i, k, me = -1, sum = 0;
+    for(i = 0; i < 6; i++) if(rfork(RFPROC|RFMEM) == 0){ me = i; break; }
+    if(me >= 0){
+        int mine[300];
+        for(k = 0; k < 5; k++){
+            for(i = 0; i < nelem(mine); i++) mine[i] = me * 1000 + k;
+            sleep(0);
+            for(i = 0; i < nelem(mine); i++) check(mine[i] == me * 1000 + k);
+        }
+        results[me] = me + 1;
+        exits(nil);
+    }
+    for(i = 0; i < 6; i++) check(strcmp(wait(), "") == 0);
+    for(i = 0; i < 6; i++) sum += results[i];
+    check(sum == 21);
+    """
+    holds(engine_name, body, before)
+
+
+def test_brk_of_one_is_there_for_all_that_share_memory(engine_name: str) -> None:
+    body = """
+    char *top = (char*)brk_(0);
+    if(rfork(RFPROC|RFMEM) == 0){ check(brk_(top + 8192) == 0); top[8000] = 5; exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check((char*)brk_(0) == top + 8192 && top[8000] == 5);
+    if(rfork(RFPROC|RFMEM) == 0){ sleep(200); exits(nil); }
+    check(failed(brk_(top), "device or object already in use"));
+    """
+    holds(engine_name, body)
+
+
+@pytest.mark.parametrize(
+    "flags", ["RFFDG|RFCFDG|RFPROC", "RFNAMEG|RFCNAMEG", "RFENVG|RFCENVG|RFPROC", "RFMEM", "RFNOWAIT"]
+)
+def test_flags_that_contradict_each_other_are_refused(engine_name: str, flags: str) -> None:
+    holds(engine_name, f'check(failed(rfork({flags}), "bad arg in system call")); check(wait() == nil);')
+
+
+def test_rfork_without_rfproc_changes_this_process(engine_name: str) -> None:
+    holds(
+        engine_name,
+        "check(rfork(RFFDG|RFREND|RFENVG|RFNOTEG) == 0); check(rfork(RFCFDG|RFCENVG) == 0); check(rfork(0) == 0);",
+    )
+
+
+def test_there_are_no_more_processes_than_there_may_be(engine_name: str) -> None:
+    body = """
+    int i, n = 0;
+    for(i = 0; i < 20; i++){ int pid = fork(); if(pid == 0){ sleep(300); exits(nil); } if(pid < 0) break; n++; }
+    check(i < 20 && n > 3);
+    check(failed(-1, "no free processes"));
+    while(n-- > 0) check(strcmp(wait(), "") == 0);
+    check(fork() >= 0);
+    """
+    holds(engine_name, body, processes=8)
+
+
+def test_sleep_sleeps_and_lets_others_run(engine_name: str) -> None:
+    before = "int shared;"
+    body = """
+    vlong before = nsec();
+    check(sleep(30) == 0);
+    check(nsec() - before >= 29000000);
+    if(rfork(RFPROC|RFMEM) == 0){ shared = 1; exits(nil); }
+    while(!shared) sleep(0);
+    check(sleep(-1) == 0);
+    """
+    holds(engine_name, body, before)
+
+
+def test_a_process_that_spins_does_not_stop_the_others(engine_name: str) -> None:
+    before = "volatile int shared;"
+    body = """
+    if(rfork(RFPROC|RFMEM) == 0){ sleep(20); shared = 1; exits(nil); }
+    while(!shared)
+        ;
+    check(strcmp(wait(), "") == 0);
+    """
+    holds(engine_name, body, before)
+
+
+def test_errstr_exchanges_the_error_and_the_buffer(engine_name: str) -> None:
+    body = """
+    char b[ERRMAX], small[9];
+    strcpy(b, "mine");
+    check(await(_waited, 10) == -1);
+    check(errstr(b, sizeof b) == 0 && strcmp(b, "no living children") == 0);
+    check(errstr(b, sizeof b) == 0 && strcmp(b, "mine") == 0);
+    check(await(_waited, 10) == -1);
+    small[8] = 7; small[0] = 0;
+    check(errstr(small, 8) == 0 && strcmp(small, "no livi") == 0 && small[8] == 7);
+    check(failed(errstr(b, 0), "bad arg in system call"));
+    strcpy(b, "old");
+    check(_errstr(b) == 0 && strcmp(b, "") == 0);
+    check(_errstr(b) == 0 && strcmp(b, "old") == 0);
+    """
+    holds(engine_name, body)
+
+
+def test_each_process_has_an_error_of_its_own(engine_name: str) -> None:
+    body = """
+    check(await(_waited, 10) == -1);
+    if(fork() == 0){ check(brk_((void*)1) == -1); exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check(failed(-1, "no living children"));
+    """
+    holds(engine_name, body)
+
+
+def test_nsec_is_the_time_of_day(engine_name: str) -> None:
+    body = """
+    vlong a = nsec(), b = nsec();
+    check(a > 1500000000000000000LL && b >= a && b - a < 60000000000LL);
+    """
+    holds(engine_name, body)
+
+
+def test_a_call_that_does_not_exist_ends_the_process(engine_name: str) -> None:
+    proc = run(engine_name, main("nosuchcall();"))
+    assert proc.status is not None
+    assert proc.status.startswith("sys: bad sys call pc=0x0000")
