@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: How many descriptors a process may have (/sys/src/9/port/sysfile.c, growfd, has 5000).
 MOST_FDS: Final = 5000
+#: Of the flags of an open channel: it is closed when another program is executed.
+OCEXEC: Final = 32
 
 
 class Group:
@@ -42,6 +44,9 @@ class Group:
 
 class Channel(Protocol):
     """What a descriptor leads to: counted, too. See :mod:`vx32py.plan9.chan`."""
+
+    #: All that was said when it was opened.
+    flags: int
 
     def incref(self) -> Self:
         """One reference more: the channel itself."""
@@ -99,7 +104,7 @@ class FdGroup(Group):
     def close_for_exec(self) -> None:
         """Close those that were opened with OCEXEC."""
         for fd, chan in enumerate(self.chans):
-            if chan is not None and getattr(chan, "close_on_exec", False):
+            if chan is not None and chan.flags & OCEXEC:
                 self.chans[fd] = None
                 chan.close()
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, cast
 from reference.errors import MemoryFault, OutOfMemory
 from reference.registers import EAX, ESP, MASK32
 from reference.traps import SOFTWARE_INTERRUPT
-from vx32py._calls import AnyHandler, Handler, SystemCalls
+from vx32py._calls import MOST_UNKNOWN, OTHERS, AnyHandler, Call, Entry, Handler, SystemCalls, tell
+from vx32py._wait import Interrupted, WouldBlock
 from vx32py.plan9 import notes
 from vx32py.plan9.errors import Ebadarg, Enovmem, Error
 
@@ -42,18 +43,18 @@ class Plan9Calls(SystemCalls):
         number = words[EAX]
         entry = self._entries.get(number)
         if entry is None:
-            proc.unknown_calls[self.name, number if number < 256 else -1] += 1
+            proc.unknown_calls[self.name, number if number < MOST_UNKNOWN else OTHERS] += 1
             notes.post(proc, "sys: bad sys call", notes.NDEBUG)
             self._finish(proc, words, None, Ebadarg)
             return False
         proc.tally[entry.name] = proc.tally.get(entry.name, 0) + 1
-        result, error = 0, None
+        result, error, count = None, None, len(entry.parameters)
         try:
-            arguments = _WORDS[len(entry.parameters)].unpack(
-                proc.memory.read(words[ESP] + 4, 4 * len(entry.parameters))
-            )
+            arguments = _WORDS[count].unpack(proc.memory.read(words[ESP] + 4, 4 * count)) if count else ()
             proc.call = entry.name
-            result = entry.handler(proc, *arguments) or 0
+            if proc.observers:
+                self._tell(proc, entry, arguments)
+            result = entry.handler(proc, *arguments)
         except Error as failure:
             error = failure.text
         except MemoryFault:
@@ -61,8 +62,24 @@ class Plan9Calls(SystemCalls):
             notes.post(proc, "sys: bad address in syscall", notes.NDEBUG)
         except (OutOfMemory, MemoryError):
             error = Enovmem
+        except (WouldBlock, Interrupted):
+            if proc.observed is not None:
+                tell(proc.observers, "waits", proc.observed)
+            raise
+        except BaseException:
+            proc.observe_end(None)
+            raise
         self._finish(proc, words, result, error)
         return False
+
+    def _tell(self, proc: Proc, entry: Entry, arguments: tuple[int, ...]) -> None:
+        """Tell observers of a call; it is one, however often it is made again."""
+        call = proc.observed
+        if call is None or call.number != entry.number:
+            proc.observed = call = Call(proc, self, entry.number, entry, arguments)
+            tell(proc.observers, "entered", call)
+        else:
+            tell(proc.observers, "repeated", call)
 
     def _finish(self, proc: Proc, words: memoryview, result: int | None, error: str | None) -> None:
         proc.call = ""
