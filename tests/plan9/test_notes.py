@@ -24,7 +24,7 @@ void handler(void *u, char *text)
 def test_an_alarm_interrupts_a_sleep_and_the_handler_goes_on(engine_name: str) -> None:
     body = """
     check(notify(handler) == 0);
-    check(alarm(20) == 0);
+    check(alarm(200) == 0);
     check(failed(sleep(20000), "interrupted"));
     check(count == 1 && strcmp(got, "alarm") == 0 && seen.ax == 0xffffffff);
     check(sleep(1) == 0 && count == 1);
@@ -195,7 +195,7 @@ def test_nsave_lets_the_handler_be_interrupted_and_nrstr_goes_back(engine_name: 
     # The registers that NRSTR restores are those in the Ureg: second must put the old pc back.
     before = before.replace("static Ureg kept; kept", "kept").replace("int count,", "Ureg kept; int count,")
     before = before.replace("((Ureg*)u)->ax = 77;", "*(Ureg*)u = kept; ((Ureg*)u)->ax = 77;")
-    body = "notify(handler); alarm(10); check(sleep(5000) == 77); check(after == 1 && count == 2 && inner < outer);"
+    body = "notify(handler); alarm(200); check(sleep(5000) == 77); check(after == 1 && count == 2 && inner < outer);"
     holds(engine_name, body, before)
 
 

@@ -24,9 +24,9 @@ def test_tags_and_groups_keep_meetings_apart(engine_name: str) -> None:
     before = "int n; void handler(void *u, char *t) { n++; noted(NCONT); }"
     body = """
     notify(handler);
-    if(rfork(RFPROC) == 0){ alarm(100); check(rendezvous((void*)5, (void*)1) == (void*)-1 && n == 1); exits(nil); }
-    if(rfork(RFPROC|RFREND) == 0){ alarm(100); check(rendezvous((void*)6, (void*)1) == (void*)-1); exits(nil); }
-    alarm(100);
+    if(rfork(RFPROC) == 0){ alarm(300); check(rendezvous((void*)5, (void*)1) == (void*)-1 && n == 1); exits(nil); }
+    if(rfork(RFPROC|RFREND) == 0){ alarm(300); check(rendezvous((void*)6, (void*)1) == (void*)-1); exits(nil); }
+    alarm(300);
     check(rendezvous((void*)6, (void*)2) == (void*)-1);
     check(strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0);
     /* Nobody who has given up is there any more. */
@@ -94,7 +94,7 @@ def test_a_note_ends_a_wait_for_a_semaphore_and_wakes_another_one(engine_name: s
     before = "long s; int n; void handler(void *u, char *t) { n++; noted(NCONT); }"
     body = """
     notify(handler);
-    alarm(20);
+    alarm(200);
     check(failed(semacquire(&s, 1), "interrupted") && n == 1);
     if(rfork(RFPROC|RFMEM) == 0){ check(semacquire(&s, 1) == 1); exits(nil); }
     sleep(20);
