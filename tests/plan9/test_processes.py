@@ -65,6 +65,20 @@ def test_a_child_has_copies_and_its_parent_is_told_how_it_ended(engine_name: str
     holds(engine_name, body, before)
 
 
+def test_a_child_finds_its_own_number_in_its_tos_structure(engine_name: str) -> None:
+    before = "int pid;"
+    for flags in ("0", "RFMEM"):
+        body = f"""
+        int i, child;
+        for(i = 0; i < 2; i++){{
+            if((child = rfork(RFPROC|{flags})) == 0){{ char s[16]; sprint(s, "%u", _tos->pid); exits(s); }}
+            char want[16]; sprint(want, "%d", child);
+            check(strcmp(wait(), want) == 0 && _tos->pid != child);
+        }}
+        """
+        holds(engine_name, body, before)
+
+
 def test_a_good_end_is_an_empty_message_in_quotes(engine_name: str) -> None:
     body = """
     int n;

@@ -71,6 +71,7 @@ def _new_process(proc: Proc, flags: int) -> Proc:
     group = ThreadGroup(kernel.family, parent, kernel.family.next_number)
     child = Proc(kernel, engine, mm, creator=proc, group=group)
     child.stack = stack
+    memory.write_pid(child)
     child.segments = memory.copy_segments(proc, shared=bool(flags & RFMEM))
     child.waited_for = not flags & RFNOWAIT
     proc.child_count += child.waited_for

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from reference.memory import PAGE, PAGE_SHIFT, page_ceil, page_floor
-from reference.registers import CPU
 from reference.shared import Shared, SharedRun
 from reference.traps import Access
 from vx32py._errors import CallError
 from vx32py._mm import HeldMemory, Mm
 from vx32py._snapshot import put_registers
 from vx32py.plan9.errors import Ebadarg, Einuse, Enoprocs, Enovmem, Error, Esoverlap
+from vx32py.plan9.loading import TOS, TOS_PID
 from vx32py.plan9.segments import Kind, Segment, Size
 
 if TYPE_CHECKING:
@@ -102,11 +102,14 @@ def share(proc: Proc) -> tuple[Engine, SharedRun]:
     return engine, SharedRun(start >> PAGE_SHIFT, layout.stack_end >> PAGE_SHIFT, other, 0)
 
 
-def hold_registers(proc: Proc) -> CPU:
-    """A copy of a process's registers."""
-    cpu = CPU()
-    cpu.copy_from(proc.registers)
-    return cpu
+def write_pid(proc: Proc) -> None:
+    """Put a child's number into its Tos structure."""
+    number, below = proc.pid.to_bytes(4, "little"), TOS.size - TOS_PID
+    if proc.stack is not None:
+        shared = proc.stack.shared
+        shared.write(shared.size - below, number)
+    else:
+        proc.engine.space.store(proc.stack_top - below, number)
 
 
 # -- segments --------------------------------------------------------------------------------------------------------

@@ -66,8 +66,9 @@ class Proc(Task):
         self.text: str = creator.text if creator is not None else ""
         self.args: list[bytes] = list(creator.args) if creator is not None else []
         self.notes = Notes()
-        #: The call that is being made.
+        #: The call that is being made, or that waits; and whether its handler is at work.
         self.call = ""
+        self.in_call = False
         #: What it said when it ended: nothing is good.
         self.status: str | None = None
         #: Where it is told in: who waits, and what for (RFNOWAIT: nobody is).
@@ -106,7 +107,9 @@ class Proc(Task):
         raise AssertionError
 
     def kill(self, status: str) -> None:
-        """End a process that need not be the one that runs."""
+        """End a process, which need not be the one that runs. Does not return to a handler of its own."""
+        if self.in_call:
+            self.end(status)
         if self.alive:
             self.status = status
             self.group.end(bool(status))

@@ -51,7 +51,7 @@ class Plan9Calls(SystemCalls):
         result, error, count = None, None, len(entry.parameters)
         try:
             arguments = _WORDS[count].unpack(proc.memory.read(words[ESP] + 4, 4 * count)) if count else ()
-            proc.call = entry.name
+            proc.call, proc.in_call = entry.name, True
             if proc.observers:
                 self._tell(proc, entry, arguments)
             result = entry.handler(proc, *arguments)
@@ -69,6 +69,8 @@ class Plan9Calls(SystemCalls):
         except BaseException:
             proc.observe_end(None)
             raise
+        finally:
+            proc.in_call = False
         self._finish(proc, words, result, error)
         return False
 
