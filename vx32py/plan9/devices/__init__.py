@@ -1,0 +1,1 @@
+"""The devices of the kernel: what is found below ``#`` and a letter."""
