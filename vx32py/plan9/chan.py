@@ -62,6 +62,9 @@ class KernelView(Protocol):
     def attendants(self) -> Attendants: ...
     @property
     def devices(self) -> dict[str, Device]: ...
+    @property
+    def host(self) -> Caller:
+        """The application itself."""
 
 
 class Caller(Protocol):
@@ -76,6 +79,7 @@ class Caller(Protocol):
 
     @property
     def pid(self) -> int: ...
+    def note(self, text: str) -> None: ...
     @property
     def view(self) -> KernelView: ...
 
@@ -121,6 +125,11 @@ class Chan:
     def key(self) -> tuple[str, int, int]:
         """Which file it is, among all of a kernel."""
         return self.device.letter, self.dev, self.qid.path
+
+    @property
+    def close_on_exec(self) -> bool:
+        """Whether exec closes it."""
+        return bool(self.flags & OCEXEC)
 
     @property
     def is_directory(self) -> bool:
@@ -193,7 +202,7 @@ class Device(ABC):
 
     @abstractmethod
     async def wstat(self, caller: Caller, chan: Chan, changes: Dir) -> None:
-        """Change what it is: what is not at its "don't touch" value."""
+        """Change what it is: what does not say to leave it as it is."""
 
     @abstractmethod
     async def remove(self, caller: Caller, chan: Chan) -> None:

@@ -72,11 +72,15 @@ class NameGroup(Group):
             copy = other.heads[key] = MountHead(head.origin)
             copy.mounts = [Mount(each.to, each.flag, each.spec, each.number) for each in head.mounts]
             mounts += copy.mounts
+        other.renumber(mounts)
+        return other
+
+    def renumber(self, mounts: list[Mount]) -> None:
+        """Count anew: these are all that there are."""
         for number, each in enumerate(sorted(mounts, key=lambda mount: mount.number), 1):
             each.number = number
-        other._count = len(mounts)
-        other._next_number = len(mounts) + 1
-        return other
+        self._count = len(mounts)
+        self._next_number = len(mounts) + 1
 
     def empty(self) -> NameGroup:
         """Another one, without any."""
@@ -98,10 +102,9 @@ class NameGroup(Group):
         if (old.qid.type ^ new.qid.type) & QTDIR or (not old.is_directory and order != MREPL):
             raise Error(Emount)
         source = new.union
-        if flag & MCREATE and source is not None and source.mounts:
-            # Where to create must be beyond doubt.
-            if len(source.mounts) > 1 or not source.mounts[0].flag & MCREATE:
-                raise Error(Emount)
+        # Where to create must be beyond doubt.
+        if flag & MCREATE and source is not None and source.mounts and _is_doubtful(source.mounts):
+            raise Error(Emount)
         more = list(source.mounts[1:]) if source is not None else []
         if self._count + len(more) + 2 > MOST_MOUNTS:
             raise Error(Enomem)
@@ -146,6 +149,10 @@ class NameGroup(Group):
         return sorted(found, key=lambda pair: pair[0].number)
 
 
+def _is_doubtful(mounts: list[Mount]) -> bool:
+    return len(mounts) > 1 or not mounts[0].flag & MCREATE
+
+
 def _keys(to: Chan) -> tuple[Key, ...]:
     """What a mounted file is known by: also the channel on which its server speaks."""
     connection = getattr(to.aux, "connection", None)
@@ -175,7 +182,7 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
     As in Plan 9, a step is a walk by several names as far as no ``..`` and no mount point is on the way.
     """
     chan, path, head = start, start.path, None
-    entered, done = False, 0
+    entered, done, is_new = False, 0, False
     while done < len(names):
         if not chan.is_directory:
             raise Lost(Enotdir, done)
@@ -189,7 +196,7 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
             path, point = path.add("..").leave_mount()
             if point is None and walked.chan is None:
                 raise Lost(Enonexist, done + 1)
-            chan = point if point is not None else walked.chan or chan
+            chan, is_new = (point, False) if point is not None else (walked.chan or chan, True)
             done += 1
             continue
         count = len(walked.qids)
@@ -201,19 +208,19 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
                     break
         if entered:
             assert head is not None
-            chan = head.mounts[0].to
+            chan, is_new = head.mounts[0].to, False
         elif walked.chan is None:
             _report(walked.qids, done)
         else:
-            chan = walked.chan
+            chan, is_new = walked.chan, True
         for i in range(count):
             at_mount = entered and i == count - 1
             path = path.add(names[done + i], head.origin if at_mount and head is not None else None)
         done += count
     # A channel of its own, whose path can be changed.
-    if chan is start or chan.path is not path:
+    if not is_new:
         chan = await clone(caller, chan)
-        chan.path = path
+    chan.path = path
     return chan
 
 

@@ -137,7 +137,8 @@ async def _cross(caller: Caller, found: _Found, *, for_open: bool) -> Chan:
     path = chan.path
     if not found.nomount:
         chan, head, path = enter(caller, chan)
-    chan = await clone(caller, chan)
+    if head is not None:
+        chan = await clone(caller, chan)
     chan.path, chan.is_mount_point = path, head is not None
     if for_open and head is not None and len(head.mounts) > 1:
         chan.union = head

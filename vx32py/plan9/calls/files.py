@@ -1,0 +1,339 @@
+"""Files: open, read, stat and so on (/sys/src/9/port/sysfile.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vx32py._calls import signed
+from vx32py.plan9 import naming, transfers
+from vx32py.plan9.calls.table import call
+from vx32py.plan9.chan import (
+    ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
+    Chan,
+)
+from vx32py.plan9.errors import Ebadarg, Ebadfd, Ebadstat, Ebadusefd, Eisdir, Eisstream, Enegoff, Error, Eshortstat
+from vx32py.plan9.stat import SIZE_BYTES, Dir
+from vx32py.plan9.waiting import waits
+
+if TYPE_CHECKING:
+    from vx32py.plan9.proc import Proc
+
+_ALL32: Final = 0xFFFF_FFFF
+_SIGN64: Final = 1 << 63
+#: More is not transferred at a time.
+_MOST_TRANSFER: Final = 16 << 20
+_OLD_STAT: Final = 116
+_FROM_START, _FROM_HERE, _FROM_END = range(3)
+
+
+def channel(proc: Proc, fd: int, mode: int | None = None, *, for_messages: bool = False) -> Chan:
+    """The channel of a descriptor, which can be used so (fdtochan). Raises Error."""
+    chan = proc.fds.get(fd)
+    if not isinstance(chan, Chan):
+        raise Error(Ebadfd)
+    if chan.speaks_9p and not for_messages:
+        raise Error(Ebadusefd)
+    if mode is not None and chan.mode != ORDWR:
+        if mode & OTRUNC and chan.mode == OREAD:
+            raise Error(Ebadusefd)
+        if mode & ~OTRUNC != chan.mode:
+            raise Error(Ebadusefd)
+    return chan
+
+
+@call(14, "open")
+@waits
+async def open_(proc: Proc, name: int, mode: int) -> int:
+    """Open a file; its descriptor."""
+    return _installed(proc, await naming.open_file(proc, proc.string(name), mode))
+
+
+@call(22, "create")
+@waits
+async def create(proc: Proc, name: int, mode: int, perm: int) -> int:
+    """Create a file, or make it empty; its descriptor."""
+    return _installed(proc, await naming.create_file(proc, proc.string(name), mode, perm))
+
+
+def _installed(proc: Proc, chan: Chan) -> int:
+    """A descriptor for a channel, of which this is the only reference. Raises Error."""
+    try:
+        return proc.fds.install(chan)
+    except Error:
+        chan.close()
+        raise
+
+
+@call(4, "close")
+def close(proc: Proc, fd: int) -> None:
+    """Close a descriptor."""
+    proc.fds.take(fd).close()
+
+
+@call(5, "dup")
+def dup(proc: Proc, old: int, new: int) -> int:
+    """Another descriptor for the same channel."""
+    chan = proc.fds.get(old)
+    if new == _ALL32:
+        try:
+            return proc.fds.install(chan.incref())
+        except Error:
+            chan.close()
+            raise
+    if new != old:
+        try:
+            proc.fds.install_at(new, chan.incref())
+        except Error:
+            chan.close()
+            raise
+    return new
+
+
+@call(21, "pipe")
+@waits
+async def pipe(proc: Proc, fds: int) -> None:
+    """Two descriptors, each of which reads what is written to the other one."""
+    proc.memory.check(fds, 8, writable=True)
+    device = proc.view.devices["|"]
+    root = await device.attach(proc, "")
+    ends: list[int] = []
+    try:
+        for name in ("data", "data1"):
+            walked = await device.walk(proc, root, [name])
+            assert walked.chan is not None
+            walked.chan.path = root.path.add(name)
+            ends.append(_installed(proc, await device.open(proc, walked.chan, ORDWR)))
+    except Error:
+        for fd in ends:
+            proc.fds.take(fd).close()
+        raise
+    proc.memory.write_u32(fds, ends[0])
+    proc.memory.write_u32(fds + 4, ends[1])
+
+
+# -- reading and writing -----------------------------------------------------------------------------------------------
+
+
+@call(50, "pread")
+@waits
+async def pread(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int:
+    """Read at an offset; at the channel's for -1."""
+    return await _read(proc, fd, buffer, count, _offset(low, high))
+
+
+@call(15, "_read")
+@waits
+async def read(proc: Proc, fd: int, buffer: int, count: int) -> int:
+    """Read at the channel's offset."""
+    return await _read(proc, fd, buffer, count, None)
+
+
+async def _read(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int:
+    proc.memory.check(buffer, count, writable=True)
+    chan = channel(proc, fd, OREAD).incref()
+    try:
+        found = await transfers.read(proc, chan, min(count, _MOST_TRANSFER), offset)
+        proc.memory.write(buffer, found)
+    finally:
+        chan.close()
+    return len(found)
+
+
+@call(51, "pwrite")
+@waits
+async def pwrite(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int:
+    """Write at an offset; at the channel's for -1."""
+    return await _write(proc, fd, buffer, count, _offset(low, high))
+
+
+@call(20, "_write")
+@waits
+async def write(proc: Proc, fd: int, buffer: int, count: int) -> int:
+    """Write at the channel's offset."""
+    return await _write(proc, fd, buffer, count, None)
+
+
+async def _write(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int:
+    proc.memory.check(buffer, count)
+    chan = channel(proc, fd, OWRITE).incref()
+    try:
+        return await transfers.write(proc, chan, proc.memory.read(buffer, min(count, _MOST_TRANSFER)), offset)
+    finally:
+        chan.close()
+
+
+def _offset(low: int, high: int) -> int | None:
+    value = low | high << 32
+    return None if value == (1 << 64) - 1 else _signed64(value)
+
+
+def _signed64(value: int) -> int:
+    return value - (1 << 64) if value & _SIGN64 else value
+
+
+@call(39, "seek")
+@waits
+async def seek(proc: Proc, result: int, fd: int, low: int, high: int, whence: int) -> None:
+    """Set the offset; the new one, of 64 bits, goes to ``result``."""
+    proc.memory.check(result, 8, writable=True)
+    proc.memory.write_u64(result, await _seek(proc, fd, _signed64(low | high << 32), whence) & (1 << 64) - 1)
+
+
+@call(16, "oseek")
+@waits
+async def oseek(proc: Proc, fd: int, offset: int, whence: int) -> int:
+    """The same with 32 bits."""
+    return await _seek(proc, fd, signed(offset), whence)
+
+
+async def _seek(proc: Proc, fd: int, offset: int, whence: int) -> int:
+    chan = channel(proc, fd)
+    if chan.device.letter == "|":
+        raise Error(Eisstream)
+    if chan.is_directory and (whence != _FROM_START or offset):
+        raise Error(Eisdir)
+    if whence == _FROM_HERE:
+        offset += chan.offset
+    elif whence == _FROM_END:
+        offset += (await chan.device.stat(proc, chan)).length
+    elif whence != _FROM_START:
+        raise Error(Ebadarg)
+    if not 0 <= offset < _SIGN64:
+        raise Error(Enegoff)
+    chan.offset = offset
+    chan.rewind()
+    return offset
+
+
+# -- what files are ----------------------------------------------------------------------------------------------------
+
+
+@call(42, "stat")
+@waits
+async def stat(proc: Proc, name: int, buffer: int, size: int) -> int:
+    """What a file is, by its name."""
+    return _give(proc, buffer, size, await _stat_named(proc, name))
+
+
+@call(18, "_stat")
+@waits
+async def old_stat(proc: Proc, name: int, buffer: int) -> None:
+    """The same for old programs."""
+    proc.memory.check(buffer, _OLD_STAT, writable=True)
+    proc.memory.write(buffer, (await _stat_named(proc, name)).pack_old())
+
+
+async def _stat_named(proc: Proc, name: int) -> Dir:
+    chan = await naming.find(proc, proc.string(name))
+    found = await chan.device.stat(proc, chan)
+    if chan.path.last:
+        found.name = chan.path.last
+    return found
+
+
+@call(43, "fstat")
+@waits
+async def fstat(proc: Proc, fd: int, buffer: int, size: int) -> int:
+    """What an open file is."""
+    chan = channel(proc, fd, for_messages=True)
+    return _give(proc, buffer, size, await chan.device.stat(proc, chan))
+
+
+@call(11, "_fstat")
+@waits
+async def old_fstat(proc: Proc, fd: int, buffer: int) -> None:
+    """The same for old programs."""
+    proc.memory.check(buffer, _OLD_STAT, writable=True)
+    chan = channel(proc, fd, for_messages=True)
+    proc.memory.write(buffer, (await chan.device.stat(proc, chan)).pack_old())
+
+
+def _give(proc: Proc, buffer: int, size: int, found: Dir) -> int:
+    """An entry, or where there is no room for it how long it is."""
+    proc.memory.check(buffer, size, writable=True)
+    if size < SIZE_BYTES:
+        raise Error(Eshortstat)
+    data = found.pack()
+    if len(data) > size:
+        data = data[:SIZE_BYTES]
+    proc.memory.write(buffer, data)
+    return len(data)
+
+
+@call(44, "wstat")
+@waits
+async def wstat(proc: Proc, name: int, buffer: int, size: int) -> int:
+    """Change what a file is, by its name."""
+    changes = _taken(proc, buffer, size)
+    return await _wstat(proc, await naming.find(proc, proc.string(name)), changes, size)
+
+
+@call(45, "fwstat")
+@waits
+async def fwstat(proc: Proc, fd: int, buffer: int, size: int) -> int:
+    """Change what an open file is."""
+    changes = _taken(proc, buffer, size)
+    return await _wstat(proc, channel(proc, fd), changes, size)
+
+
+async def _wstat(proc: Proc, chan: Chan, changes: Dir, size: int) -> int:
+    if chan.is_mount_point and changes.name:
+        from vx32py.plan9.errors import Eismtpt
+
+        raise naming.name_error(str(chan.path), Eismtpt)
+    await chan.device.wstat(proc, chan, changes)
+    return size
+
+
+def _taken(proc: Proc, buffer: int, size: int) -> Dir:
+    """What is to be changed. Raises Error."""
+    if size > 0xFFFF + SIZE_BYTES:
+        raise Error(Ebadstat)
+    changes = Dir.unpack(proc.memory.read(buffer, size))
+    if changes.name and changes.name != "/":
+        naming.check_name(changes.name, slash=False)
+    return changes
+
+
+@call(26, "_wstat")
+def old_wstat(proc: Proc) -> None:
+    """There is no such thing any more."""
+    raise Error("old wstat system call - recompile")
+
+
+@call(27, "_fwstat")
+def old_fwstat(proc: Proc) -> None:
+    """There is no such thing any more."""
+    raise Error("old fwstat system call - recompile")
+
+
+@call(25, "remove")
+@waits
+async def remove(proc: Proc, name: int) -> None:
+    """Remove a file."""
+    chan = await naming.find_to_remove(proc, proc.string(name))
+    await chan.device.remove(proc, chan)
+
+
+@call(3, "chdir")
+@waits
+async def chdir(proc: Proc, name: int) -> None:
+    """Be in another directory."""
+    proc.dot = await naming.find_directory(proc, proc.string(name))
+
+
+@call(23, "fd2path")
+def fd2path(proc: Proc, fd: int, buffer: int, size: int) -> None:
+    """By which name a descriptor was opened."""
+    proc.memory.check(buffer, size, writable=True)
+    chan = channel(proc, fd, for_messages=True)
+    if size == 0:
+        raise Error(Ebadarg)
+    text = str(chan.path).encode(errors="surrogateescape")
+    proc.memory.write(buffer, text[: size - 1] + b"\0")
+
+
+

@@ -1,0 +1,103 @@
+"""Reading and writing open channels (/sys/src/9/port/sysfile.c: read, write, unionread, mountfix)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vx32py.plan9 import stat
+from vx32py.plan9.chan import OREAD, Chan, clone
+from vx32py.plan9.errors import Edirseek, Eisdir, Enegoff, Error, Eshort
+from vx32py.plan9.stat import Dir
+
+if TYPE_CHECKING:
+    from vx32py.plan9.chan import Caller
+
+#: What is read from a directory's device at a time, at least: entries may grow when names are replaced.
+_LEAST_READ: Final = 8192
+
+
+async def read(caller: Caller, chan: Chan, count: int, offset: int | None) -> bytes:
+    """Read, at its own offset (None), which moves on, or elsewhere. Raises Error."""
+    here = chan.offset if offset is None else offset
+    if here < 0:
+        raise Error(Enegoff)
+    if chan.is_directory:
+        return await _read_directory(caller, chan, count, here)
+    found = await chan.device.read(caller, chan, count, here)
+    if offset is None:
+        chan.offset += len(found)
+    return found
+
+
+async def _read_directory(caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
+    if offset == 0:
+        chan.offset = chan.device_offset = 0
+        chan.rewind()
+    if not chan.rock:
+        if chan.union is not None:
+            raw = await _read_union(caller, chan, max(count, _LEAST_READ))
+        else:
+            if offset != chan.offset:
+                raise Error(Edirseek)
+            raw = await chan.device.read(caller, chan, max(count, _LEAST_READ), chan.device_offset)
+            chan.device_offset += len(raw)
+        chan.rock = [await _as_mounted(caller, each) for each in stat.split(raw)] if caller.names.heads else stat.split(raw)
+    found = bytearray()
+    while chan.rock and len(found) + len(chan.rock[0]) <= count:
+        found += chan.rock.pop(0)
+    if chan.rock and not found:
+        raise Error(Eshort)
+    chan.offset += len(found)
+    return bytes(found)
+
+
+async def _read_union(caller: Caller, chan: Chan, count: int) -> bytes:
+    """One directory after the other; one that cannot be read is left out."""
+    assert chan.union is not None
+    while chan.union_index < len(chan.union.mounts):
+        found = b""
+        try:
+            if chan.union_chan is None:
+                part = await clone(caller, chan.union.mounts[chan.union_index].to)
+                chan.union_chan = await part.device.open(caller, part, OREAD)
+            part = chan.union_chan
+            found = await part.device.read(caller, part, count, part.offset)
+            part.offset += len(found)
+            stat.split(found)
+        except Error:
+            found = b""
+        if found:
+            return found
+        chan.union_index += 1
+        if chan.union_chan is not None:
+            chan.union_chan.close()
+            chan.union_chan = None
+    return b""
+
+
+async def _as_mounted(caller: Caller, entry: bytes) -> bytes:
+    """An entry of a directory; of a mount point, that of what is mounted there, with the same name."""
+    there = Dir.unpack(entry)
+    head = caller.names.find((chr(there.type), there.dev, there.qid.path))
+    if head is None or not head.mounts:
+        return entry
+    to = head.mounts[0].to
+    try:
+        found = await to.device.stat(caller, to)
+        found.name = there.name
+        return found.pack()
+    except Error:
+        return entry
+
+
+async def write(caller: Caller, chan: Chan, data: bytes, offset: int | None) -> int:
+    """Write; how much. Raises Error."""
+    if chan.is_directory:
+        raise Error(Eisdir)
+    here = chan.offset if offset is None else offset
+    if here < 0:
+        raise Error(Enegoff)
+    count = await chan.device.write(caller, chan, data, here)
+    if offset is None:
+        chan.offset += count
+    return count
