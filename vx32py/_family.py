@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
 from reference.traps import Trap, Vector
@@ -66,6 +66,19 @@ class _Runner:
     """Is there while somebody runs the family."""
 
     __slots__ = ("__weakref__",)
+
+
+class Attending(Protocol):
+    """What goes on beside the tasks of a family: it is looked after between their turns."""
+
+    def advance(self) -> None:
+        """Let go on what can."""
+
+    def can_run(self) -> bool:
+        """Whether anything can."""
+
+    def waits(self) -> list[WouldBlock]:
+        """What it waits for."""
 
 
 def _nobody() -> None:
@@ -127,7 +140,9 @@ class Family:
         self._turn_ends = 0.0
         self._watched = False
         self._timers: list[Timer] = []
-        self._turns = 0
+        self.attendants: Attending | None = None
+        #: How many turns the tasks have had.
+        self.turns = 0
         #: What others than the thread that runs the family want to have done.
         self._errands: deque[Callable[[], None]] = deque()
         #: The process group in the foreground of the terminal; the first process's, until somebody says otherwise.
@@ -313,6 +328,8 @@ class Family:
 
     def others_can_run(self, task: Task) -> bool:
         """Whether somebody else could go on."""
+        if self.attendants is not None:
+            self.attendants.advance()
         return any(other is not task and other.alive and other.can_run() for other in self.tasks.values())
 
     def is_others_turn(self, task: Task) -> bool:
@@ -327,9 +344,11 @@ class Family:
 
     def _begin_turn(self, task: Task) -> None:
         """``task`` may run for some time, if there is somebody who may want to run meanwhile."""
-        if self.clock.virtual or self.fuel is not None or len(self.tasks) == 1:
+        if self.clock.virtual or self.fuel is not None or (len(self.tasks) == 1 and self.attendants is None):
             return
         others = [other.waiting for other in self.tasks.values() if other is not task and other.alive]
+        if self.attendants is not None:
+            others += self.attendants.waits()
         if others:
             soon = any(wait is None or wait.fds or wait.deadline is not None or wait.ready() for wait in others)
             self._turn_ends = time.monotonic() + (TURN if soon else LONG_TURN)
@@ -440,8 +459,8 @@ class Family:
                 if group.exit_code is not None:
                     return trap or Trap(Vector.IRQ, wanted.registers.eip)
                 task = self._next(task, wanted)
-                self._turns += 1
-                task.mm.last_turn = self._turns
+                self.turns += 1
+                task.mm.last_turn = self.turns
                 if task.mm.parked is not None:  # before anybody wants to interrupt it
                     self.set_current(None)
                     task.come_back()
@@ -454,16 +473,22 @@ class Family:
     def _next(self, task: Task, wanted: Task) -> Task:
         """The next task that can run, starting behind ``task``; waits for one if need be."""
         while True:
+            if self.attendants is not None:
+                self.attendants.advance()
             order = [each for each in self.tasks.values() if each.alive]
             here = next((i for i, each in enumerate(order) if each.tid > task.tid), 0)
             if task in order:
                 here = order.index(task) + 1
             for each in (*order[here:], *order[:here]):
                 if each.can_run():
-                    if len(order) > 1:
+                    if len(order) > 1 or self.attendants is not None:
                         self._begin_turn(each)
                     return each
             waits = [each.waiting for each in order if each.waiting is not None]
+            if self.attendants is not None:
+                if self.attendants.can_run():
+                    continue
+                waits += self.attendants.waits()
             if not self._timers and not self.endless and not any(w.fds or w.deadline is not None for w in waits):
                 # Everybody waits for somebody else, for ever. The call that closed the circle fails instead.
                 waiting = [each for each in order if each.waiting is not None]

@@ -42,12 +42,9 @@ def ended(proc: Proc) -> None:
         proc.note_group.members.remove(proc)
     groups: tuple[Any, ...] = (proc.fds, proc.names, proc.env, proc.rendezvous, proc.note_group)
     for group in groups:
-        if group is not None:
-            group.leave()
+        group.leave()
     for channel in (proc.dot, proc.slash):
-        if channel is not None:
-            channel.close()
-    proc.dot = proc.slash = None
+        channel.close()
     proc.group.reap()
     status = proc.status if proc.status is not None else "killed"
     proc.status = status

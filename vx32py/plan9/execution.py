@@ -45,15 +45,15 @@ class Programs:
         return found
 
 
-def find(proc: Proc, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
+async def find(proc: Proc, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
     """The program at a path, its arguments, and the name of the process: for a script they are those of its first line.
     Raises Error."""
     name = os.path.basename(path.rstrip("/")) or path
-    data = proc.kernel.read_program(proc, path)
+    data = await proc.kernel.read_program(proc, path)
     if data.startswith(b"#!"):
         words = _first_line(data)
         arguments = [os.fsencode(name), *words[1:], os.fsencode(path), *arguments[1:]]
-        data = proc.kernel.read_program(proc, os.fsdecode(words[0]))
+        data = await proc.kernel.read_program(proc, os.fsdecode(words[0]))
     if len(data) < HEADER.size:
         raise Error(Ebadexec)
     try:
@@ -71,9 +71,9 @@ def _first_line(data: bytes) -> list[bytes]:
     return words
 
 
-def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
+async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
     """Run another program; as long as this fails nothing has changed. Raises Error."""
-    program, words, name = find(proc, path, arguments)
+    program, words, name = await find(proc, path, arguments)
     try:
         layout = loading.plan(program, proc.sandbox.memory)
         engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)

@@ -36,11 +36,11 @@ def _change_groups(proc: Proc, flags: int) -> None:
     if flags & (RFFDG | RFCFDG):
         old, proc.fds = proc.fds, proc.fds.clone() if flags & RFFDG else FdGroup()
         old.leave()
-    if flags & (RFNAMEG | RFCNAMEG) and proc.names is not None:
+    if flags & (RFNAMEG | RFCNAMEG):
         names = proc.names
         proc.names = names.clone() if flags & RFNAMEG else names.empty()
         names.leave()
-    if flags & RFNOMNT and proc.names is not None:
+    if flags & RFNOMNT:
         proc.names.noattach = True
     if flags & RFREND:
         rendezvous, proc.rendezvous = proc.rendezvous, RendezvousGroup()
@@ -77,8 +77,7 @@ def _new_process(proc: Proc, flags: int) -> Proc:
     proc.child_count += child.waited_for
     child.notes = proc.notes.copy()
     child.attention = bool(child.notes.pending)
-    if proc.names is not None:
-        child.slash, child.dot, child.names = proc.slash.incref(), proc.dot.incref(), proc.names.share()
+    child.slash, child.dot, child.names = proc.slash.incref(), proc.dot.incref(), proc.names.share()
     child.fds = proc.fds.share()
     child.env = proc.env.share()
     child.rendezvous = proc.rendezvous.share()

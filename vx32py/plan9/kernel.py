@@ -19,21 +19,29 @@ from vx32py._descriptors import Descriptors
 from vx32py._family import MOST_SPACES, Family
 from vx32py._group import ThreadGroup
 from vx32py._sandbox import Sandbox
-from vx32py.plan9 import loading
+from vx32py.plan9 import loading, naming, transfers
 from vx32py.plan9.aout import TEXT, Program
+from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
-from vx32py.plan9.errors import Enonexist, Error
-from vx32py.plan9.execution import Programs
-from vx32py.plan9.groups import EnvGroup, FdGroup, NoteGroup, RendezvousGroup
+from vx32py.plan9.chan import OEXEC, OREAD, OWRITE
+from vx32py.plan9.devices.srv import Services
+from vx32py.plan9.devices.table import devices_of
+from vx32py.plan9.errors import Enovmem, Error
+from vx32py.plan9.execution import MOST_FILE, Programs
+from vx32py.plan9.groups import FdGroup, NoteGroup, RendezvousGroup
+from vx32py.plan9.host import Host
 from vx32py.plan9.memory import Memory
 from vx32py.plan9.proc import Proc
 from vx32py.plan9.semaphores import Semaphores
+from vx32py.plan9.waiting import Attendants
 from vx32py.vfs.files import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reference.traps import Trap
+    from vx32py.plan9.chan import Chan
+    from vx32py.plan9.devices.streams import Sink, Source
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
@@ -48,7 +56,8 @@ class Kernel:
 
     ``engine``, ``memory`` (of each process), ``timeout``, ``cpu_time``, ``fuel``, ``policy`` and ``verify`` are a
     :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
-    are told.
+    are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
+    or a function).
     """
 
     def __init__(
@@ -63,6 +72,8 @@ class Kernel:
         processes: int = 500,
         user: str = "glenda",
         sysname: str = "gnot",
+        source: Source = None,
+        sink: Sink = None,
         verify: bool = False,
     ) -> None:
         self.sandbox = Sandbox(
@@ -82,6 +93,11 @@ class Kernel:
         self.semaphores = Semaphores()
         self.programs = Programs()
         self._next_note_group = 1
+        self.attendants = self.family.attendants = Attendants()
+        self.devices = devices_of(self, source, sink)
+        #: The application, as it is seen in the name space.
+        self.host = Host(self, user)
+        self.host.boot()
         self.zero_is_possible = _zero_is_possible(_engines.resolve(engine))
 
     # -- processes -------------------------------------------------------------------------------------------------
@@ -117,15 +133,25 @@ class Kernel:
         proc.waited_for = False
         proc.segments = loading.segments_of(program, layout)
         proc.text, proc.args = os.fsdecode(os.path.basename(words[0])), words
-        proc.fds, proc.env, proc.rendezvous = FdGroup(), EnvGroup(), RendezvousGroup()
+        proc.fds, proc.env, proc.rendezvous = FdGroup(), self.host.env.clone(), RendezvousGroup()
+        proc.names, proc.slash, proc.dot = self.host.names.share(), self.host.slash.incref(), self.host.slash.incref()
+        self._open_console(proc)
         proc.note_group = self.new_note_group()
         proc.note_group.members.append(proc)
         proc.expect_calls()
         return proc
 
-    def read_program(self, proc: Proc, path: str) -> bytes:
+    def _open_console(self, proc: Proc) -> None:
+        """Descriptors 0, 1 and 2."""
+        for mode in (OREAD, OWRITE, OWRITE):
+            proc.fds.install(self.host.open("#c/cons", mode))
+
+    async def read_program(self, proc: Proc, path: str) -> bytes:
         """The bytes of a file that a process may execute. Raises Error."""
-        raise Error(Enonexist)
+        data = await naming.read_file(proc, path, MOST_FILE + 1, OEXEC)
+        if len(data) > MOST_FILE:
+            raise Error(Enovmem)
+        return data
 
     def new_note_group(self) -> NoteGroup:
         """A note group without members."""
@@ -137,6 +163,22 @@ class Kernel:
 
     def say(self, proc: Proc, message: bytes) -> None:
         """Write to a process's descriptor 2, if it can be written to."""
+        try:
+            chan = channel(proc, 2, OWRITE).incref()
+        except Error:
+            return
+        self.attendants.start(self._say(chan, message))
+
+    async def _say(self, chan: Chan, message: bytes) -> None:
+        try:
+            await transfers.write(self.host, chan, message, None)
+        finally:
+            chan.close()
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """How many calls of each name there were."""
+        return next((proc.tally for proc in self.procs()), {})
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -152,6 +194,10 @@ class Kernel:
         """End all processes, and give back what they had."""
         for proc in tuple(self.procs()):
             proc.kill("killed")
+        self.attendants.close()
+        services = self.devices["s"]
+        assert isinstance(services, Services)
+        services.close()
         self.family.close()
 
     def __enter__(self) -> Self:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from reference.shared import SharedRun
 from vx32py._calls import tell
 from vx32py._group import ThreadGroup
 from vx32py._task import Task
-from vx32py.plan9 import ending
+from vx32py.plan9 import ending, notes
 from vx32py.plan9.calls.table import PLAN9_TRAP, TABLE
 from vx32py.plan9.errors import Ebadarg, Error
 from vx32py.plan9.groups import EnvGroup, FdGroup, NoteGroup, RendezvousGroup
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from reference.traps import Trap
     from vx32py._family import Timer
     from vx32py._mm import Mm
+    from vx32py.plan9.chan import Chan
     from vx32py.plan9.kernel import Kernel
+    from vx32py.plan9.namespace import NameGroup
     from vx32py.plan9.segments import Segment
 
 
@@ -47,10 +49,9 @@ class Proc(Task):
     env: EnvGroup
     rendezvous: RendezvousGroup
     note_group: NoteGroup
-    #: A NameGroup.
-    names: Any
-    dot: Any
-    slash: Any
+    names: NameGroup
+    dot: Chan
+    slash: Chan
 
     def __init__(
         self, kernel: Kernel, engine: Engine, mm: Mm, *, creator: Proc | None = None, group: ThreadGroup | None = None
@@ -80,7 +81,6 @@ class Proc(Task):
         self.seconds_running = 0.0
         #: Processor time of ended children that were waited for, in ms: user, system.
         self.child_times = [0, 0]
-        self.names = self.dot = self.slash = None
         self.segments: list[Segment] = []
         #: In an address space that it shares: what its stack is there, and is in between.
         self.stack: SharedRun | None = None
@@ -93,6 +93,15 @@ class Proc(Task):
             return self.memory.read_string(address, most=most).decode(errors="surrogateescape")
         except ValueError:
             raise Error(Ebadarg) from None
+
+    @property
+    def view(self) -> Kernel:
+        """The kernel, for devices."""
+        return self.kernel
+
+    def note(self, text: str) -> None:
+        """It is sent a note, about something that it has done."""
+        notes.post(self, text)
 
     @property
     def ppid(self) -> int:

@@ -97,7 +97,8 @@ class Dir:
             raise Error(Ebadstat)
         name, uid, gid, muid = texts
         qid = Qid(fixed[5], fixed[4], fixed[3])
-        return cls(name, qid, *fixed[6:10], uid, gid, muid, fixed[1], fixed[2]), end
+        mode, atime, mtime, length = fixed[6:]
+        return cls(name, qid, mode, atime, mtime, length, uid, gid, muid, fixed[1], fixed[2]), end
 
 
 def unpack_all(data: bytes) -> list[Dir]:

@@ -41,7 +41,9 @@ async def _read_directory(caller: Caller, chan: Chan, count: int, offset: int) -
                 raise Error(Edirseek)
             raw = await chan.device.read(caller, chan, max(count, _LEAST_READ), chan.device_offset)
             chan.device_offset += len(raw)
-        chan.rock = [await _as_mounted(caller, each) for each in stat.split(raw)] if caller.names.heads else stat.split(raw)
+        chan.rock = (
+            [await _as_mounted(caller, each) for each in stat.split(raw)] if caller.names.heads else stat.split(raw)
+        )
     found = bytearray()
     while chan.rock and len(found) + len(chan.rock[0]) <= count:
         found += chan.rock.pop(0)

@@ -14,7 +14,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 from vx32py._wait import HostEvents, WouldBlock
 from vx32py.plan9.errors import Eintr, Error
@@ -99,7 +99,7 @@ def waits(
         raise Suspended(wait, running) from None
 
     made.__signature__ = inspect.signature(handler)  # type: ignore[attr-defined]
-    return made
+    return cast("Callable[Concatenate[Proc, Parameters], int | None]", made)
 
 
 class Attendants:

@@ -8,6 +8,7 @@ from vx32py.plan9 import execution
 from vx32py.plan9.calls.table import call
 from vx32py.plan9.errors import Ebadarg, Enovmem, Error
 from vx32py.plan9.loading import MOST_ARGUMENTS
+from vx32py.plan9.waiting import waits
 
 if TYPE_CHECKING:
     from vx32py.plan9.proc import Proc
@@ -17,10 +18,11 @@ _MOST_WORDS: Final = MOST_ARGUMENTS // 4
 
 
 @call(7, "exec")
-def exec_(proc: Proc, name: int, argv: int) -> None:
+@waits
+async def exec_(proc: Proc, name: int, argv: int) -> None:
     """Run another program."""
     path = proc.string(name)
-    execution.execute(proc, path, _strings(proc, argv))
+    await execution.execute(proc, path, _strings(proc, argv))
 
 
 def _strings(proc: Proc, address: int) -> list[bytes]:

@@ -334,6 +334,3 @@ def fd2path(proc: Proc, fd: int, buffer: int, size: int) -> None:
         raise Error(Ebadarg)
     text = str(chan.path).encode(errors="surrogateescape")
     proc.memory.write(buffer, text[: size - 1] + b"\0")
-
-
-

@@ -104,9 +104,9 @@ def call(number: int, name: str) -> Callable[[AnyHandler], AnyHandler]:
 def complete_table() -> Plan9Calls:
     """The table, with all calls."""
     from vx32py.plan9 import delivery
-    from vx32py.plan9.calls import execution, memory, notification, processes, synchronisation
+    from vx32py.plan9.calls import execution, files, memory, naming, notification, processes, synchronisation
 
-    del delivery, execution, memory, notification, processes, synchronisation
+    del delivery, execution, files, memory, naming, notification, processes, synchronisation
     return TABLE
 
 

@@ -30,7 +30,7 @@ class _File(Node):
     def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
         there = _channel(caller.fds, self.fd)
         wanted = open_mode(mode)
-        if there.speaks_9p or (there.mode != ORDWR and wanted != there.mode) or (mode & OTRUNC and there.mode == OREAD):
+        if there.speaks_9p or (there.mode not in (ORDWR, wanted)) or (mode & OTRUNC and there.mode == OREAD):
             raise Error(Ebadusefd)
         return there.incref()
 
@@ -87,6 +87,3 @@ def describe(chan: Chan, fd: int) -> str:
 def dup_device() -> SingleDevice:
     """The device."""
     return SingleDevice("d", _Root("#d", 0o555 | DMDIR, path=0))
-
-
-

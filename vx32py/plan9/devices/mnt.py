@@ -45,9 +45,7 @@ class Mnt(Device):
         qids = await _walk(connection, fid.number, newfid, names)
         if len(qids) < len(names):
             return Walked(None, qids)
-        return Walked(
-            Chan(self, chan.dev, qids[-1] if qids else chan.qid, Fid(connection, newfid), chan.path), qids
-        )
+        return Walked(Chan(self, chan.dev, qids[-1] if qids else chan.qid, Fid(connection, newfid), chan.path), qids)
 
     async def open(self, caller: Caller, chan: Chan, mode: int) -> Chan:
         fid: Fid = chan.aux
@@ -125,7 +123,7 @@ class Mnt(Device):
 
 async def _walk(connection: Connection, fid: int, newfid: int, names: Sequence[str]) -> list[Qid]:
     """Walk on the server; ``newfid`` is one if all names lead somewhere."""
-    answer = await connection.call("Twalk", newfid=newfid, fid=fid, wname=list(names))
+    answer = await connection.call("Twalk", makes=newfid, newfid=newfid, fid=fid, wname=list(names))
     qids: list[Qid] = answer["wqid"]
     if len(qids) > len(names):
         raise Error("too many QIDs returned by walk")
@@ -228,7 +226,7 @@ async def attach(caller: Caller, chan: Chan, auth: Chan | None, spec: str) -> Ch
             raise Error(Ebadusefd)
         afid = auth.aux.number
     fid = connection.new_fid()
-    answer = await connection.call("Tattach", newfid=fid, fid=fid, afid=afid, uname=caller.user, aname=spec)
+    answer = await connection.call("Tattach", makes=fid, fid=fid, afid=afid, uname=caller.user, aname=spec)
     return Chan(_device(caller), connection.number, answer["qid"], Fid(connection, fid), Path("#M"))
 
 
@@ -236,7 +234,5 @@ async def authentication(caller: Caller, chan: Chan, spec: str) -> Chan:
     """A file on which to convince a server, open. Raises Error."""
     connection = await _connection(caller, chan)
     fid = connection.new_fid()
-    answer = await connection.call("Tauth", newfid=fid, afid=fid, uname=caller.user, aname=spec)
+    answer = await connection.call("Tauth", makes=fid, afid=fid, uname=caller.user, aname=spec)
     return Chan(_device(caller), connection.number, answer["aqid"], Fid(connection, fid), Path("#M")).opened(ORDWR)
-
-

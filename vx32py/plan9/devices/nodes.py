@@ -98,6 +98,7 @@ class Node:
     def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
         """It is opened, which the caller may do: another channel, to be used instead, or None. Raises Error."""
         del caller, chan, mode
+        return None
 
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         """Up to ``count`` bytes. Raises Error."""
@@ -206,17 +207,11 @@ class NodeDevice(Device):
         return Chan(self, dev, node.qid, node)
 
     async def walk(self, caller: Caller, chan: Chan, names: Sequence[str]) -> Walked:
-        node, qids = self.node(chan), []
+        node = self.node(chan)
+        qids: list[Qid] = []
         for name in names:
             try:
-                if not node.mode & DMDIR:
-                    raise Error(Enotdir)
-                if not node.permits(caller, 1):
-                    raise Error(Eperm)
-                if name == "..":
-                    node = await patiently(node.parent, caller)
-                elif name != ".":
-                    node = await patiently(node.child, caller, name)
+                node = await patiently(_step, caller, node, name)
             except Error:
                 if not qids:
                     raise
@@ -307,6 +302,17 @@ class NodeDevice(Device):
     def clunk(self, chan: Chan) -> None:
         self.node(chan).close(chan)
         chan.state = None
+
+
+def _step(caller: Caller, node: Node, name: str) -> Node:
+    """One name further. Raises Error."""
+    if not node.mode & DMDIR:
+        raise Error(Enotdir)
+    if not node.permits(caller, 1):
+        raise Error(Eperm)
+    if name == "..":
+        return node.parent(caller)
+    return node if name == "." else node.child(caller, name)
 
 
 class _Listing:

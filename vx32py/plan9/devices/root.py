@@ -8,7 +8,23 @@ from vx32py.plan9.chan import Caller, Chan
 from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice
 
 #: What Plan 9's has.
-FOLDERS: Final = ("bin", "boot", "dev", "env", "fd", "mnt", "net", "net.alt", "proc", "root", "srv", "tmp", "usr", "lib", "n")
+FOLDERS: Final = (
+    "bin",
+    "boot",
+    "dev",
+    "env",
+    "fd",
+    "mnt",
+    "net",
+    "net.alt",
+    "proc",
+    "root",
+    "srv",
+    "tmp",
+    "usr",
+    "lib",
+    "n",
+)
 
 
 class Blob(Node):

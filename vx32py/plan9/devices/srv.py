@@ -127,6 +127,3 @@ class Services(SingleDevice):
                 chan, node.chan = node.chan, None
                 chan.close()
         self.folder.nodes.clear()
-
-
-

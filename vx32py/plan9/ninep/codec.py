@@ -7,7 +7,7 @@ read is hostile: a message that is not exactly one of these raises :class:`BadMe
 from __future__ import annotations
 
 import struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from vx32py.plan9.chan import Qid
 
@@ -21,7 +21,12 @@ MOST_NAMES: Final = 16
 HEADER: Final = struct.Struct("<IBH")
 _QID: Final = struct.Struct("<BIQ")
 _STRING: Final = struct.Struct("<H")
-_NUMBERS: Final = {"1": struct.Struct("<B"), "2": struct.Struct("<H"), "4": struct.Struct("<I"), "8": struct.Struct("<Q")}
+_NUMBERS: Final = {
+    "1": struct.Struct("<B"),
+    "2": struct.Struct("<H"),
+    "4": struct.Struct("<I"),
+    "8": struct.Struct("<Q"),
+}
 
 #: Type: name, and its fields: 1, 2, 4, 8 bytes; s a string; q a qid; d data with a length of 4 bytes, n with one of 2;
 #: w names and Q qids, whose number has 2 bytes.
@@ -61,19 +66,25 @@ class BadMessage(ValueError):
     """Bytes that are no message; or values that fit in none."""
 
 
-class Message(NamedTuple):
+class Message:
     """``name`` such as Twalk, ``tag``, and ``fields`` by name."""
 
-    name: str
-    tag: int
-    fields: dict[str, Any]
+    __slots__ = ("fields", "name", "tag")
 
-    def __getitem__(self, key: Any) -> Any:
+    def __init__(self, name: str, tag: int, fields: dict[str, Any]) -> None:
+        self.name = name
+        self.tag = tag
+        self.fields = fields
+
+    def __getitem__(self, field: str) -> Any:
         """A field."""
-        return self.fields[key]
+        return self.fields[field]
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.tag} {self.fields}>"
 
 
-def pack(name: str, tag: int, **fields: Any) -> bytes:
+def pack(name: str, tag: int, /, **fields: Any) -> bytes:
     """The bytes of a message. Raises BadMessage for what does not fit.
 
     >>> pack("Tclunk", 1, fid=2).hex()
@@ -88,6 +99,7 @@ def pack(name: str, tag: int, **fields: Any) -> bytes:
 
 
 def _pack_field(kind: str, value: Any) -> bytes:
+    data: bytes
     if kind in _NUMBERS:
         return _NUMBERS[kind].pack(value)
     if kind == "s":
@@ -96,7 +108,8 @@ def _pack_field(kind: str, value: Any) -> bytes:
     if kind == "q":
         return _QID.pack(value.type, value.version, value.path)
     if kind in "dn":
-        return _NUMBERS["4" if kind == "d" else "2"].pack(len(value)) + value
+        data = value
+        return _NUMBERS["4" if kind == "d" else "2"].pack(len(data)) + data
     if len(value) > MOST_NAMES:
         raise BadMessage(f"{len(value)} names in a walk")
     return _STRING.pack(len(value)) + b"".join(_pack_field("s" if kind == "w" else "q", each) for each in value)

@@ -31,8 +31,8 @@ class _Request:
 
     __slots__ = ("answer", "begun", "data", "expected", "given_up", "newfid")
 
-    def __init__(self, name: str, data: bytes, newfid: int | None) -> None:
-        self.expected = "R" + name[1:]
+    def __init__(self, kind: str, data: bytes, newfid: int | None) -> None:
+        self.expected = "R" + kind[1:]
         self.data = data
         self.begun = False
         self.answer: Message | None = None
@@ -112,22 +112,22 @@ class Connection:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    async def call(self, name: str, *, newfid: int | None = None, **fields: Any) -> Message:
-        """Send a message, and wait for the answer to it. Raises Error."""
+    async def call(self, kind: str, /, *, makes: int | None = None, **fields: Any) -> Message:
+        """Send a message, and wait for the answer to it; ``makes`` is the fid that is one then. Raises Error."""
         if self.dead is not None:
-            if newfid is not None:
-                self.free_fid(newfid)
+            if makes is not None:
+                self.free_fid(makes)
             raise Error(self.dead)
-        tag = self._new_tag(newfid)
+        tag = self._new_tag(makes)
         try:
-            data = codec.pack(name, tag, **fields)
-            if len(data) > self.size:
-                raise BadMessage(f"{name} of {len(data)} bytes")
+            data = codec.pack(kind, tag, **fields)
         except BadMessage:
-            if newfid is not None:
-                self.free_fid(newfid)
-            raise Error(Emountrpc) from None
-        request = self._waiting[tag] = _Request(name, data, newfid)
+            data = b""
+        if not 0 < len(data) <= self.size:
+            if makes is not None:
+                self.free_fid(makes)
+            raise Error(Emountrpc)
+        request = self._waiting[tag] = _Request(kind, data, makes)
         self._outbox.append(request)
         try:
             await self._send(request)
@@ -138,8 +138,8 @@ class Connection:
         del self._waiting[tag]
         answer = request.answer
         assert answer is not None
-        if answer.name != request.expected and newfid is not None:
-            self.free_fid(newfid)
+        if answer.name != request.expected and makes is not None:
+            self.free_fid(makes)
         if answer.name == "Rerror":
             text = str(answer["ename"]).encode(errors="surrogateescape")[: ERRMAX - 1]
             raise Error(text.decode(errors="surrogateescape"))

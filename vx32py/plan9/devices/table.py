@@ -1,0 +1,28 @@
+"""Which devices a kernel has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vx32py.plan9.devices.cons import Cons
+from vx32py.plan9.devices.dup import dup_device
+from vx32py.plan9.devices.env import env_device
+from vx32py.plan9.devices.mnt import Mnt
+from vx32py.plan9.devices.nodes import Folder, SingleDevice
+from vx32py.plan9.devices.pipe import Pipes
+from vx32py.plan9.devices.root import Root
+from vx32py.plan9.devices.srv import Services
+
+if TYPE_CHECKING:
+    from vx32py.plan9.chan import Device
+    from vx32py.plan9.devices.streams import Sink, Source
+    from vx32py.plan9.kernel import Kernel
+
+
+def devices_of(kernel: Kernel, source: Source, sink: Sink) -> dict[str, Device]:
+    """By letter. ``o`` has the application's own objects."""
+    found: tuple[Device, ...] = (
+        Root(), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(),
+        SingleDevice("o", Folder("#o")),
+    )  # fmt: skip
+    return {device.letter: device for device in found}

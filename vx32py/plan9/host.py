@@ -1,0 +1,164 @@
+"""The application in the name space: what processes begin with, and what it binds, mounts, reads and writes there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from vx32py.plan9 import naming, stat, transfers
+from vx32py.plan9.chan import DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, Chan
+from vx32py.plan9.devices import mnt
+from vx32py.plan9.devices.streams import Stream
+from vx32py.plan9.errors import Error
+from vx32py.plan9.groups import EnvGroup, FdGroup
+from vx32py.plan9.namespace import MAFTER, MREPL, NameGroup
+from vx32py.plan9.paths import Path
+from vx32py.plan9.waiting import Result, finish
+
+if TYPE_CHECKING:
+    from vx32py.plan9.chan import KernelView
+    from vx32py.plan9.devices.nodes import Node, NodeDevice
+    from vx32py.plan9.stat import Dir
+    from vx32py.plan9.waiting import Running
+
+#: What is bound before anything runs: what, where, how. What is not there is left out.
+USUAL: Final = (
+    ("#c", "/dev", MAFTER), ("#e", "/env", MREPL | 4), ("#p", "/proc", MREPL), ("#s", "/srv", MREPL | 4), ("#d", "/fd", MREPL),
+    ("#I", "/net", MREPL),
+)  # fmt: skip
+#: The same, once there is a root: where it keeps its programs.
+PROGRAMS: Final = (("/386/bin", "/bin", MREPL), ("/rc/bin", "/bin", MAFTER))
+
+
+class Host:
+    """A caller that is no process. Its ``names`` are those that the first processes have, ``env`` what their environment is
+    copied from."""
+
+    pid = 1
+    slash: Chan
+    dot: Chan
+
+    def __init__(self, view: KernelView, user: str) -> None:
+        self.view = view
+        self.user = user
+        self.names = NameGroup()
+        self.env = EnvGroup()
+        self.fds = FdGroup()
+        self.slash = self.dot = finish(self._root(), view.attendants)
+
+    async def _root(self) -> Chan:
+        chan = await self.view.devices["/"].attach(self, "")
+        chan.path = Path("/")
+        return chan
+
+    def note(self, text: str) -> None:
+        """Nobody is there to hear it."""
+
+    def do(self, running: Running[Result], timeout: float | None = 10) -> Result:
+        """Carry something out at once. Raises Error."""
+        return finish(running, self.view.attendants, timeout)
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def boot(self) -> None:
+        """The usual binds."""
+        for new, old, flag in USUAL:
+            if new[1] in self.view.devices:
+                self.bind(new, old, flag)
+
+    def bind_programs(self) -> None:
+        """Let programs be found in /bin, where the root has any."""
+        for new, old, flag in PROGRAMS:
+            try:
+                self.bind(new, old, flag)
+            except Error:
+                continue
+
+    def bind(self, new: str, old: str, flag: int = MREPL) -> None:
+        """Let a file be found elsewhere, too (bind(2)). Raises Error."""
+        self.do(self._bind(new, old, flag))
+
+    async def _bind(self, new: str, old: str, flag: int) -> None:
+        source = await naming.find_to_bind(self, new)
+        self.names.mount(source, await naming.find_mount_point(self, old), flag)
+
+    def bind_node(self, node: Node, old: str, flag: int = MREPL) -> None:
+        """Let an object be found as a file, or as a directory with all that is in it. Raises Error."""
+        device: NodeDevice = self.view.devices["o"]  # type: ignore[assignment]
+        self.do(self._bind_node(Chan(device, 0, node.qid, node), old, flag))
+
+    async def _bind_node(self, chan: Chan, old: str, flag: int) -> None:
+        self.names.mount(chan, await naming.find_mount_point(self, old), flag)
+
+    def mount(self, connection: Chan, old: str, flag: int = MREPL, spec: str = "") -> None:
+        """Let the files of a server be found somewhere that speaks 9P on this channel. Raises Error."""
+        self.do(self._mount(connection, old, flag, spec))
+
+    async def _mount(self, connection: Chan, old: str, flag: int, spec: str) -> None:
+        source = await mnt.attach(self, connection, None, spec)
+        self.names.mount(source, await naming.find_mount_point(self, old), flag, spec)
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def stream(self, fd: int, *, owned: bool = False) -> Chan:
+        """An open channel for a descriptor of the host's: a socket, or a pipe."""
+        node = Stream(f"fd{fd}", fd, fd, owned=owned)
+        device = self.view.devices["o"]
+        return self.do(device.open(self, Chan(device, 0, node.qid, node), ORDWR))
+
+    def open(self, name: str, mode: int = OREAD) -> Chan:
+        """Open a file. Raises Error."""
+        return self.do(naming.open_file(self, name, mode))
+
+    def read(self, name: str) -> bytes:
+        """All of a file. Raises Error."""
+        return self.do(naming.read_file(self, name))
+
+    def write(self, name: str, data: bytes, perm: int = 0o666) -> None:
+        """Create a file, or put this in place of what it has. Raises Error."""
+        self.do(self._write(name, data, perm))
+
+    async def _write(self, name: str, data: bytes, perm: int) -> None:
+        chan = await naming.create_file(self, name, OWRITE | OTRUNC, perm)
+        try:
+            done = 0
+            while done < len(data):
+                done += await transfers.write(self, chan, data[done:], None)
+        finally:
+            chan.close()
+
+    def make_directory(self, name: str, perm: int = 0o777) -> None:
+        """Create a directory. Raises Error."""
+        self.do(naming.create_file(self, name, OREAD, perm | DMDIR)).close()
+
+    def remove(self, name: str) -> None:
+        """Remove a file. Raises Error."""
+        self.do(self._remove(name))
+
+    async def _remove(self, name: str) -> None:
+        chan = await naming.find_to_remove(self, name)
+        await chan.device.remove(self, chan)
+
+    def stat(self, name: str) -> Dir:
+        """What a file is. Raises Error."""
+        return self.do(self._stat(name))
+
+    async def _stat(self, name: str) -> Dir:
+        chan = await naming.find(self, name)
+        found = await chan.device.stat(self, chan)
+        if chan.path.last:
+            found.name = chan.path.last
+        return found
+
+    def entries(self, name: str) -> list[Dir]:
+        """What is in a directory; a union may have a name more than once. Raises Error."""
+        return self.do(self._entries(name))
+
+    async def _entries(self, name: str) -> list[Dir]:
+        chan = await naming.open_file(self, name, OREAD)
+        try:
+            found: list[Dir] = []
+            while piece := await transfers.read(self, chan, 8192, None):
+                found += stat.unpack_all(piece)
+            return found
+        finally:
+            chan.close()
