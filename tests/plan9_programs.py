@@ -17,6 +17,8 @@ from elftools.elf.sections import SymbolTableSection
 
 from vx32py import _compile
 from vx32py.plan9.aout import HEADER, MAGIC, TEXT, Program
+from vx32py.plan9.devices.nodes import Folder
+from vx32py.plan9.devices.root import Blob, Root
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.proc import Proc
 
@@ -94,3 +96,12 @@ def main(body: str, before: str = "") -> str:
 def holds(engine: str, body: str, before: str = "", *, memory: str = "64M", processes: int = 200) -> None:
     """Run the body of a main that ends well if all of its checks hold."""
     assert run(engine, main(body, before), memory=memory, processes=processes).status == ""
+
+
+def put(kernel: Kernel, name: str, content: bytes, mode: int = 0o555) -> None:
+    """Let a file be found in /bin of a kernel that has no tree of the host's."""
+    root = kernel.devices["/"]
+    assert isinstance(root, Root)
+    folder = root.folder.nodes["bin"]
+    assert isinstance(folder, Folder)
+    folder.add(Blob(name, content, mode))

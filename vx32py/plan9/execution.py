@@ -18,6 +18,8 @@ from vx32py.plan9.notes import Notes
 if TYPE_CHECKING:
     from reference.engine import Engine
     from vx32py._loader import Layout
+    from vx32py.plan9.chan import Caller
+    from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.proc import Proc
     from vx32py.plan9.segments import Segment
 
@@ -45,19 +47,19 @@ class Programs:
         return found
 
 
-async def find(proc: Proc, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
+async def find(kernel: Kernel, caller: Caller, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
     """The program at a path, its arguments, and the name of the process: for a script they are those of its first line.
     Raises Error."""
     name = os.path.basename(path.rstrip("/")) or path
-    data = await proc.kernel.read_program(proc, path)
+    data = await kernel.read_program(caller, path)
     if data.startswith(b"#!"):
         words = _first_line(data)
         arguments = [os.fsencode(name), *words[1:], os.fsencode(path), *arguments[1:]]
-        data = await proc.kernel.read_program(proc, os.fsdecode(words[0]))
+        data = await kernel.read_program(caller, os.fsdecode(words[0]))
     if len(data) < HEADER.size:
         raise Error(Ebadexec)
     try:
-        return proc.kernel.programs.get(data, name), arguments, name
+        return kernel.programs.get(data, name), arguments, name
     except BadImage:
         raise Error(Ebadexec) from None
 
@@ -73,7 +75,7 @@ def _first_line(data: bytes) -> list[bytes]:
 
 async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
     """Run another program; as long as this fails nothing has changed. Raises Error."""
-    program, words, name = await find(proc, path, arguments)
+    program, words, name = await find(proc.kernel, proc, path, arguments)
     try:
         layout = loading.plan(program, proc.sandbox.memory)
         engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)

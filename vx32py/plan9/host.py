@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from vx32py.plan9 import naming, stat, transfers
 from vx32py.plan9.chan import DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, Chan
 from vx32py.plan9.devices import mnt
-from vx32py.plan9.devices.streams import Stream
+from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Error
 from vx32py.plan9.groups import EnvGroup, FdGroup
 from vx32py.plan9.namespace import MAFTER, MREPL, NameGroup
@@ -104,6 +104,12 @@ class Host:
         node = Stream(f"fd{fd}", fd, fd, owned=owned)
         device = self.view.devices["o"]
         return self.do(device.open(self, Chan(device, 0, node.qid, node), ORDWR))
+
+    def channel(self, name: str, source: Source, sink: Sink, mode: int) -> Chan:
+        """An open channel that leads to the application. Raises Error."""
+        node = Stream(name, source, sink)
+        device = self.view.devices["o"]
+        return self.do(device.open(self, Chan(device, 0, node.qid, node), mode))
 
     def open(self, name: str, mode: int = OREAD) -> Chan:
         """Open a file. Raises Error."""

@@ -8,25 +8,28 @@ with vx32py.plan9.kernel.Kernel() as kernel:
 
 from __future__ import annotations
 
+import enum
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from reference.policy import Group, Policy
+from reference.records import dataclass
 from vx32py import _engines
 from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import Descriptors
+from vx32py._errors import BadImage, LimitExceeded
 from vx32py._family import MOST_SPACES, Family
 from vx32py._group import ThreadGroup
 from vx32py._sandbox import Sandbox
-from vx32py.plan9 import loading, naming, transfers
+from vx32py.plan9 import execution, loading, naming, transfers
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
 from vx32py.plan9.chan import OEXEC, OREAD, OWRITE
 from vx32py.plan9.devices.srv import Services
 from vx32py.plan9.devices.table import devices_of
-from vx32py.plan9.errors import Enovmem, Error
+from vx32py.plan9.errors import Ebadexec, Enovmem, Error
 from vx32py.plan9.execution import MOST_FILE, Programs
 from vx32py.plan9.groups import FdGroup, NoteGroup, RendezvousGroup
 from vx32py.plan9.host import Host
@@ -37,18 +40,52 @@ from vx32py.plan9.waiting import Attendants
 from vx32py.vfs.files import Files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reference.traps import Trap
-    from vx32py.plan9.chan import Chan
+    from vx32py.plan9.chan import Caller, Chan
     from vx32py.plan9.devices.streams import Sink, Source
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
+#: What the kernel itself puts into the environment (/sys/src/9/pc/main.c, init0).
+ENVIRONMENT: Final = {"terminal": "generic pc", "cputype": "386", "objtype": "386", "service": "terminal"}
 #: So much of the addresses below 4 GiB is for processes; and so much is what each needs besides its memory: a stack, and what
 #: its engine has.
 _ROOM: Final = 3328 << 20
 _ROOM_BESIDES: Final = 56 << 20
+
+
+class Console(enum.Enum):
+    """That a descriptor is the console."""
+
+    CONSOLE = 0
+
+
+CONSOLE: Final = Console.CONSOLE
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a program has ended: ``status`` is empty where all was well; and what it has written."""
+
+    status: str
+    stdout: bytes
+    stderr: bytes
+
+
+class Collected:
+    """Takes what a program writes, up to a limit. Raises LimitExceeded."""
+
+    def __init__(self, most: int) -> None:
+        self.data = bytearray()
+        self._most = most
+
+    def __call__(self, data: bytes) -> None:
+        """Some more."""
+        if len(self.data) + len(data) > self._most:
+            raise LimitExceeded("output", f"the program wrote more than {self._most} bytes")
+        self.data += data
 
 
 class Kernel:
@@ -57,7 +94,7 @@ class Kernel:
     ``engine``, ``memory`` (of each process), ``timeout``, ``cpu_time``, ``fuel``, ``policy`` and ``verify`` are a
     :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
     are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
-    or a function).
+    or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there.
     """
 
     def __init__(
@@ -74,6 +111,7 @@ class Kernel:
         sysname: str = "gnot",
         source: Source = None,
         sink: Sink = None,
+        env: Mapping[str, str] | None = None,
         verify: bool = False,
     ) -> None:
         self.sandbox = Sandbox(
@@ -98,6 +136,8 @@ class Kernel:
         #: The application, as it is seen in the name space.
         self.host = Host(self, user)
         self.host.boot()
+        for name, value in {**ENVIRONMENT, "user": user, "sysname": sysname, **(env or {})}.items():
+            self.host.env.set(name, os.fsencode(value))
         self.zero_is_possible = _zero_is_possible(_engines.resolve(engine))
 
     # -- processes -------------------------------------------------------------------------------------------------
@@ -111,7 +151,70 @@ class Kernel:
         task = self.family.tasks.get(pid)
         return task if isinstance(task, Proc) else None
 
-    def start_program(self, program: Program, arguments: Iterable[str | bytes] = ()) -> Proc:
+    def start(
+        self,
+        command: Sequence[str | bytes],
+        *,
+        stdin: Source | Console = CONSOLE,
+        stdout: Sink | Console = CONSOLE,
+        stderr: Sink | Console = CONSOLE,
+        env: Mapping[str, str] | None = None,
+        directory: str = "/",
+    ) -> Proc:
+        """A process with a program of the name space; nothing of it runs yet. A program without a slash is one of /bin.
+
+        Descriptors 0, 1 and 2 are the console, or ``stdin`` (bytes, a descriptor of the host's, None for nothing), ``stdout``
+        and ``stderr`` (a descriptor, a function, None for nowhere). ``env`` is added to the environment. Raises Error,
+        LimitExceeded, UnsupportedHost.
+        """
+        words = [os.fsencode(word) for word in command]
+        path = os.fsdecode(words[0])
+        if not path.startswith(("/", "#", "./", "../")):
+            path = "/bin/" + path
+        host = self.host
+        program, words, name = host.do(execution.find(self, host, path, words), None)
+        try:
+            proc = self.start_program(program, words, streams=(stdin, stdout, stderr))
+        except BadImage:
+            raise Error(Ebadexec) from None
+        proc.text = name
+        for variable, value in (env or {}).items():
+            proc.env.set(variable, os.fsencode(value))
+        try:
+            if directory != "/":
+                dot, proc.dot = proc.dot, host.do(naming.find_directory(host, directory))
+                dot.close()
+        except Error:
+            proc.kill("no directory")
+            raise
+        return proc
+
+    def run(
+        self,
+        command: Sequence[str | bytes],
+        *,
+        stdin: Source = b"",
+        env: Mapping[str, str] | None = None,
+        directory: str = "/",
+        output_limit: int = 64 << 20,
+    ) -> Result:
+        """Run a program of the name space to its end, and collect what it writes, each at most ``output_limit`` bytes. Raises
+        what :meth:`start` and :meth:`wait` raise."""
+        stdout, stderr = Collected(output_limit), Collected(output_limit)
+        proc = self.start(command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, directory=directory)
+        try:
+            self.wait(proc)
+        finally:
+            proc.kill("killed")
+        return Result(proc.status or "", bytes(stdout.data), bytes(stderr.data))
+
+    def start_program(
+        self,
+        program: Program,
+        arguments: Iterable[str | bytes] = (),
+        *,
+        streams: tuple[Source | Console, Sink | Console, Sink | Console] = (CONSOLE, CONSOLE, CONSOLE),
+    ) -> Proc:
         """A process with a program that is not in the name space; nothing of it runs yet. ``arguments`` begin with its name.
         Raises LimitExceeded, BadImage, UnsupportedHost, Error."""
         words = [os.fsencode(argument) for argument in arguments] or [os.fsencode(program.name)]
@@ -121,34 +224,46 @@ class Kernel:
             sandbox.engine, limit=layout.limit, budget=sandbox.memory, policy=sandbox.policy, program=program.identity,
             verify=sandbox.verify, metered=sandbox.fuel is not None, prefer_zero=self.zero_is_possible,
         )  # fmt: skip
+        fds = FdGroup()
         try:
+            self._connect(fds, streams)
             memory = Memory(engine.space, program, layout)
             number = self.family.next_number
             loading.begin(engine, program, layout, words, number)
             proc = Proc(self, engine, memory, group=ThreadGroup(self.family, self.boot, number))
         except BaseException:
+            fds.leave()
             engine.close()
             engine.space.close()
             raise
         proc.waited_for = False
         proc.segments = loading.segments_of(program, layout)
         proc.text, proc.args = os.fsdecode(os.path.basename(words[0])), words
-        proc.fds, proc.env, proc.rendezvous = FdGroup(), self.host.env.clone(), RendezvousGroup()
+        proc.fds, proc.env, proc.rendezvous = fds, self.host.env.clone(), RendezvousGroup()
         proc.names, proc.slash, proc.dot = self.host.names.share(), self.host.slash.incref(), self.host.slash.incref()
-        self._open_console(proc)
         proc.note_group = self.new_note_group()
         proc.note_group.members.append(proc)
         proc.expect_calls()
         return proc
 
-    def _open_console(self, proc: Proc) -> None:
-        """Descriptors 0, 1 and 2."""
-        for mode in (OREAD, OWRITE, OWRITE):
-            proc.fds.install(self.host.open("#c/cons", mode))
+    def _connect(self, fds: FdGroup, streams: tuple[Source | Console, Sink | Console, Sink | Console]) -> None:
+        """Descriptors 0, 1 and 2. Raises Error."""
+        source, *sinks = streams
+        host = self.host
+        if isinstance(source, Console):
+            fds.install(host.open("#c/cons", OREAD))
+        else:
+            fds.install(host.channel("stdin", source, None, OREAD))
+        for name, sink in zip(("stdout", "stderr"), sinks, strict=True):
+            if isinstance(sink, Console):
+                fds.install(host.open("#c/cons", OWRITE))
+            else:
+                assert not isinstance(sink, bytes)
+                fds.install(host.channel(name, None, sink, OWRITE))
 
-    async def read_program(self, proc: Proc, path: str) -> bytes:
-        """The bytes of a file that a process may execute. Raises Error."""
-        data = await naming.read_file(proc, path, MOST_FILE + 1, OEXEC)
+    async def read_program(self, caller: Caller, path: str) -> bytes:
+        """The bytes of a file that a caller may execute. Raises Error."""
+        data = await naming.read_file(caller, path, MOST_FILE + 1, OEXEC)
         if len(data) > MOST_FILE:
             raise Error(Enovmem)
         return data
