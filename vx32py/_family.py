@@ -42,6 +42,8 @@ LONG_TURN: Final = 0.05
 FIRST_PID: Final = 100
 #: So many address spaces of a family, as large as they may be, have room below 4 GiB at a time.
 MOST_SPACES: Final = 6
+#: From so many timers on those that were cancelled are looked for.
+MANY_TIMERS: Final = 256
 _NEVER: Final = float("inf")
 
 
@@ -140,6 +142,7 @@ class Family:
         self._turn_ends = 0.0
         self._watched = False
         self._timers: list[Timer] = []
+        self._many_timers = MANY_TIMERS
         self.attendants: Attending | None = None
         #: How many turns the tasks have had.
         self.turns = 0
@@ -186,6 +189,10 @@ class Family:
         """Call ``callback`` at ``when`` on ``time.monotonic``, in the thread that runs the family, between two instructions
         of whoever runs then."""
         timer = Timer(when, callback)
+        if len(self._timers) >= self._many_timers:  # of which most may have been cancelled
+            self._timers = [each for each in self._timers if each.callback is not None]
+            heapq.heapify(self._timers)
+            self._many_timers = max(MANY_TIMERS, 2 * len(self._timers))
         heapq.heappush(self._timers, timer)
         self._wake_at(when)
         return timer

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from plan9_programs import holds, main, run
+from plan9_programs import holds, main, program, run
+
+from vx32py._family import MANY_TIMERS
+from vx32py.plan9.kernel import Kernel
 
 pytestmark = pytest.mark.compiler
 
@@ -231,3 +234,12 @@ def test_a_bad_pointer_is_an_error_for_who_has_a_handler(engine_name: str) -> No
 
 def test_an_alarm_ends_who_has_no_handler_also_in_a_loop(engine_name: str) -> None:
     assert run(engine_name, main("alarm(20); for(;;);")).status == "alarm"
+
+
+def test_alarms_that_were_taken_back_take_no_memory(engine_name: str) -> None:
+    with Kernel(engine=engine_name, timeout=60, memory="16M") as kernel:
+        body = "int i; for(i = 0; i < 3000; i++) alarm(1000000 - i); alarm(0);"
+        proc = kernel.start_program(program(main(body)), ["test"])
+        kernel.wait(proc)
+        assert proc.status == ""
+        assert len(kernel.family._timers) <= MANY_TIMERS

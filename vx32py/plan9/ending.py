@@ -11,8 +11,8 @@ from vx32py.plan9.errors import ERRMAX
 if TYPE_CHECKING:
     from vx32py.plan9.proc import Proc
 
-#: So many wait messages are kept for a parent that does not ask for them.
-MOST_WAITS: Final = 128
+#: So many wait messages are kept for a parent that does not ask for them. (Plan 9 keeps 128, and then loses them.)
+MOST_WAITS: Final = 4096
 
 
 class WaitMessage:

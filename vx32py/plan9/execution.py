@@ -29,6 +29,9 @@ MOST_LINE: Final = 256
 MOST_FILE: Final = 256 << 20
 #: So many programs are kept: to check them anew takes time, and an engine knows their code.
 _MOST_KEPT: Final = 64
+_MOST_KEPT_BYTES: Final = 128 << 20
+#: Of the name of a process.
+_MOST_NAME: Final = 63
 
 
 class Programs:
@@ -41,16 +44,16 @@ class Programs:
         """The program of an a.out. Raises BadImage."""
         key = blake2b(data, digest_size=32).digest()
         found = self._kept.pop(key, None) or Program.from_aout(data, name)
-        while len(self._kept) >= _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
         self._kept[key] = found
+        while len(self._kept) > _MOST_KEPT or sum(len(each.data) for each in self._kept.values()) > _MOST_KEPT_BYTES:
+            del self._kept[next(iter(self._kept))]
         return found
 
 
 async def find(kernel: Kernel, caller: Caller, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
     """The program at a path, its arguments, and the name of the process: for a script they are those of its first line.
     Raises Error."""
-    name = os.path.basename(path.rstrip("/")) or path
+    name = (os.path.basename(path.rstrip("/")) or path)[:_MOST_NAME]
     data = await kernel.read_program(caller, path)
     if data.startswith(b"#!"):
         words = _first_line(data)

@@ -89,6 +89,7 @@ class Plan9Calls(SystemCalls):
             proc.error, result = error, _FAILED
         if proc.replaced:  # another program, or other registers: there is nobody left to tell
             proc.replaced = False
+            proc.observe_end(None)
         else:
             words[EAX] = (result or 0) & MASK32
 
