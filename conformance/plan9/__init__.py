@@ -1,0 +1,1 @@
+"""Real programs for Plan 9 on the kernel: what Go's compiler makes of Go (``python -m conformance.plan9``)."""
