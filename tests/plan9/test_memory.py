@@ -140,3 +140,32 @@ def test_segbrk_moves_the_end_of_an_attached_segment(engine_name: str) -> None:
     check((char*)segbrk(p, 0) == p + 4096);
     """
     holds(engine_name, body)
+
+
+def test_a_segment_stays_for_the_other_one_that_shares_memory(engine_name: str) -> None:
+    body = """
+    int *p = segattach(0, "shared", (void*)0x800000, 4096), *q = segattach(0, "memory", (void*)0x900000, 4096);
+    p[0] = q[0] = 1;
+    if(rfork(RFPROC|RFMEM) == 0){ check(segdetach(p) == 0 && segdetach(q) == 0); exits(nil); }
+    check(strcmp(wait(), "") == 0);
+    check(p[0] == 1 && q[0] == 1);
+    if(fork() == 0){ check(segdetach(p) == 0 && segdetach(q) == 0); p[0] = 2; exits(nil); }
+    check(strncmp(wait(), "sys: trap: fault write addr=0x800000 pc=", 40) == 0);
+    check(p[0] == 1 && q[0] == 1);
+    check(segdetach(p) == 0);
+    p[0] = 2;
+    """
+    proc = run(engine_name, main(body))
+    assert proc.status is not None
+    assert proc.status.startswith("sys: trap: fault write addr=0x800000 pc=")
+
+
+def test_segments_of_one_that_has_ended_leave_room_for_others(engine_name: str) -> None:
+    body = """
+    int i;
+    for(i = 0; i < 20; i++){
+        if(rfork(RFPROC|RFMEM) == 0){ check(segattach(0, "memory", (void*)(0x1000000 + i*0x200000), 0x200000) != (void*)-1); exits(nil); }
+        check(strcmp(wait(), "") == 0);
+    }
+    """
+    holds(engine_name, body, memory="32M")

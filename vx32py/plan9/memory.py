@@ -196,14 +196,21 @@ def detach(proc: Proc, address: int) -> None:
     if segment is None or segment.kind == "Stack":
         raise Error(Ebadarg)
     proc.segments.remove(segment)
-    leave(segment)
-    if segment.size.users == 0 or segment.memory is not None:
-        proc.engine.space.unmap(segment.base, segment.top - segment.base)
+    let_go(proc, segment)
 
 
 def leave(segment: Segment) -> None:
     """A process does not have it any more."""
     segment.size.users -= 1
+
+
+def let_go(proc: Proc, segment: Segment) -> None:
+    """The same, and where nobody else in the address space has it, the pages go."""
+    leave(segment)
+    mm = proc.mm
+    others = (each for user in mm.users if user is not proc for each in getattr(user, "segments", ()))
+    if not any(each.size is segment.size for each in others):
+        mm.space.unmap(segment.base, segment.top - segment.base)
 
 
 def free(proc: Proc, address: int, length: int) -> None:
