@@ -10,7 +10,7 @@ from vx32py.plan9.devices import mnt
 from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Error
 from vx32py.plan9.groups import EnvGroup, FdGroup
-from vx32py.plan9.namespace import MAFTER, MREPL, NameGroup
+from vx32py.plan9.namespace import MAFTER, MCREATE, MREPL, NameGroup
 from vx32py.plan9.paths import Path
 from vx32py.plan9.waiting import Result, finish
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: What is bound before anything runs: what, where, how. What is not there is left out.
 USUAL: Final = (
-    ("#c", "/dev", MAFTER), ("#e", "/env", MREPL | 4), ("#p", "/proc", MREPL), ("#s", "/srv", MREPL | 4), ("#d", "/fd", MREPL),
+    ("#c", "/dev", MAFTER), ("#e", "/env", MREPL | MCREATE), ("#p", "/proc", MREPL), ("#s", "/srv", MREPL | MCREATE), ("#d", "/fd", MREPL),
     ("#I", "/net", MREPL),
 )  # fmt: skip
 #: The same, once there is a root: where it keeps its programs.
@@ -59,19 +59,30 @@ class Host:
 
     # -- names -------------------------------------------------------------------------------------------------------
 
-    def boot(self) -> None:
+    def boot(self, *, read_only: bool) -> None:
         """The usual binds."""
+        if "U" in self.view.devices:
+            self._bind_root()
+        if read_only or "U" not in self.view.devices:
+            self._try("#ktmp", "/tmp", MREPL | MCREATE)  # noqa: S108
         for new, old, flag in USUAL:
             if new[1] in self.view.devices:
                 self.bind(new, old, flag)
 
-    def bind_programs(self) -> None:
-        """Let programs be found in /bin, where the root has any."""
         for new, old, flag in PROGRAMS:
-            try:
-                self.bind(new, old, flag)
-            except Error:
-                continue
+            self._try(new, old, flag)
+
+    def _bind_root(self) -> None:
+        """The granted root, behind the kernel's own."""
+        self._try("#U", "/root", MREPL | MCREATE)
+        self._try("/root", "/", MAFTER | MCREATE)
+
+    def _try(self, new: str, old: str, flag: int) -> None:
+        """Bind what is there."""
+        try:
+            self.bind(new, old, flag)
+        except Error:
+            return
 
     def bind(self, new: str, old: str, flag: int = MREPL) -> None:
         """Let a file be found elsewhere, too (bind(2)). Raises Error."""

@@ -38,6 +38,7 @@ from vx32py.plan9.proc import Proc
 from vx32py.plan9.semaphores import Semaphores
 from vx32py.plan9.waiting import Attendants
 from vx32py.vfs.files import Files
+from vx32py.vfs.host import HostTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,7 +95,8 @@ class Kernel:
     ``engine``, ``memory`` (of each process), ``timeout``, ``cpu_time``, ``fuel``, ``policy`` and ``verify`` are a
     :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
     are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
-    or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there.
+    or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there. ``root`` is a directory of the host's with a tree of Plan 9's, and ``trees`` are more, by name (``#Uname``);
+    a root that is not ``writable`` has a /tmp in memory. Raises OSError for what is not there.
     """
 
     def __init__(
@@ -112,6 +114,9 @@ class Kernel:
         source: Source = None,
         sink: Sink = None,
         env: Mapping[str, str] | None = None,
+        root: str | os.PathLike[str] | None = None,
+        writable: bool = False,
+        trees: Mapping[str, HostTree] | None = None,
         verify: bool = False,
     ) -> None:
         self.sandbox = Sandbox(
@@ -131,11 +136,14 @@ class Kernel:
         self.semaphores = Semaphores()
         self.programs = Programs()
         self._next_note_group = 1
+        granted = dict(trees or {})
+        if root is not None:
+            granted[""] = HostTree(root, writable=writable)
         self.attendants = self.family.attendants = Attendants()
-        self.devices = devices_of(self, source, sink)
+        self.devices = devices_of(self, source, sink, granted)
         #: The application, as it is seen in the name space.
         self.host = Host(self, user)
-        self.host.boot()
+        self.host.boot(read_only=not writable)
         for name, value in {**ENVIRONMENT, "user": user, "sysname": sysname, **(env or {})}.items():
             self.host.env.set(name, os.fsencode(value))
         self.zero_is_possible = _zero_is_possible(_engines.resolve(engine))

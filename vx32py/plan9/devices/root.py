@@ -8,23 +8,9 @@ from vx32py.plan9.chan import Caller, Chan
 from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice
 
 #: What Plan 9's has.
-FOLDERS: Final = (
-    "bin",
-    "boot",
-    "dev",
-    "env",
-    "fd",
-    "mnt",
-    "net",
-    "net.alt",
-    "proc",
-    "root",
-    "srv",
-    "tmp",
-    "usr",
-    "lib",
-    "n",
-)
+FOLDERS: Final = ("bin", "boot", "dev", "env", "fd", "mnt", "net", "net.alt", "proc", "root", "srv")
+#: What a root has that the host has granted; without one they are here, so that something can be mounted there.
+MORE_FOLDERS: Final = ("tmp", "usr", "lib", "n")
 
 
 class Blob(Node):
@@ -45,8 +31,8 @@ class Blob(Node):
 class Root(SingleDevice):
     """The device; ``folder`` is its root."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: tuple[str, ...] = FOLDERS + MORE_FOLDERS) -> None:
         self.folder = Folder("/")
         super().__init__("/", self.folder)
-        for name in FOLDERS:
+        for name in names:
             self.folder.add(Folder(name))

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vx32py.plan9.devices.cons import Cons
 from vx32py.plan9.devices.dup import dup_device
 from vx32py.plan9.devices.env import env_device
+from vx32py.plan9.devices.hosttree import HostTrees
 from vx32py.plan9.devices.mnt import Mnt
 from vx32py.plan9.devices.nodes import Folder, SingleDevice
 from vx32py.plan9.devices.pipe import Pipes
-from vx32py.plan9.devices.root import Root
+from vx32py.plan9.devices.proc import proc_device
+from vx32py.plan9.devices.ram import Ram
+from vx32py.plan9.devices.root import FOLDERS, MORE_FOLDERS, Root
 from vx32py.plan9.devices.srv import Services
 
 if TYPE_CHECKING:
     from vx32py.plan9.chan import Device
     from vx32py.plan9.devices.streams import Sink, Source
     from vx32py.plan9.kernel import Kernel
+    from vx32py.vfs.host import HostTree
 
 
-def devices_of(kernel: Kernel, source: Source, sink: Sink) -> dict[str, Device]:
+def devices_of(kernel: Kernel, source: Source, sink: Sink, trees: Mapping[str, HostTree]) -> dict[str, Device]:
     """By letter. ``o`` has the application's own objects."""
     found: tuple[Device, ...] = (
-        Root(), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(),
+        Root(FOLDERS if "" in trees else FOLDERS + MORE_FOLDERS), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(), Ram(), proc_device(kernel),
         SingleDevice("o", Folder("#o")),
     )  # fmt: skip
+    if trees:
+        found += (HostTrees(trees),)
     return {device.letter: device for device in found}

@@ -1,0 +1,240 @@
+"""``#U``: directories of the host's that were granted, read-only unless the grant says otherwise.
+
+Names are resolved beneath the granted directory as :mod:`vx32py.vfs.host` does it. Plan 9 has no symbolic links: one that
+leads to something in the tree is that file, any other one is not there. What is neither file nor directory is not either.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as host_stat
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from vx32py._errors import CallError
+from vx32py._hostfile import HostFile
+from vx32py.plan9.chan import DMDIR, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Caller, Chan, Qid
+from vx32py.plan9.devices.nodes import Node, NodeDevice
+from vx32py.plan9.errors import Ebadspec, Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error
+from vx32py.plan9.stat import Dir
+from vx32py.vfs.host import HostNode, HostTree
+from vx32py.vfs.nodes import View
+
+_MOST_LINKS: Final = 8
+_MOST: Final = 1 << 20
+_FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR, OEXEC: os.O_RDONLY}
+_TEXTS: Final = {
+    errno.ENOENT: Enonexist, errno.EACCES: Eperm, errno.EPERM: Eperm, errno.EROFS: Eperm, errno.EEXIST: Eexist,
+    errno.ENOTDIR: Enotdir, errno.EISDIR: Eisdir, errno.ENOTEMPTY: "directory not empty", errno.EIO: Eio,
+    errno.ENOSPC: "file system full", errno.ENAMETOOLONG: "name too long", errno.ELOOP: Enonexist, errno.EXDEV: Enonexist,
+}  # fmt: skip
+
+
+class _Errors:
+    """What the host says, in Plan 9's words."""
+
+    def __enter__(self) -> None:
+        """Nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, CallError | OSError) and error.errno is not None:
+            raise Error(_TEXTS.get(error.errno) or os.strerror(error.errno).lower()) from None
+
+
+_ERRORS: Final = _Errors()
+
+
+class _HostNode(Node):
+    """A file or directory of the host's; ``host`` holds a descriptor of just that."""
+
+    def __init__(self, host: HostNode, name: str, up: _HostNode | None, devices: dict[int, int]) -> None:
+        self.host = host
+        self.name = name
+        self.up = up
+        self.owner = self.group = self.modifier = None
+        self._devices = devices
+
+    def _now(self) -> os.stat_result:
+        with _ERRORS:
+            return os.fstat(self.host.fd)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a directory."""
+        return self.host.kind == host_stat.S_IFDIR
+
+    @property
+    def mode(self) -> int:  # type: ignore[override]
+        """As the host has it; nobody may write where that was not granted."""
+        mode = self._now().st_mode & (0o777 if self.host.tree.writable else 0o555)
+        return mode | (DMDIR if self.is_folder else 0)
+
+    @property
+    def qid(self) -> Qid:  # type: ignore[override]
+        """From the number of the file and of the host's device."""
+        now = self._now()
+        device = self._devices.setdefault(now.st_dev, len(self._devices))
+        return Qid(
+            (device << 56 | now.st_ino) & (1 << 64) - 1,
+            now.st_mtime_ns // 1000 & 0xFFFF_FFFF,
+            QTDIR if self.is_folder else 0,
+        )
+
+    def permits(self, caller: Caller, needed: int) -> bool:
+        """What the owner may; the host has the last word."""
+        return self.mode >> 6 & needed == needed
+
+    def stat(self, caller: Caller) -> Dir:
+        now, user = self._now(), caller.user
+        return Dir(
+            self.name, self.qid, self.mode, int(now.st_atime) & 0xFFFF_FFFF, int(now.st_mtime) & 0xFFFF_FFFF,
+            0 if self.is_folder else now.st_size, user, user, user,
+        )  # fmt: skip
+
+    # -- names -------------------------------------------------------------------------------------------------------
+
+    def parent(self, caller: Caller) -> Node:
+        return self.up if self.up is not None else self
+
+    def child(self, caller: Caller, name: str) -> Node:
+        found = self._resolved(self, name, _MOST_LINKS)
+        if found is None:
+            raise Error(Enonexist)
+        return _HostNode(found.host, name, self, self._devices)
+
+    def _resolved(self, folder: _HostNode, name: str, links: int) -> _HostNode | None:
+        """What has this name in a directory, or what a link of that name leads to."""
+        if not name or "/" in name or name in (".", ".."):
+            return None
+        with _ERRORS:
+            host = folder.host.child(name)
+        if not isinstance(host, HostNode):
+            return None
+        if host.kind in (host_stat.S_IFREG, host_stat.S_IFDIR):
+            return _HostNode(host, name, folder, self._devices)
+        if host.kind != host_stat.S_IFLNK or not links:
+            return None
+        with _ERRORS:
+            target = os.fsdecode(host.readlink())
+        if target.startswith("/"):
+            return None
+        here: _HostNode | None = folder
+        for each in target.split("/"):
+            if here is None or not here.is_folder:
+                return None
+            if each == "..":
+                here = here.up  # None above the root
+            elif each not in ("", "."):
+                here = self._resolved(here, each, links - 1)
+        return here
+
+    def children(self, caller: Caller) -> Iterable[Node]:
+        with _ERRORS:
+            folder = self.host.opened_directory()
+            names = [name for name, _, _ in folder.entries()]
+        for name in names:
+            try:
+                yield self.child(caller, name)
+            except Error:
+                continue
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
+        if self.is_folder:
+            return None
+        flags = _FLAGS[mode & 3] | (os.O_TRUNC if mode & OTRUNC else 0)
+        if flags & ~os.O_RDONLY and not self.host.tree.writable:
+            raise Error(Eperm)
+        with _ERRORS:
+            file = self.host.open(flags)
+        assert isinstance(file, HostFile)
+        chan.state = file
+        return None
+
+    def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
+        with _ERRORS:
+            return os.pread(chan.state.fd, min(count, _MOST), offset)
+
+    def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
+        done = 0
+        with _ERRORS:
+            while done < len(data):
+                done += os.pwrite(chan.state.fd, data[done:], offset + done)
+        chan.state.changed(offset, done)
+        return done
+
+    def close(self, chan: Chan) -> None:
+        if chan.state is not None and isinstance(chan.state, HostFile):
+            chan.state.close()
+        if chan.flags & ORCLOSE and self.up is not None:
+            try:
+                self._remove()
+            except Error:
+                return
+
+    def create(self, caller: Caller, name: str, mode: int, perm: int) -> Node:
+        with _ERRORS:
+            # Of the permissions only those that the directory has, too (open(5)).
+            most = self._now().st_mode
+            if perm & DMDIR:
+                self.host.make(name, host_stat.S_IFDIR, perm & (~0o777 | most & 0o777) & 0o777)
+            else:
+                allowed = perm & (~0o666 | most & 0o666) & 0o777
+                self.host.make(name, host_stat.S_IFREG, allowed | 0o600)
+            found = self.host.child(name)
+        if not isinstance(found, HostNode):
+            raise Error(Enonexist)
+        return _HostNode(found, name, self, self._devices)
+
+    def remove(self, caller: Caller) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        if self.up is None:
+            raise Error(Eperm)
+        with _ERRORS:
+            there = self.up.host.child(self.name)
+            if there is None:
+                raise Error(Enonexist)
+            self.up.host.remove(self.name, there)
+
+    def wstat(self, caller: Caller, changes: Dir) -> None:
+        as_it_is = Dir()
+        with _ERRORS:
+            self.host.changeable()
+            if changes.name and changes.name != self.name:
+                if self.up is None or "/" in changes.name or changes.name in (".", ".."):
+                    raise Error(Eperm)
+                if self.up.host.child(changes.name) is not None:
+                    raise Error(Eexist)
+                self.up.host.rename(self.name, self.up.host, changes.name, 0)
+                self.name = changes.name
+            if changes.mode != as_it_is.mode:
+                if bool(changes.mode & DMDIR) != self.is_folder:
+                    raise Error(Eperm)
+                self.host.chmod(changes.mode & 0o777)
+            if changes.length != as_it_is.length:
+                if self.is_folder or changes.length >= 1 << 63:
+                    raise Error(Eperm)
+                os.truncate(self.host.host_name(), changes.length)
+            accessed = changes.atime * 10**9 if changes.atime != as_it_is.atime else None
+            modified = changes.mtime * 10**9 if changes.mtime != as_it_is.mtime else None
+            if accessed is not None or modified is not None:
+                self.host.utime(accessed, modified)
+
+
+class HostTrees(NodeDevice):
+    """The device: ``trees`` by name; that without a name is the root that programs see."""
+
+    def __init__(self, trees: Mapping[str, HostTree]) -> None:
+        super().__init__("U")
+        self._trees = list(trees.items())
+        self._devices: dict[int, int] = {}
+
+    def root(self, caller: Caller, spec: str) -> tuple[Node, int]:
+        for number, (name, tree) in enumerate(self._trees):
+            if name == spec:
+                return _HostNode(tree.root(View()), "/", None, self._devices), number
+        raise Error(Ebadspec)
