@@ -11,6 +11,7 @@ from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Error
 from vx32py.plan9.groups import EnvGroup, FdGroup
 from vx32py.plan9.namespace import MAFTER, MCREATE, MREPL, NameGroup
+from vx32py.plan9.ninep.server import Export
 from vx32py.plan9.paths import Path
 from vx32py.plan9.waiting import Result, finish
 
@@ -25,6 +26,8 @@ USUAL: Final = (
     ("#c", "/dev", MAFTER), ("#e", "/env", MREPL | MCREATE), ("#p", "/proc", MREPL), ("#s", "/srv", MREPL | MCREATE), ("#d", "/fd", MREPL),
     ("#I", "/net", MREPL),
 )  # fmt: skip
+#: So long the application waits for a file server, in seconds.
+PATIENCE: Final = 10.0
 #: The same, once there is a root: where it keeps its programs.
 PROGRAMS: Final = (("/386/bin", "/bin", MREPL), ("/rc/bin", "/bin", MAFTER))
 
@@ -43,6 +46,7 @@ class Host:
         self.names = NameGroup()
         self.env = EnvGroup()
         self.fds = FdGroup()
+        self.patience = PATIENCE
         self.slash = self.dot = finish(self._root(), view.attendants)
 
     async def _root(self) -> Chan:
@@ -53,9 +57,9 @@ class Host:
     def note(self, text: str) -> None:
         """Nobody is there to hear it."""
 
-    def do(self, running: Running[Result], timeout: float | None = 10) -> Result:
-        """Carry something out at once. Raises Error."""
-        return finish(running, self.view.attendants, timeout)
+    def do(self, running: Running[Result], timeout: float | None = None) -> Result:
+        """Carry something out at once; what takes longer than ``timeout`` seconds (else :attr:`patience`) is "interrupted". Raises Error."""
+        return finish(running, self.view.attendants, timeout or self.patience)
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -107,6 +111,16 @@ class Host:
     async def _mount(self, connection: Chan, old: str, flag: int, spec: str) -> None:
         source = await mnt.attach(self, connection, None, spec)
         self.names.mount(source, await naming.find_mount_point(self, old), flag, spec)
+
+    def export(self, connection: Chan, root: str = "/") -> Export:
+        """Serve the name space, or a part of it, to who speaks 9P on this channel; while processes run, or :meth:`attend`."""
+        served = Export(self, connection, root)
+        served.start()
+        return served
+
+    def attend(self) -> None:
+        """Do what there is to be done for those that are served, while no process runs."""
+        self.view.attendants.advance()
 
     # -- files -------------------------------------------------------------------------------------------------------
 

@@ -131,11 +131,10 @@ async def _found(caller: Caller, name: str) -> _Found:
     return found
 
 
-async def _cross(caller: Caller, found: _Found, *, for_open: bool) -> Chan:
+async def _cross(caller: Caller, chan: Chan, *, nomount: bool, for_open: bool) -> Chan:
     """What is mounted where a name leads to, as a channel of its own."""
-    chan, head = found.chan, None
-    path = chan.path
-    if not found.nomount:
+    head, path = None, chan.path
+    if not nomount:
         chan, head, path = enter(caller, chan)
     if head is not None:
         chan = await clone(caller, chan)
@@ -147,7 +146,8 @@ async def _cross(caller: Caller, found: _Found, *, for_open: bool) -> Chan:
 
 async def find(caller: Caller, name: str) -> Chan:
     """The file of a name, not opened: for stat, wstat (Aaccess) and remove. Raises Error."""
-    return await _cross(caller, await _found(caller, name), for_open=False)
+    found = await _found(caller, name)
+    return await _cross(caller, found.chan, nomount=found.nomount, for_open=False)
 
 
 async def find_to_remove(caller: Caller, name: str) -> Chan:
@@ -193,8 +193,17 @@ async def open_file(caller: Caller, name: str, mode: int) -> Chan:
 async def _open_found(caller: Caller, found: _Found, mode: int) -> Chan:
     if mode & 3 == OEXEC and found.chan.is_directory:
         raise found.error(len(found.elements), "cannot exec directory")
-    chan = await _cross(caller, found, for_open=True)
-    return await opened(caller, chan, mode)
+    return await _open(caller, found.chan, mode, nomount=found.nomount)
+
+
+async def _open(caller: Caller, chan: Chan, mode: int, *, nomount: bool) -> Chan:
+    return await opened(caller, await _cross(caller, chan, nomount=nomount, for_open=True), mode)
+
+
+async def open_at(caller: Caller, chan: Chan, mode: int) -> Chan:
+    """Open what is mounted at a channel, or another one of the same file. Raises Error."""
+    open_mode(mode)
+    return await _open(caller, await clone(caller, chan), mode, nomount=False)
 
 
 async def opened(caller: Caller, chan: Chan, mode: int) -> Chan:
@@ -226,16 +235,20 @@ async def create_file(caller: Caller, name: str, mode: int, perm: int) -> Chan:
     if last in (".", ".."):
         raise Error(Efilename)
     try:
-        place = await place_to_create(caller, folder, nomount=found.nomount)
-        chan = await clone(caller, place)
-        path = folder.path.add(last)
-        chan = await chan.device.create(caller, chan, last, mode & ~(OEXCL | OCEXEC), perm)
+        return await create_at(caller, folder, last, mode, perm, nomount=found.nomount)
     except Error:
         # Somebody else may have made it meanwhile.
         if mode & OEXCL or not await _exists(caller, found, folder, last):
             raise
         return await _open_found(caller, found, mode | OTRUNC)
-    chan.path = path
+
+
+async def create_at(caller: Caller, folder: Chan, name: str, mode: int, perm: int, *, nomount: bool = False) -> Chan:
+    """Create something in a directory that has no such name, and open it. Raises Error."""
+    place = await place_to_create(caller, folder, nomount=nomount)
+    chan = await clone(caller, place)
+    chan = await chan.device.create(caller, chan, name, mode & ~(OEXCL | OCEXEC), perm)
+    chan.path = folder.path.add(name)
     chan.flags |= mode & (OCEXEC | ORCLOSE)
     return chan
 

@@ -118,11 +118,18 @@ class Attendants:
         self._step(running)
 
     def _step(self, running: Running[None]) -> None:
+        if inspect.getcoroutinestate(running) == inspect.CORO_CLOSED:
+            return
         try:
             wait = running.send(None)
         except (Error, StopIteration):
             return
         self._running.append((running, wait))
+
+    def stop(self, running: Running[None]) -> None:
+        """End something that was begun here."""
+        abandon(running)
+        self._running = [each for each in self._running if each[0] is not running]
 
     def advance(self) -> None:
         """Let all go on that can."""
