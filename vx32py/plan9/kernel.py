@@ -95,8 +95,9 @@ class Kernel:
     ``engine``, ``memory`` (of each process), ``timeout``, ``cpu_time``, ``fuel``, ``policy`` and ``verify`` are a
     :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
     are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
-    or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there. ``root`` is a directory of the host's with a tree of Plan 9's, and ``trees`` are more, by name (``#Uname``);
-    a root that is not ``writable`` has a /tmp in memory. Raises OSError for what is not there.
+    or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there. ``root``
+    is a directory of the host's with a tree of Plan 9's, and ``trees`` are more, by name (``#Uname``); a root that is not
+    ``writable`` has a /tmp in memory. Raises OSError for what is not there.
     """
 
     def __init__(

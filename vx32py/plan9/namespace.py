@@ -106,9 +106,10 @@ class NameGroup(Group):
         if flag & MCREATE and source is not None and source.mounts and _is_doubtful(source.mounts):
             raise Error(Emount)
         more = list(source.mounts[1:]) if source is not None else []
-        if self._count + len(more) + 2 > MOST_MOUNTS:
-            raise Error(Enomem)
         head = self.heads.get(old.key)
+        gone = len(head.mounts) if head is not None and order == MREPL else 0
+        if self._count - gone + len(more) + 2 > MOST_MOUNTS:
+            raise Error(Enomem)
         if head is None:
             head = self.heads[old.key] = MountHead(old)
             if order != MREPL:
