@@ -161,10 +161,16 @@ def test_a_segment_stays_for_the_other_one_that_shares_memory(engine_name: str) 
 
 
 def test_segments_of_one_that_has_ended_leave_room_for_others(engine_name: str) -> None:
+    # All seven places together are more than the memory that the stack leaves.
     body = """
     int i;
-    for(i = 0; i < 20; i++){
-        if(rfork(RFPROC|RFMEM) == 0){ check(segattach(0, "memory", (void*)(0x1000000 + i*0x200000), 0x200000) != (void*)-1); exits(nil); }
+    for(i = 0; i < 21; i++){
+        if(rfork(RFPROC|RFMEM) == 0){
+            char *p = segattach(0, "memory", (void*)((i%7 + 1) * 0x400000), 0x400000);
+            check(p != (void*)-1 && p[0x3fffff] == 0);
+            p[0x3fffff] = 1;
+            exits(nil);
+        }
         check(strcmp(wait(), "") == 0);
     }
     """
