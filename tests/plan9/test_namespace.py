@@ -207,7 +207,7 @@ def test_create_has_its_rules(host: Host) -> None:
     host.do(create_file(host, "/n/new", OWRITE | OEXCL, 0o666)).close()
     with pytest.raises(Error, match="file already exists"):
         host.do(create_file(host, "/n/new", OWRITE | OEXCL, 0o666))
-    with pytest.raises(Error, match="^'/n/newer' create without DMDIR$"):
+    with pytest.raises(Error, match=r"^'/n/newer' create without DMDIR$"):
         host.do(create_file(host, "/n/newer/", OWRITE, 0o666))
     with pytest.raises(Error, match="file already exists"):
         host.do(create_file(host, "/", OREAD, DMDIR | 0o777))

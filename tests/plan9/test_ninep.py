@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -104,9 +105,11 @@ def test_bytes_that_are_no_entries_are_refused(data: bytes) -> None:
     try:
         found = stat.unpack_all(data)
     except Error as error:
-        assert error.text == "malformed stat buffer"
+        text = error.text
     else:
+        text = "malformed stat buffer"
         assert b"".join(each.pack() for each in found) == data
+    assert text == "malformed stat buffer"
 
 
 # -- our server, plan9port's client ------------------------------------------------------------------------------------
@@ -147,6 +150,16 @@ def served(host: Host, work: Callable[[py9p.Client], None], root: str = "/") -> 
     assert export.ended
 
 
+def reached(client: py9p.Client, fid: int, newfid: int, names: list[str]) -> bool:
+    """Whether a walk leads anywhere."""
+    try:
+        client.walk(fid, newfid, names)
+        client.stat(newfid)
+    except py9p.NinePError:
+        return False
+    return True
+
+
 def test_plan9ports_client_reads_and_writes_what_we_export(kernel: Kernel) -> None:
     host = kernel.host
     host.write("/tmp/f", b"x" * 100_000)
@@ -157,8 +170,8 @@ def test_plan9ports_client_reads_and_writes_what_we_export(kernel: Kernel) -> No
         client.attach(1, uname="glenda")
         client.walk(1, 2, ["tmp", "f"])
         client.open(2, py9p.OREAD)
-        pieces = []
-        while piece := client.read(2, 8000, sum(map(len, pieces))):
+        pieces: list[bytes] = []
+        while piece := client.read(2, 8000, sum(len(each) for each in pieces)):
             pieces.append(piece)
         assert b"".join(pieces) == b"x" * 100_000
         client.walk(1, 3, ["tmp"])
@@ -170,9 +183,7 @@ def test_plan9ports_client_reads_and_writes_what_we_export(kernel: Kernel) -> No
         client.walk(1, 4, ["tmp", "new"])
         client.remove(4)
         for names in (["nothing"], ["tmp", "new"]):
-            with pytest.raises(py9p.NinePError):
-                client.walk(1, 5, names)
-                client.open(5, 0)
+            assert not reached(client, 1, 5, names)
         with pytest.raises(py9p.RemoteError, match="unknown fid"):
             client.clunk(77)
 
@@ -191,9 +202,7 @@ def test_nobody_gets_above_what_is_exported(kernel: Kernel) -> None:
         client.walk(1, 2, ["..", "..", ".."])
         assert client.stat(2).qid == client.stat(1).qid
         for names in (["..", "secret"], ["secret"], ["f", "..", "secret"], ["../secret"], ["/tmp/secret"], ["#c"]):
-            with pytest.raises(py9p.NinePError):
-                client.walk(1, 3, names)
-                client.stat(3)
+            assert not reached(client, 1, 3, names)
 
     served(host, work, "/tmp/d")
 
@@ -401,16 +410,13 @@ def test_a_server_that_answers_at_random_does_no_harm(kernel: Kernel, seed: int)
     def work(host: Host) -> None:
         for _ in range(10):
             for action in (host.stat, lambda name: host.open(name).close(), host.entries):
-                try:
+                with contextlib.suppress(Error):
                     action("/n/f")
-                except Error as error:
-                    assert error.text
 
     kernel.host.patience = 0.05
-    try:
+    with contextlib.suppress(Error):
         with_server(kernel.host, damaged, work)
-    except Error as error:
-        assert error.text
+    kernel.host.write("/tmp/f", b"all the rest is unharmed")
 
 
 def test_a_client_that_sends_garbage_is_left(kernel: Kernel) -> None:

@@ -139,13 +139,16 @@ class Attendants:
         try:
             while self.later:
                 self.later.popleft()()
-            now, there, self._running = time.monotonic(), self._running, []
-            while there:
-                running, wait = there.pop(0)
-                if wait.ready() or (wait.deadline is not None and now >= wait.deadline):
-                    self._step(running)
-                else:
-                    self._running.append((running, wait))
+            now, there, self._running = time.monotonic(), deque(self._running), []
+            try:
+                while there:
+                    running, wait = there.popleft()
+                    if wait.ready() or (wait.deadline is not None and now >= wait.deadline):
+                        self._step(running)
+                    else:
+                        self._running.append((running, wait))
+            finally:
+                self._running += there  # where an error of the application's comes out of one, the others go on
         finally:
             self._busy = False
 
@@ -177,13 +180,15 @@ def finish(running: Running[Result], attendants: Attendants, timeout: float | No
             return result
         while not wait.ready() and (wait.deadline is None or time.monotonic() < wait.deadline):
             attendants.advance()
+            if wait.ready():
+                break
             everybody = [wait, *attendants.waits()]
             events = [event for each in everybody for event in each.fds]
             stuck = not events and not any(each.deadline for each in everybody) and not attendants.can_run()
-            if (stuck and not wait.ready()) or (deadline is not None and time.monotonic() >= deadline):
+            if stuck or (deadline is not None and time.monotonic() >= deadline):
                 abandon(running)
                 raise Error(Eintr)
-            if events and not attendants.can_run():
+            if not attendants.can_run():
                 poll = select.poll()
                 for fd, wanted in events:
                     poll.register(fd, wanted)
