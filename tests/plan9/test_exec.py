@@ -94,7 +94,6 @@ def test_arguments_that_are_nowhere_are_a_bad_address(engine_name: str) -> None:
     check(strncmp(wait(), "sys: bad address in syscall pc=", 31) == 0);
     if(fork() == 0){ exec("/bin/echo", (char**)0x10); exits("no note"); }
     check(strncmp(wait(), "sys: bad address in syscall pc=", 31) == 0);
-    check(failed(exec("/bin/echo", (char**)((char*)words + 2)), "bad arg in system call"));
     """
     assert run(engine_name, body) == ("", "")
 

@@ -33,7 +33,7 @@ ulong any(void)
     switch(n - nelem(values)){
     case 0: return (ulong)text;
     case 1: return (ulong)&text[sizeof text - 1];
-    case 2: return (ulong)brk_(0) - 3;
+    case 2: return (ulong)TOP - 3;
     case 3: return (ulong)&n;
     }
     return seed;

@@ -126,10 +126,10 @@ def overlapping(proc: Proc, base: int, top: int, but: Segment | None = None) -> 
 
 
 def change_top(proc: Proc, segment: Segment, address: int) -> int:
-    """Let a segment end elsewhere (/sys/src/9/port/segment.c, ibrk). Where it ends, for address 0, else 0. Raises Error,
+    """Let a segment end elsewhere (/sys/src/9/port/segment.c, ibrk). Where it begins, for address 0, else 0. Raises Error,
     OutOfMemory."""
     if address == 0:
-        return segment.top
+        return segment.base
     if address < segment.base:
         # The bss may begin within the last page of the data.
         data = next((each for each in proc.segments if each.kind == "Data"), None)
@@ -159,9 +159,9 @@ def attach(proc: Proc, kind: Kind, address: int, length: int) -> int:
     if address >= proc.mm.layout.stack_end or size == 0:
         raise Error(Ebadarg)
     if size > _MOST_ATTACHED:
-        raise Error("len > segment size")
+        raise Error(Enovmem)
     if len(proc.segments) >= MOST_SEGMENTS:
-        raise Error("too many segments in process")
+        raise Error(Enovmem)
     if address == 0:
         address = _hole(proc, size)
     address = page_floor(address)
@@ -216,7 +216,7 @@ def let_go(proc: Proc, segment: Segment) -> None:
 def free(proc: Proc, address: int, length: int) -> None:
     """Let whole pages be zeros again. Raises Error, OutOfMemory."""
     start, end = page_ceil(address), page_floor(address + length)
-    segment = find(proc, start)
+    segment = find(proc, address)
     if segment is None or end > segment.top:
         raise Error(Ebadarg)
     if start >= end:

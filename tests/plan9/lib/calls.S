@@ -28,16 +28,25 @@ _main:	mov _tos, eax
 	syscall alarm, 6
 	syscall exec, 7
 	syscall exits, 8
+	syscall _fsession, 9
 	syscall fauth, 10
+	syscall _fstat, 11
 	syscall segbrk, 12
+	syscall _mount, 13
 	syscall open, 14
+	syscall _read, 15
+	syscall oseek, 16
 	syscall sleep, 17
+	syscall _stat, 18
 	syscall rfork, 19
+	syscall _write, 20
 	syscall pipe, 21
 	syscall create, 22
 	syscall fd2path, 23
 	syscall brk_, 24
 	syscall remove, 25
+	syscall _wstat, 26
+	syscall _fwstat, 27
 	syscall notify, 28
 	syscall noted, 29
 	syscall segattach, 30

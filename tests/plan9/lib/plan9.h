@@ -22,8 +22,10 @@ struct Tos {
 };
 extern Tos *_tos;
 extern char end[], edata[], etext[];
+#define TOP ((char*)((ulong)end + 4095 & ~4095))	/* where the bss ends at the beginning */
 int sysr1(void), _errstr(char*), bind(char*, char*, int), chdir(char*), close(int), dup(int, int), alarm(ulong);
-int exec(char*, char**), segbrk(void*, void*), open(char*, int), sleep(long), rfork(int), pipe(int*);
+int exec(char*, char**), segbrk(void*, void*), _fsession(int, char*, uint), _fstat(int, uchar*), _stat(char*, uchar*),
+_mount(int, char*, int, char*), _read(int, void*, long), _write(int, void*, long), oseek(int, long, int), _wstat(char*, uchar*), _fwstat(int, uchar*), open(char*, int), sleep(long), rfork(int), pipe(int*);
 void exits(char*) __attribute__((noreturn));
 int create(char*, int, ulong), fd2path(int, char*, int), brk_(void*), remove(char*), notify(void (*)(void*, char*));
 int noted(int), segdetach(void*), segfree(void*, ulong), segflush(void*, ulong), unmount(char*, char*), _wait(void*);

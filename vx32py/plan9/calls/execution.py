@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py.plan9 import execution
 from vx32py.plan9.calls.table import call
-from vx32py.plan9.errors import Ebadarg, Enovmem, Error
+from vx32py.plan9.errors import Enovmem, Error
 from vx32py.plan9.loading import MOST_ARGUMENTS
 from vx32py.plan9.waiting import waits
 
@@ -27,8 +27,6 @@ async def exec_(proc: Proc, name: int, argv: int) -> None:
 
 def _strings(proc: Proc, address: int) -> list[bytes]:
     """The strings of a list of pointers that a zero ends. Raises Error, MemoryFault."""
-    if address % 4:
-        raise Error(Ebadarg)
     found: list[bytes] = []
     left = MOST_ARGUMENTS
     while pointer := proc.memory.read_u32(address):

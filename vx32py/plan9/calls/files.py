@@ -15,6 +15,7 @@ from vx32py.plan9.chan import (
     Chan,
 )
 from vx32py.plan9.errors import Ebadarg, Ebadfd, Ebadstat, Ebadusefd, Eisdir, Eisstream, Enegoff, Error, Eshortstat
+from vx32py.plan9.quoting import cut
 from vx32py.plan9.stat import SIZE_BYTES, Dir
 from vx32py.plan9.waiting import waits
 
@@ -26,6 +27,8 @@ _SIGN64: Final = 1 << 63
 #: More is not transferred at a time.
 _MOST_TRANSFER: Final = 16 << 20
 _OLD_STAT: Final = 116
+#: Only entries with as many bytes can be told to programs before the fourth edition.
+_MOST_FOR_OLD: Final = 128
 _FROM_START, _FROM_HERE, _FROM_END = range(3)
 
 
@@ -193,14 +196,14 @@ async def _seek(proc: Proc, fd: int, offset: int, whence: int) -> int:
     chan = channel(proc, fd)
     if chan.device.letter == "|":
         raise Error(Eisstream)
+    if whence > _FROM_END:
+        raise Error(Ebadarg)
     if chan.is_directory and (whence != _FROM_START or offset):
         raise Error(Eisdir)
     if whence == _FROM_HERE:
         offset += chan.offset
     elif whence == _FROM_END:
         offset += (await chan.device.stat(proc, chan)).length
-    elif whence != _FROM_START:
-        raise Error(Ebadarg)
     if not 0 <= offset < _SIGN64:
         raise Error(Enegoff)
     chan.offset = offset
@@ -223,7 +226,7 @@ async def stat(proc: Proc, name: int, buffer: int, size: int) -> int:
 async def old_stat(proc: Proc, name: int, buffer: int) -> None:
     """The same for old programs."""
     proc.memory.check(buffer, _OLD_STAT, writable=True)
-    proc.memory.write(buffer, (await _stat_named(proc, name)).pack_old())
+    proc.memory.write(buffer, _as_old(await _stat_named(proc, name), "stat"))
 
 
 async def _stat_named(proc: Proc, name: int) -> Dir:
@@ -248,7 +251,14 @@ async def old_fstat(proc: Proc, fd: int, buffer: int) -> None:
     """The same for old programs."""
     proc.memory.check(buffer, _OLD_STAT, writable=True)
     chan = channel(proc, fd, for_messages=True)
-    proc.memory.write(buffer, (await chan.device.stat(proc, chan)).pack_old())
+    proc.memory.write(buffer, _as_old(await chan.device.stat(proc, chan), "fstat"))
+
+
+def _as_old(found: Dir, call_name: str) -> bytes:
+    """An entry as old programs have it; not a long one. Raises Error."""
+    if len(found.pack()) > _MOST_FOR_OLD:
+        raise Error(f"old {call_name} system call - recompile")
+    return found.pack_old()
 
 
 def _give(proc: Proc, buffer: int, size: int, found: Dir) -> int:
@@ -330,7 +340,5 @@ def fd2path(proc: Proc, fd: int, buffer: int, size: int) -> None:
     """By which name a descriptor was opened."""
     proc.memory.check(buffer, size, writable=True)
     chan = channel(proc, fd, for_messages=True)
-    if size == 0:
-        raise Error(Ebadarg)
-    text = str(chan.path).encode(errors="surrogateescape")
-    proc.memory.write(buffer, text[: size - 1] + b"\0")
+    if size:
+        proc.memory.write(buffer, cut(str(chan.path).encode(errors="surrogateescape"), size - 1) + b"\0")

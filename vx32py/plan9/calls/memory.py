@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vx32py._calls import signed
 from vx32py.plan9 import memory
 from vx32py.plan9.calls.table import call
 from vx32py.plan9.errors import Ebadarg, Error
@@ -18,7 +19,7 @@ _CLASSES: Final[dict[str, Kind]] = {"shared": "Shared", "memory": "Memory"}
 
 @call(24, "brk_")
 def brk(proc: Proc, address: int) -> int:
-    """Where the bss ends from now on."""
+    """Where the bss ends from now on; for address 0 where it begins."""
     segment = next((each for each in proc.segments if each.kind == "Bss"), None)
     if segment is None:
         raise Error(Ebadarg)
@@ -39,7 +40,7 @@ def segattach(proc: Proc, attributes: int, name: int, address: int, length: int)
     """A new segment of some class; where it is."""
     kind = _CLASSES.get(proc.string(name))
     if kind is None:
-        raise Error("segment not found")
+        raise Error(Ebadarg)
     return memory.attach(proc, kind, address, length)
 
 
@@ -58,5 +59,9 @@ def segfree(proc: Proc, address: int, length: int) -> None:
 @call(33, "segflush")
 def segflush(proc: Proc, address: int, length: int) -> None:
     """Code has been written; translations of it go by themselves."""
-    if memory.find(proc, address) is None:
-        raise Error(Ebadarg)
+    end = address + max(signed(length), 0)
+    while address < end:
+        segment = memory.find(proc, address)
+        if segment is None:
+            raise Error(Ebadarg)
+        address = segment.top

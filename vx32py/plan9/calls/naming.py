@@ -8,7 +8,7 @@ from vx32py._calls import signed
 from vx32py.plan9 import naming
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import call
-from vx32py.plan9.chan import ORDWR, OREAD, Chan
+from vx32py.plan9.chan import OCEXEC, ORDWR, OREAD, Chan
 from vx32py.plan9.errors import Ebadarg, Enoattach, Error
 from vx32py.plan9.namespace import MAFTER, MBEFORE, MMASK, MORDER
 from vx32py.plan9.waiting import waits
@@ -93,8 +93,10 @@ async def fversion(proc: Proc, fd: int, size: int, version: int, length: int) ->
     from vx32py.plan9.devices.mnt import negotiate
 
     proc.memory.check(version, length, writable=True)
+    wanted, end, _ = proc.memory.read(version, length).partition(b"\0")
+    if not end:
+        raise Error(Ebadarg)
     connection = channel(proc, fd, ORDWR, for_messages=True)
-    wanted = proc.memory.read(version, length).split(b"\0")[0]
     agreed = (await negotiate(proc, connection, size, wanted.decode(errors="replace"))).encode()
     if len(agreed) > length:
         from vx32py.plan9.errors import Eshort
@@ -113,6 +115,7 @@ async def fauth(proc: Proc, fd: int, spec: int) -> int:
     connection = channel(proc, fd, ORDWR, for_messages=True)
     tree = proc.string(spec)
     chan = await authentication(proc, connection, tree)
+    chan.flags |= OCEXEC
     try:
         return proc.fds.install(chan)
     except Error:
@@ -121,6 +124,10 @@ async def fauth(proc: Proc, fd: int, spec: int) -> int:
 
 
 @call(9, "_fsession")
-def old_session(proc: Proc) -> None:
-    """There is no such thing any more."""
-    raise Error("old fsession system call - recompile")
+def old_session(proc: Proc, fd: int, challenge: int, length: int) -> None:
+    """Old programs wanted to convince a server before a mount; there is nothing to be said any more."""
+    del fd
+    if not length:
+        raise Error(Ebadarg)
+    proc.memory.check(challenge, length, writable=True)
+    proc.memory.write_u8(challenge, 0)

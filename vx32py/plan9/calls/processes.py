@@ -9,7 +9,7 @@ from vx32py._wait import WouldBlock
 from vx32py.plan9 import forking
 from vx32py.plan9.calls.table import call
 from vx32py.plan9.errors import ERRMAX, Ebadarg, Enochild, Error
-from vx32py.plan9.quoting import quote
+from vx32py.plan9.quoting import cut, quote
 
 if TYPE_CHECKING:
     from vx32py.plan9.ending import WaitMessage
@@ -63,7 +63,7 @@ def await_(proc: Proc, buffer: int, size: int) -> int:
     message = _next_message(proc)
     times = " ".join(str(each) for each in message.times)
     line = f"{message.pid} {times} {quote(message.text)}".encode(errors="surrogateescape")
-    line = line[: max(size - 1, 0)]
+    line = cut(line, max(size - 1, 0))
     proc.memory.write(buffer, (line + b"\0")[:size])
     proc.wait_queue.popleft()
     return len(line)
@@ -119,18 +119,9 @@ def _exchange_error(proc: Proc, buffer: int, size: int) -> None:
     proc.memory.check(buffer, size, writable=True)
     size = min(size, ERRMAX)
     new = proc.memory.read(buffer, size - 1).split(b"\0")[0]
-    old = _cut(proc.error.encode(errors="surrogateescape"), size - 1)
+    old = cut(proc.error.encode(errors="surrogateescape"), size - 1)
     proc.memory.write(buffer, old + bytes(size - len(old)))
     proc.error = new.decode(errors="surrogateescape")
-
-
-def _cut(text: bytes, most: int) -> bytes:
-    """The first bytes of a text, without a part of a character at the end."""
-    if len(text) <= most:
-        return text
-    while most and text[most] & 0xC0 == 0x80:
-        most -= 1
-    return text[:most]
 
 
 @call(53, "nsec")

@@ -60,16 +60,12 @@ def semacquire(proc: Proc, address: int, block: int) -> int:
 @call(52, "tsemacquire")
 def tsemacquire(proc: Proc, address: int, milliseconds: int) -> int:
     """The same with a time limit: 0 where it has passed."""
-    if proc.kept is None and signed(milliseconds) < 0:
-        milliseconds = 0
     deadline = time.monotonic() + proc.wait(milliseconds / 1000)
     return _acquire(proc, address, block=True, deadline=deadline)
 
 
 def _acquire(proc: Proc, address: int, *, block: bool, deadline: float | None) -> int:
     proc.memory.check(address, 4, writable=True)
-    if address % 4:
-        raise Error(Ebadarg)
     queues = proc.kernel.semaphores
     key = _key(proc, address)
     waiter: Waiter | None = proc.kept
@@ -97,8 +93,6 @@ def _acquire(proc: Proc, address: int, *, block: bool, deadline: float | None) -
 @call(38, "semrelease")
 def semrelease(proc: Proc, address: int, count: int) -> int:
     """Give some to a semaphore; how many it has then."""
-    if address % 4:
-        raise Error(Ebadarg)
     proc.memory.check(address, 4, writable=True)
     value, more = signed(proc.memory.read_u32(address)), signed(count)
     if value < 0 or more < 0 or value + more > 0x7FFF_FFFF:
