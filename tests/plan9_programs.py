@@ -6,27 +6,24 @@ A program says in its status what does not hold (``check`` in plan9.h).
 from __future__ import annotations
 
 import functools
-import io
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
-from vx32py import _compile
+from vx32py import _compile, guest
 from vx32py.plan9.aout import HEADER, MAGIC, TEXT, Program
 from vx32py.plan9.devices.nodes import Folder
 from vx32py.plan9.devices.root import Blob, Root
 from vx32py.plan9.kernel import Kernel
+from vx32py.plan9.linking import aout_of
 from vx32py.plan9.proc import Proc
 
 LIB = Path(__file__).parent / "plan9" / "lib"
 _OPTIONS = (
     "-march=i686", "-ffreestanding", "-fno-builtin", "-nostdlib", "-static", "-fno-pic", "-fno-stack-protector", "-g0",
-    "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-w", f"-I{LIB}", f"-Wl,-T,{LIB / 'plan9.ld'}",
-    "-Wl,--build-id=none", "-Wl,-z,noexecstack", str(LIB / "calls.S"), "-x", "c",
+    "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-w", f"-I{LIB}", f"-Wl,-T,{guest.PLAN9_LINKER_SCRIPT}",
+    "-Wl,--build-id=none", "-Wl,-z,noexecstack", str(guest.PLAN9_CALLS), "-x", "c",
 )  # fmt: skip
 _COMMANDS = {
     "gcc": ("gcc", "-m32", "-no-pie", "-fcf-protection=none"),
@@ -47,25 +44,6 @@ def compiled(source: str, optimise: str = "-O1") -> bytes:
         return aout_of(output.read_bytes())
 
 
-def aout_of(elf: bytes) -> bytes:
-    """The a.out of an ELF program that was linked for its addresses."""
-    image = ELFFile(io.BytesIO(elf))
-    symbols = image.get_section_by_name(".symtab")
-    assert isinstance(symbols, SymbolTableSection)
-    found = [symbols.get_symbol_by_name(name) for name in ("etext", "edata", "end")]
-    etext, edata, end = (symbol[0]["st_value"] for symbol in found if symbol)
-    text, data = bytearray(etext - TEXT - HEADER.size), bytearray(max(edata - _page(etext), 0))
-    for section in image.iter_sections():
-        address = section["sh_addr"]
-        if not section["sh_flags"] & 2 or section["sh_type"] == "SHT_NOBITS" or not section["sh_size"]:
-            continue
-        where, start = (text, TEXT + HEADER.size) if address < etext else (data, _page(etext))
-        where[address - start : address - start + section["sh_size"]] = section.data()
-    entry = image["e_entry"]
-    bss = end - _page(etext) - len(data)
-    return aout(bytes(text), bytes(data), bss, entry)
-
-
 def aout(text: bytes, data: bytes = b"", bss: int = 0, entry: int = TEXT + HEADER.size, magic: int = MAGIC) -> bytes:
     """An a.out file."""
     return HEADER.pack(magic, len(text), len(data), bss, 0, entry, 0, 0) + text + data
@@ -74,10 +52,6 @@ def aout(text: bytes, data: bytes = b"", bss: int = 0, entry: int = TEXT + HEADE
 def program(source: str) -> Program:
     """The same, ready to be started."""
     return Program.from_aout(compiled(source), "test")
-
-
-def _page(address: int) -> int:
-    return address + 4095 & -4096
 
 
 def run(engine: str, source: str, *arguments: str, memory: str = "64M", processes: int = 200) -> Proc:

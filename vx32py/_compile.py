@@ -23,7 +23,7 @@ from vx32py import guest
 from vx32py._errors import Vx32Error
 
 CompilerName: TypeAlias = Literal["auto", "zig", "gcc"]
-Libc: TypeAlias = Literal["vx", "musl"]
+Libc: TypeAlias = Literal["vx", "musl", "plan9"]
 Progress: TypeAlias = Callable[[str], None]
 StrPath: TypeAlias = str | os.PathLike[str]
 
@@ -33,6 +33,10 @@ _COMMON: Final = (
     "-std=gnu11", "-march=pentium4", "-g0", "-fno-stack-protector", "-fcf-protection=none",
     "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-fno-pic", "-fomit-frame-pointer",
 )  # fmt: skip
+#: Plan 9 aligns a stack to four bytes, also where it enters a handler of notes; its C has anonymous members and a main of
+#: its own, and lets a function have another type than C's.
+_PLAN9: Final = ("-fno-builtin", "-fms-extensions", "-D__plan9__=1", "-Wno-main", "-Wno-main-return-type",
+                 "-Wno-microsoft-anon-tag", "-Wno-unknown-pragmas", "-Wno-unknown-warning-option")  # fmt: skip
 #: The library defines what these options would have the compiler call, and only its used functions are linked.
 _LIBRARY: Final = ("-fno-builtin", "-ffunction-sections", "-fdata-sections")
 _GUEST_LINK: Final = (
@@ -54,16 +58,34 @@ class CompileError(Vx32Error):
 
 @dataclass(frozen=True)
 class _Compiler:
-    """A compiler: its command, and the options in which it differs from others. Two purposes: guests and native."""
+    """A compiler: its command, and the options in which it differs from others. Two purposes: guests and native.
+
+    ``bare`` and ``headers`` (its own) are for guests, with ``plan9`` for those of Plan 9, ``library`` for their libraries."""
 
     name: Literal["zig", "gcc"]
     command: tuple[str, ...]
     version: str
-    guest: tuple[str, ...]
+    bare: tuple[str, ...]
+    headers: tuple[str, ...]
     library: tuple[str, ...]
     native: tuple[str, ...]
+    plan9: tuple[str, ...]
     link_guest: tuple[str, ...]
     link_native: tuple[str, ...]
+
+    def guest(self, include: Path, *more: str) -> tuple[str, ...]:
+        """The options for a guest whose headers are there, and no system's."""
+        return (*self.bare, *more, "-isystem", str(include), *self.headers)
+
+
+@dataclass(frozen=True)
+class _Library:
+    """What guests of one kind are linked with: a name for the cache, its units and their options, and all files that those
+    are made of."""
+
+    name: str
+    units: tuple[tuple[Path, tuple[str, ...]], ...]
+    files: tuple[Path, ...]
 
 
 def compilers() -> dict[str, str]:
@@ -90,8 +112,8 @@ def compile_guest(
 ) -> Path:
     """Compile C (or assembly) to a guest and return where it is.
 
-    ``libc`` is "vx" for a guest of the VX ABI, linked with the library of `vx32py.guest`, or "musl" for a static i386
-    Linux program for the jail (zig only). ``plugin``: what is made is for ``Sandbox.instantiate``, and has functions to
+    ``libc`` is "vx" for a guest of the VX ABI, linked with the library of `vx32py.guest`, "musl" for a static i386 Linux
+    program for the jail (zig only), or "plan9" for an a.out of Plan 9's, with a library of its names. ``plugin``: what is made is for ``Sandbox.instantiate``, and has functions to
     call (``vxplugin.h``) in place of main. ``flags`` go to the compiler after all others and reach the library as well,
     so that ``-mno-sse`` means the whole guest. ``progress`` is called with a line before each step, and with the
     compiler's warnings. Raises `CompileError`, and ValueError for arguments that make no sense.
@@ -104,14 +126,34 @@ def compile_guest(
         if zig is None or compiler == "gcc":
             raise CompileError("libc='musl' needs the zig compiler (pip install 'vx32py[guest]')")
         return _build(zig, files, Path(output), (*zig.native, optimise, *flags), zig.link_native, progress)
-    if libc != "vx":
-        raise ValueError(f"libc is 'vx' or 'musl', not {libc!r}")
+    if libc not in {"vx", "plan9"}:
+        raise ValueError(f"libc is 'vx', 'musl' or 'plan9', not {libc!r}")
     chosen = _for_guest(compiler)
-    options = (*chosen.guest, optimise, *flags)
-    link = chosen.link_guest
+    vx = chosen.guest(guest.INCLUDE, "-D__vx__=1")
+    if libc == "plan9":
+        options = (*chosen.guest(guest.PLAN9_INCLUDE, *chosen.plan9), optimise, *flags)
+        link = (*chosen.link_guest, "-Wl,-e,_main", f"-Wl,-T,{guest.PLAN9_LINKER_SCRIPT}")
+        own, shared = guest.PLAN9_LIBRARY
+        units = ((guest.PLAN9_CALLS, options), (own, options), (shared, (*vx, *chosen.plan9, optimise, *flags)))
+        library = _Library("lib9", units, tuple(guest.plan9_files()))
+        return _build(chosen, files, Path(output), options, link, progress, library=library, finish=_to_aout)
+    options = (*vx, optimise, *flags)
+    link = (*chosen.link_guest, f"-Wl,-T,{guest.LINKER_SCRIPT}")
     if plugin:
         files, link = [*files, guest.PLUGIN], (*link, f"-Wl,-e,{guest.PLUGIN_ENTRY}")
-    return _build(chosen, files, Path(output), options, link, progress, library=True)
+    library = _Library("libvx", ((guest.LIBRARY, options),), tuple(guest.files()))
+    return _build(chosen, files, Path(output), options, link, progress, library=library)
+
+
+def _to_aout(program: Path) -> None:
+    """Make a Plan 9 program of what has been linked for one. Raises CompileError."""
+    from vx32py._errors import BadImage
+    from vx32py.plan9.linking import aout_of
+
+    try:
+        program.write_bytes(aout_of(program.read_bytes()))
+    except BadImage as error:
+        raise CompileError(str(error)) from None
 
 
 def compile_native(
@@ -167,10 +209,12 @@ def _zig() -> _Compiler | None:
         name="zig",
         command=(*command, "cc"),
         version=done.stdout.strip(),
-        guest=("-target", "x86-freestanding-none", *common, "-D__vx__=1", "-isystem", str(guest.INCLUDE)),
+        bare=("-target", "x86-freestanding-none", *common),
+        headers=(),
         library=_LIBRARY,
         native=("-target", "x86-linux-musl", *common),
-        link_guest=(*_GUEST_LINK, "-Wl,--no-eh-frame-hdr", f"-Wl,-T,{guest.LINKER_SCRIPT}"),
+        plan9=(*_PLAN9, "-mstack-alignment=4", "-mstackrealign"),
+        link_guest=(*_GUEST_LINK, "-Wl,--no-eh-frame-hdr"),
         link_native=("-static", "-Wl,--build-id=none"),
     )
 
@@ -196,13 +240,15 @@ def _gcc() -> _Compiler | None:
         command=(gcc,),
         version=version,
         # The compiler's own headers (stddef.h, stdarg.h, ...) but not the host's.
-        guest=(*common, "-D__vx__=1", "-nostdinc", "-isystem", str(guest.INCLUDE), "-isystem", headers),
+        bare=(*common, "-nostdinc"),
+        headers=("-isystem", headers),
         library=(
             *_LIBRARY,
             "-fno-tree-loop-distribute-patterns",
         ),  # or memset would be a loop that calls memset
         native=common,
-        link_guest=(*_GUEST_LINK, "-no-pie", f"-Wl,-T,{guest.LINKER_SCRIPT}"),
+        plan9=(*_PLAN9, "-mpreferred-stack-boundary=2", "-fplan9-extensions"),
+        link_guest=(*_GUEST_LINK, "-no-pie"),
         link_native=("-static", "-no-pie", "-Wl,--build-id=none", "-lm"),
     )
 
@@ -241,22 +287,27 @@ def _for_native(compiler: CompilerName) -> _Compiler | None:
     return None
 
 
-def _library(compiler: _Compiler, options: tuple[str, ...], made: Path, progress: Progress | None) -> Path:
-    """The guest library as an object file at ``made``: from the cache, or compiled and put there for the next time."""
-    parts = [compiler.name, compiler.version, *options, *compiler.library]
-    key = diskcache.key_of("libvx", *parts, *(file.name for file in guest.files()), *_library_bytes())
-    held = diskcache.load(key)
-    if held is not None:
-        made.write_bytes(held)
-        return made
-    _object(compiler, guest.LIBRARY, made, (*options, *compiler.library), progress)
-    diskcache.save(key, made.read_bytes())
+def _objects(compiler: _Compiler, library: _Library, folder: Path, progress: Progress | None) -> list[Path]:
+    """A guest library as object files in ``folder``: from the cache, or compiled and put there for the next time."""
+    made = []
+    for unit, options in library.units:
+        parts = [compiler.name, compiler.version, *options, *compiler.library, unit.name]
+        names, contents = (file.name for file in library.files), _contents(library.files)
+        key = diskcache.key_of(library.name, *parts, *names, *contents)
+        target = folder / f"{library.name}-{unit.stem}.o"
+        held = diskcache.load(key)
+        if held is not None:
+            target.write_bytes(held)
+        else:
+            _object(compiler, unit, target, (*options, *compiler.library), progress)
+            diskcache.save(key, target.read_bytes())
+        made.append(target)
     return made
 
 
 @functools.cache
-def _library_bytes() -> tuple[bytes, ...]:
-    return tuple(file.read_bytes() for file in guest.files())
+def _contents(files: tuple[Path, ...]) -> tuple[bytes, ...]:
+    return tuple(file.read_bytes() for file in files)
 
 
 def _build(
@@ -267,17 +318,18 @@ def _build(
     link: tuple[str, ...],
     progress: Progress | None,
     *,
-    library: bool = False,
+    library: _Library | None = None,
+    finish: Callable[[Path], None] | None = None,
 ) -> Path:
-    """Compile each file by itself, link the objects, and move the program into place as a whole."""
+    """Compile each file by itself, link the objects, let ``finish`` change the result, and move it into place as a whole."""
     with tempfile.TemporaryDirectory(prefix="vx32py-") as name:
         folder = Path(name)
         objects = [
             file if file.suffix in {".o", ".a"} else _object(compiler, file, folder / f"{i}.o", options, progress)
             for i, file in enumerate(files)
         ]
-        if library:
-            objects.append(_library(compiler, options, folder / "libvx.o", progress))
+        if library is not None:
+            objects += _objects(compiler, library, folder, progress)
         program = folder / "program"
         _say(progress, f"{compiler.name}: linking {output.name}")
         _run(
@@ -285,6 +337,8 @@ def _build(
             output.name,
             progress,
         )
+        if finish is not None:
+            finish(program)
         output.parent.mkdir(parents=True, exist_ok=True)
         fresh = output.with_name(f".{output.name}.{os.getpid()}.{os.urandom(4).hex()}")  # threads may make the same
         try:

@@ -16,6 +16,7 @@ Examples:
   vx32py cc -O3 --compiler gcc hash.c -o hash.elf -- -march=x86-64-v2
   vx32py cc --plugin digest.c -o digest.elf   functions for Sandbox.instantiate (docs/plugins.md)
   vx32py cc --libc musl tool.c -o tool.elf    a static Linux program instead
+  vx32py cc --libc plan9 hello.c -o 8.out     a program for "vx32py plan9", with Plan 9's u.h and libc.h
 
 \b
 Speed:
@@ -31,8 +32,8 @@ Speed:
     "-O", "level", default="2", show_default=True, metavar="LEVEL", help="How much to optimise: 0, 1, 2, 3, s."
 )
 @click.option("--compiler", default="auto", show_default=True, type=click.Choice(["auto", "zig", "gcc"]))
-@click.option("--libc", default="vx", show_default=True, type=click.Choice(["vx", "musl"]),
-              help="The guest library of this package, or musl for a static Linux program.")  # fmt: skip
+@click.option("--libc", default="vx", show_default=True, type=click.Choice(["vx", "musl", "plan9"]),
+              help="The guest library of this package, musl for a static Linux program, or Plan 9's for an a.out.")  # fmt: skip
 @click.option("--plugin", is_flag=True, help="Make a plug-in: functions for a host to call (vxplugin.h), and no main.")
 @click.option("-v", "--verbose", is_flag=True, help="Say what is being done.")
 @click.argument("sources", metavar="FILES...", nargs=-1, required=True)

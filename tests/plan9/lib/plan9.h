@@ -21,18 +21,21 @@ struct Tos {
 	uvlong cyclefreq; vlong kcycles, pcycles; ulong pid, clock;
 };
 extern Tos *_tos;
+#define brk_ _brk
 extern char end[], edata[], etext[];
 #define TOP ((char*)((ulong)end + 4095 & ~4095))	/* where the bss ends at the beginning */
 int sysr1(void), _errstr(char*), bind(char*, char*, int), chdir(char*), close(int), dup(int, int), alarm(ulong);
 int exec(char*, char**), segbrk(void*, void*), _fsession(int, char*, uint), _fstat(int, uchar*), _stat(char*, uchar*),
 _mount(int, char*, int, char*), _read(int, void*, long), _write(int, void*, long), oseek(int, long, int), _wstat(char*, uchar*), _fwstat(int, uchar*), open(char*, int), sleep(long), rfork(int), pipe(int*);
-void exits(char*) __attribute__((noreturn));
-int create(char*, int, ulong), fd2path(int, char*, int), brk_(void*), remove(char*), notify(void (*)(void*, char*));
+void _exits(char*) __attribute__((noreturn));
+void exits(char *s) { _exits(s); }
+int create(char*, int, ulong), fd2path(int, char*, int), _brk(void*), remove(char*), notify(void (*)(void*, char*));
 int noted(int), segdetach(void*), segfree(void*, ulong), segflush(void*, ulong), unmount(char*, char*), _wait(void*);
 void *segattach(int, char*, void*, ulong), *rendezvous(void*, void*);
 int semacquire(long*, int), semrelease(long*, long), _seek(vlong*, int, vlong, int), fversion(int, int, char*, int);
 int errstr(char*, uint), stat(char*, uchar*, int), fstat(int, uchar*, int), wstat(char*, uchar*, int);
 int fwstat(int, uchar*, int), mount(int, int, char*, int, char*), await(char*, int), tsemacquire(long*, ulong);
+__asm__(".globl nosuchcall; nosuchcall: mov $99, %eax; int $0x40; ret");
 int pread(int, void*, long, vlong), pwrite(int, void*, long, vlong), _nsec(vlong*), nosuchcall(void), fauth(int, char*);
 
 static inline long read(int fd, void *buf, long n) { return pread(fd, buf, n, -1); }

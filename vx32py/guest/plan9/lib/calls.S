@@ -1,7 +1,9 @@
-# The calls of Plan 9, as its C library makes them: arguments on the stack above the return address.
+# Where a program begins, and the calls of Plan 9, as its C library makes them: arguments on the stack above the return
+# address, the number in EAX. _brk, _seek and _nsec are what brk, seek and nsec in C are made of.
 	.intel_syntax noprefix
 	.macro syscall name, number
 	.globl \name
+	.type \name, @function
 \name:	mov eax, \number
 	int 0x40
 	ret
@@ -9,6 +11,7 @@
 
 	.text
 	.globl _main
+	.type _main, @function
 _main:	mov _tos, eax
 	mov eax, esp
 	add eax, 4
@@ -27,7 +30,7 @@ _main:	mov _tos, eax
 	syscall dup, 5
 	syscall alarm, 6
 	syscall exec, 7
-	syscall exits, 8
+	syscall _exits, 8
 	syscall _fsession, 9
 	syscall fauth, 10
 	syscall _fstat, 11
@@ -43,7 +46,7 @@ _main:	mov _tos, eax
 	syscall pipe, 21
 	syscall create, 22
 	syscall fd2path, 23
-	syscall brk_, 24
+	syscall _brk, 24
 	syscall remove, 25
 	syscall _wstat, 26
 	syscall _fwstat, 27
@@ -71,8 +74,8 @@ _main:	mov _tos, eax
 	syscall pwrite, 51
 	syscall tsemacquire, 52
 	syscall _nsec, 53
-	syscall nosuchcall, 99
 	.bss
 	.globl _tos
 	.align 4
 _tos:	.skip 4
+	.section .note.GNU-stack, "", @progbits
