@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Final
 from vx32py.plan9 import naming, stat, transfers
 from vx32py.plan9.chan import DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, Chan
 from vx32py.plan9.devices import mnt
+from vx32py.plan9.devices.nodes import Folder, Node
+from vx32py.plan9.devices.objects import ObjectNode
 from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Error
 from vx32py.plan9.groups import EnvGroup, FdGroup
 from vx32py.plan9.namespace import MAFTER, MCREATE, MREPL, NameGroup
 from vx32py.plan9.ninep.server import Export
-from vx32py.plan9.paths import Path
+from vx32py.plan9.paths import Path, clean
 from vx32py.plan9.waiting import Result, finish
 
 if TYPE_CHECKING:
     from vx32py.plan9.chan import KernelView
-    from vx32py.plan9.devices.nodes import Node, NodeDevice
+    from vx32py.plan9.devices.nodes import NodeDevice
+    from vx32py.plan9.devices.objects import Served
     from vx32py.plan9.stat import Dir
     from vx32py.plan9.waiting import Running
 
@@ -46,6 +49,7 @@ class Host:
         self.names = NameGroup()
         self.env = EnvGroup()
         self.fds = FdGroup()
+        self._objects = 0
         self.patience = PATIENCE
         self.slash = self.dot = finish(self._root(), view.attendants)
 
@@ -103,6 +107,36 @@ class Host:
 
     async def _bind_node(self, chan: Chan, old: str, flag: int) -> None:
         self.names.mount(chan, await naming.find_mount_point(self, old), flag)
+
+    def bind_object(self, value: Served, old: str, flag: int = MREPL) -> None:
+        """Let an object of the application's be found as a file, or as a directory with all that is in it (see
+        :mod:`vx32py.plan9.devices.objects`). Where there is no such name, one is made in the kernel's own root, or in a
+        tree in memory. Raises Error, TypeError."""
+        self._objects += 1
+        path = clean(old)
+        node = ObjectNode(value, path.rpartition("/")[2] or "/", None, (self._objects,), self.view)
+        self._make_place(path, bool(node.mode & DMDIR))
+        self.bind_node(node, path, flag | (MCREATE if node.writable else 0))
+
+    def _make_place(self, path: str, is_directory: bool) -> None:
+        """Let there be something to mount upon, if it can be had without changing what was granted."""
+        start, here = ("/", "") if path.startswith("/") else (path.partition("/")[0], path.partition("/")[0])
+        names = path[len(start) :].strip("/").split("/")
+        for count, name in enumerate(names, 1):
+            place, here = here or "/", f"{here}/{name}"
+            try:
+                self.stat(here)
+            except Error:
+                self._make_name(place, name, is_directory or count < len(names))
+
+    def _make_name(self, place: str, name: str, is_directory: bool) -> None:
+        chan = self.do(naming.find(self, place))
+        if chan.device.letter == "/" and isinstance(chan.aux, Folder):
+            chan.aux.add(Folder(name) if is_directory else Node(name))
+        elif chan.device.letter == "k" and is_directory:
+            self.make_directory(f"{place}/{name}")
+        elif chan.device.letter == "k":
+            self.write(f"{place}/{name}", b"")
 
     def mount(self, connection: Chan, old: str, flag: int = MREPL, spec: str = "") -> None:
         """Let the files of a server be found somewhere that speaks 9P on this channel. Raises Error."""

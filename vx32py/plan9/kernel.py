@@ -34,6 +34,8 @@ from vx32py.plan9.execution import MOST_FILE, Programs
 from vx32py.plan9.groups import FdGroup, NoteGroup, RendezvousGroup
 from vx32py.plan9.host import Host
 from vx32py.plan9.memory import Memory
+from vx32py.plan9.namespace import MCREATE, MREPL
+from vx32py.plan9.ninep import serving
 from vx32py.plan9.proc import Proc
 from vx32py.plan9.semaphores import Semaphores
 from vx32py.plan9.waiting import Attendants
@@ -41,11 +43,15 @@ from vx32py.vfs.files import Files
 from vx32py.vfs.host import HostTree
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reference.traps import Trap
     from vx32py.plan9.chan import Caller, Chan
+    from vx32py.plan9.devices.objects import Served
     from vx32py.plan9.devices.streams import Sink, Source
+    from vx32py.plan9.ninep.server import Export
+    from vx32py.plan9.ninep.serving import Listener
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
@@ -304,6 +310,37 @@ class Kernel:
         """How many calls of each name there were."""
         return next((proc.tally for proc in self.procs()), {})
 
+    # -- names -----------------------------------------------------------------------------------------------------
+
+    def bind(self, new: str | Served, old: str, flag: int = MREPL) -> None:
+        """Let something be found at ``old`` (bind(2)): a file of the name space, if ``new`` is a name, or an object of the
+        application's (:mod:`vx32py.plan9.devices.objects`): a mapping is a directory, bytes are a file, and so on. Processes
+        that have been started see it, unless they have a name space of their own. Raises Error, TypeError."""
+        if isinstance(new, str):
+            self.host.bind(new, old, flag)
+        else:
+            self.host.bind_object(new, old, flag)
+
+    def mount(self, connection: socket.socket | int, old: str, flag: int = MREPL | MCREATE, spec: str = "") -> None:
+        """Let the files of a server be found at ``old`` that speaks 9P2000 at the other end of a connection (mount(2)): a
+        socket, or the number of a descriptor, which stays the caller's. Raises Error, also where it does not answer."""
+        chan = self.host.stream(_descriptor(connection), owned=True)
+        try:
+            self.host.mount(chan, old, flag, spec)
+        finally:
+            chan.close()
+
+    def export(self, connection: socket.socket | int, root: str = "/", *, writable: bool = True) -> Export | Listener:
+        """Serve the name space, from ``root`` on, by 9P2000 to who is at the other end of a connection, or to everybody who
+        connects to a listening socket. It is served while the kernel waits for a process (:meth:`wait`) or serves
+        (:meth:`serve`). Raises Error where there is no such root."""
+        return serving.export(self.host, _descriptor(connection), root, writable=writable)
+
+    def serve(self, *exports: Export | Listener, timeout: float | None = None) -> bool:
+        """Serve until these have ended, and run what processes there are meanwhile; False if that takes longer than ``timeout``
+        seconds. Raises what :meth:`wait` raises."""
+        return serving.serve(self, exports, timeout)
+
     # -- running ---------------------------------------------------------------------------------------------------
 
     def wait(self, proc: Proc) -> Trap | None:
@@ -312,6 +349,7 @@ class Kernel:
         if not proc.alive:
             return None
         trap = self.family.run(proc)
+        self.attendants.advance()  # the farewells to those whose files it had
         return trap if proc.status is None else None
 
     def close(self) -> None:
@@ -331,6 +369,11 @@ class Kernel:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _descriptor(connection: socket.socket | int) -> int:
+    """A descriptor of its own for a connection."""
+    return os.dup(connection if isinstance(connection, int) else connection.fileno())
 
 
 def _zero_is_possible(engine: str) -> bool:

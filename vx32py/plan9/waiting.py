@@ -72,7 +72,9 @@ class Suspended(WouldBlock):
 
 
 def abandon(running: Running[Any]) -> None:
-    """Let a coroutine that waits end now: its wait fails with "interrupted"."""
+    """Let a coroutine that waits end now: its wait fails with "interrupted". One that has ended, or is at work just now, is left."""
+    if inspect.getcoroutinestate(running) in {inspect.CORO_CLOSED, inspect.CORO_RUNNING}:
+        return
     try:
         running.throw(Error(Eintr))
     except (Error, StopIteration):
@@ -95,6 +97,9 @@ def waits(
         except StopIteration as done:
             result: int | None = done.value
             return result
+        except BaseException:
+            proc.kept = None  # where it is an error of the application's, the call is made again from its beginning
+            raise
         proc.kept = running
         raise Suspended(wait, running) from None
 
@@ -114,7 +119,8 @@ class Attendants:
         self._busy = False
 
     def start(self, running: Running[None]) -> None:
-        """Begin something; where it waits, it goes on by and by. Its errors are nobody's."""
+        """Begin something; where it waits, it goes on by and by. If it ends with an Error that is nobody's; anything else
+        that it raises comes out of :meth:`advance`."""
         self._step(running)
 
     def _step(self, running: Running[None]) -> None:
@@ -124,7 +130,14 @@ class Attendants:
             wait = running.send(None)
         except (Error, StopIteration):
             return
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
+            return
         self._running.append((running, wait))
+
+    def fail(self, error: Exception) -> None:
+        """Something of the application's has raised this where nobody can be told now; :meth:`advance` raises it."""
+        self.later.append(functools.partial(_raise, error))
 
     def stop(self, running: Running[None]) -> None:
         """End something that was begun here."""
@@ -148,7 +161,7 @@ class Attendants:
                     else:
                         self._running.append((running, wait))
             finally:
-                self._running += there  # where an error of the application's comes out of one, the others go on
+                self._running += there  # Ctrl-C, or the application's ready() has raised something: the others go on
         finally:
             self._busy = False
 
@@ -166,6 +179,10 @@ class Attendants:
         for each, _ in running:
             abandon(each)
         self.later.clear()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def finish(running: Running[Result], attendants: Attendants, timeout: float | None = None) -> Result:

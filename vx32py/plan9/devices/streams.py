@@ -87,12 +87,15 @@ class Stream(Node):
         if not isinstance(self.sink, int):
             self.sink(data)
             return len(data)
-        done = chan.state or 0
+        # How much of it has been written: of this piece, not of one whose write was given up.
+        begun, done = chan.state if chan.state is not None else (None, 0)
+        if begun is not data:
+            done = 0
         while done < len(data):
             try:
                 done += write_host(self.sink, data[done:])
             except WouldBlock:
-                chan.state = done
+                chan.state = data, done
                 raise
             except Error:
                 chan.state = None

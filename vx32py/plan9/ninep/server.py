@@ -7,13 +7,14 @@ further up than where the export begins.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from vx32py.plan9 import naming, stat, transfers
-from vx32py.plan9.chan import OCEXEC, OREAD, Chan, Qid
-from vx32py.plan9.errors import ERRMAX, Ebadarg, Ebadusefd, Einuse, Enomem, Enonexist, Enotdir, Error
+from vx32py.plan9.chan import OCEXEC, ORCLOSE, OREAD, OTRUNC, Chan, Qid, open_mode
+from vx32py.plan9.errors import ERRMAX, Ebadarg, Ebadusefd, Einuse, Eio, Enomem, Enonexist, Enotdir, Eperm, Error
 from vx32py.plan9.namespace import enter, walk
 from vx32py.plan9.ninep import codec
 from vx32py.plan9.ninep.codec import BadMessage, Message
@@ -28,6 +29,7 @@ _MOST_SIZE: Final = codec.IOHDRSZ + (64 << 10)
 _LEAST_SIZE: Final = 256
 _MOST_FIDS: Final = 20_000
 _MOST_REQUESTS: Final = 1000
+_MOST_UNSENT: Final = 1 << 20
 _SIZE: Final = 4
 _Fields = dict[str, object]
 
@@ -44,29 +46,39 @@ class _File:
 
 
 class Export:
-    """What ``caller`` sees at ``root``, for the client on ``chan``; it ends when the channel does."""
+    """What ``caller`` sees at ``root``, for the client on ``chan``; it ends when the channel does. Where it is not
+    ``writable``, nothing can be changed through it."""
 
-    def __init__(self, caller: Caller, chan: Chan, root: str = "/") -> None:
+    def __init__(self, caller: Caller, chan: Chan, root: str = "/", *, writable: bool = True) -> None:
         self._caller = caller
         self._root = root
+        self._writable = writable
         self._chan = chan.incref()
         self._chan.speaks_9p = True
         self._attendants = caller.view.attendants
         self._size = _MOST_SIZE
         self._files: dict[int, _File] = {}
         self._running: dict[int, Running[None]] = {}
-        self._outbox: list[bytes] = []
+        self._outbox: deque[bytes] = deque()
+        self._unsent = 0
         self._writes = False
-        self.ended = False
+        self.ended = self._closing = False
+        self._serving = self._serve()
 
     def start(self) -> None:
         """Begin to serve; it goes on whenever the kernel does."""
-        self._attendants.start(self._serve())
+        self._attendants.start(self._serving)
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._closing = True
+        if not self.ended:
+            self._attendants.stop(self._serving)
 
     async def _serve(self) -> None:
         incoming = bytearray()
         try:
-            while True:
+            while not self._closing:
                 data = await self._chan.device.read(self._caller, self._chan, self._size, 0)
                 if not data:
                     return
@@ -104,7 +116,7 @@ class Export:
         if message.tag in self._running or len(self._running) >= _MOST_REQUESTS:
             raise BadMessage("a tag that is in use")
         # So many answers that nobody reads are enough.
-        await until(lambda: len(self._outbox) < _MOST_REQUESTS)
+        await until(lambda: self._unsent < _MOST_UNSENT)
         running = self._carry_out(message)
         self._running[message.tag] = running
         self._attendants.start(running)
@@ -115,6 +127,8 @@ class Export:
             handler = self._HANDLERS.get(kind)
             if handler is None:
                 raise Error("bad 9P message type")  # noqa: TRY301
+            if not self._writable and _changes(message):
+                raise Error(Eperm)  # noqa: TRY301
             fields = await handler(self, message)
             answer = codec.pack("R" + kind[1:], message.tag, **fields)
         except BadMessage:
@@ -122,20 +136,31 @@ class Export:
         except Error as error:
             text = error.text.encode(errors="surrogateescape")[: ERRMAX - 1].decode(errors="surrogateescape")
             answer = codec.pack("Rerror", message.tag, ename=text)
+        except Exception:
+            # An error of the application's, which is told of it; the client must have an answer.
+            self._running.pop(message.tag, None)
+            self._send(codec.pack("Rerror", message.tag, ename=Eio))
+            raise
         self._running.pop(message.tag, None)
-        await self._send(answer)
+        self._send(answer)
 
-    async def _send(self, answer: bytes) -> None:
+    def _send(self, answer: bytes) -> None:
         self._outbox.append(answer)
-        if self._writes:
-            return
-        self._writes = True
+        self._unsent += len(answer)
+        # The writer is nobody's request: a flush must not end it in the midst of a message.
+        if not self._writes and not self.ended:
+            self._writes = True
+            self._attendants.start(self._write_all())
+
+    async def _write_all(self) -> None:
         try:
-            while self._outbox:
+            while self._outbox and not self.ended:
                 data = self._outbox[0]
                 while data:
                     data = data[await self._chan.device.write(self._caller, self._chan, data, 0) :]
-                self._outbox.pop(0)
+                self._unsent -= len(self._outbox.popleft())
+        except Error:
+            self.close()
         finally:
             self._writes = False
 
@@ -167,6 +192,10 @@ class Export:
     # -- messages ----------------------------------------------------------------------------------------------------
 
     async def _version(self, message: Message) -> _Fields:
+        for tag, running in tuple(self._running.items()):
+            if tag != message.tag:
+                del self._running[tag]
+                self._attendants.stop(running)
         self._forget_all()
         if message["msize"] < _LEAST_SIZE:
             raise Error("nonsense value of msize in fversion")
@@ -261,7 +290,13 @@ class Export:
         return {"qid": wire_qid(chan), "iounit": self._size - codec.IOHDRSZ}
 
     async def _read(self, message: Message) -> _Fields:
-        chan = self._open(message["fid"])
+        chan = self._open(message["fid"]).incref()
+        try:
+            return await self._read_open(chan, message)
+        finally:
+            chan.close()
+
+    async def _read_open(self, chan: Chan, message: Message) -> _Fields:
         count = min(message["count"], self._size - codec.IOHDRSZ)
         if chan.is_directory:
             if message["offset"] not in (0, chan.offset):
@@ -282,7 +317,11 @@ class Export:
             raise Error(Ebadusefd)
         if message["offset"] >= 1 << 63:
             raise Error("negative i/o offset")
-        return {"count": await transfers.write(self._caller, chan, message["data"], message["offset"])}
+        chan.incref()
+        try:
+            return {"count": await transfers.write(self._caller, chan, message["data"], message["offset"])}
+        finally:
+            chan.close()
 
     async def _clunk(self, message: Message) -> _Fields:
         self._forget(message["fid"])
@@ -329,6 +368,13 @@ class Export:
         "Tcreate": _create, "Tread": _read, "Twrite": _write, "Tclunk": _clunk, "Tremove": _remove, "Tstat": _stat,
         "Twstat": _wstat,
     }  # fmt: skip
+
+
+def _changes(message: Message) -> bool:
+    """Whether a request would change anything."""
+    if message.name == "Topen":
+        return bool(open_mode(message["mode"] & 3) != OREAD or message["mode"] & (OTRUNC | ORCLOSE))
+    return message.name in {"Tcreate", "Twrite", "Tremove", "Twstat"}
 
 
 def wire_qid(chan: Chan) -> Qid:

@@ -1,0 +1,46 @@
+"""Plan 9's programs read and write Python's objects: a directory of the application's in their name space.
+
+    python examples/plan9.py TREE
+
+TREE is a directory with a tree of Plan 9's, whose /bin/cat and /bin/echo it runs (a shell is not needed).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from vx32py.plan9 import Error, File, Kernel, Opened
+
+
+class Counter(File):
+    """A file that says how often it was read, and starts again from the number that is written to it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def read(self, opened: Opened, count: int, offset: int) -> bytes:
+        if offset:  # the rest of what was read before: there is none
+            return b""
+        self.count += 1
+        return b"%d\n" % self.count
+
+    def write(self, opened: Opened, data: bytes, offset: int) -> None:
+        try:
+            self.count = int(data)
+        except ValueError:
+            raise Error("not a number") from None  # what the program gets as its error string
+
+
+def main(tree: str) -> None:
+    """Let programs read files that Python makes."""
+    with Kernel(root=tree) as kernel:
+        kernel.bind(
+            {"motd": b"hello from Python\n", "now": lambda: time.ctime() + "\n", "counter": Counter()}, "/mnt/app"
+        )
+        for name in ("motd", "now", "counter", "counter"):
+            print(kernel.run(["cat", f"/mnt/app/{name}"]).stdout.decode(), end="")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
