@@ -69,8 +69,7 @@ def main(body: str, before: str = "") -> str:
 
 def holds(engine: str, body: str, before: str = "", *, memory: str = "64M", processes: int = 200) -> None:
     """Run the body of a main that ends well if all of its checks hold."""
-    status = run(engine, main(body, before), memory=memory, processes=processes).status
-    assert status == "", status
+    assert run(engine, main(body, before), memory=memory, processes=processes).status == ""
 
 
 def put(kernel: Kernel, name: str, content: bytes, mode: int = 0o555) -> None:

@@ -71,6 +71,11 @@ def run(source: Path, engine: str, progress: golang.Progress = lambda line: None
 
 def main(arguments: list[str] | None = None) -> int:
     """The command: 0 where all is well, 1 where a program is not, 2 where there is no Go."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["tree"]:
+        from conformance.plan9.tree import command
+
+        command.tree.main(words[1:], prog_name="python -m conformance.plan9 tree")
     parser = argparse.ArgumentParser(prog="python -m conformance.plan9", description=__doc__)
     parser.add_argument("--engine", default="auto", help="auto, jit, translated or reference")
     parser.add_argument("names", nargs="*", metavar="PROGRAM", help="only these: " + ", ".join(_names()))

@@ -206,32 +206,3 @@ def test_a_program_that_is_not_there_is_an_error_for_the_host(engine_name: str) 
         put(kernel, "bad", b"x" * 100)
         with pytest.raises(Error, match="exec header invalid"):
             kernel.run(["bad"])
-
-
-def test_segments_of_one_that_executes_leave_room_for_those_that_shared_memory_with_it(engine_name: str) -> None:
-    body = """
-    char *words[] = { "echo", nil }; int i;
-    for(i = 0; i < 7; i++){
-        if(rfork(RFPROC|RFMEM) == 0){
-            check(segattach(0, i%2 ? "memory" : "shared", (void*)((i + 1) * 0x400000), 0x400000) != (void*)-1);
-            exec("/bin/echo", words);
-            exits("?");
-        }
-        check(strcmp(wait(), "") == 0);
-        check(segattach(0, "memory", (void*)((i + 1) * 0x400000), 4096) != (void*)-1);
-        check(segdetach((void*)((i + 1) * 0x400000)) == 0);
-    }
-    """
-    assert run(engine_name, body) == ("", "echo\n" * 7)
-
-
-def test_a_memory_segment_is_ones_own_after_exec(engine_name: str) -> None:
-    body = """
-    char *words[] = { "other", nil }, *p = segattach(0, "memory", (void*)0x1000000, 8192);
-    if(rfork(RFPROC|RFMEM) == 0){ exec("/bin/other", words); exits("?"); }
-    check(strcmp(wait(), "") == 0);
-    p[8191] = 1;
-    check(segbrk(p, p + 1) == 0);
-    """
-    other = main("char *p = (char*)0x1000000; check(segbrk(p, p + 1) == 0); sleep(20); p[0] = 1;")
-    assert run(engine_name, body, files={"other": compiled(other)}) == ("", "")

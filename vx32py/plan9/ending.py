@@ -36,8 +36,10 @@ def ended(proc: Proc) -> None:
         interrupted()
     proc.stack = None
     for segment in proc.segments:
-        memory.leave(segment)
-        memory.drop(proc, segment, proc.mm)
+        if segment.kind in ("Shared", "Memory") and proc.mm.users and proc.mm.parked is None:
+            memory.let_go(proc, segment)  # others have the address space
+        else:
+            memory.leave(segment)
     proc.segments = []
     if proc in proc.note_group.members:
         proc.note_group.members.remove(proc)

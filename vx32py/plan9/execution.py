@@ -14,7 +14,6 @@ from vx32py.plan9 import loading, memory
 from vx32py.plan9.aout import HEADER, Program
 from vx32py.plan9.errors import Ebadexec, Enovmem, Error
 from vx32py.plan9.notes import Notes
-from vx32py.plan9.segments import Segment, Size
 
 if TYPE_CHECKING:
     from reference.engine import Engine
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from vx32py.plan9.chan import Caller
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.proc import Proc
+    from vx32py.plan9.segments import Segment
 
 #: Of a script so many bytes are looked at for the path of its interpreter. (Plan 9 looks at 32.)
 MOST_LINE: Final = 256
@@ -100,14 +100,11 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
         if isinstance(error, LimitExceeded | OutOfMemory):
             raise Error(Enovmem) from None
         raise
-    old, before = proc.mm, proc.segments
-    proc.become(engine, space)
-    kept = [Segment(each.kind, each.base, Size(each.top)) if each.memory is None else each for each in attached]
-    proc.segments = [*loading.segments_of(program, layout), *kept]
-    for segment in before:
-        if segment not in kept:
+    for segment in proc.segments:
+        if segment not in attached:
             memory.leave(segment)
-        memory.drop(proc, segment, old)
+    proc.become(engine, space)
+    proc.segments = [*loading.segments_of(program, layout), *attached]
     proc.fds.close_for_exec()
     proc.notes, proc.attention = Notes(), False
     proc.text, proc.args = name, words

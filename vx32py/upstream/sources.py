@@ -77,6 +77,8 @@ ARCHIVES: Final = {archive.package: archive for archive in (
     Archive("musl", "musl_1.2.3.orig.tar.gz", "7d5b0b6062521e4627e099e4c9dc8248d32a30285e959b7eecaa780cf8cfd4a4", "musl-1.2.3", ("COPYRIGHT",)),
     Archive("libsodium", "libsodium_1.0.18.orig.tar.gz", "d59323c6b712a1519a5daf710b68f5e7fde57040845ffec53850911f10a5d4f4", "libsodium-1.0.18", ("LICENSE",)),
     Archive("lua5.4", "lua5.4_5.4.4.orig.tar.gz", "164c7849653b80ae67bec4b7473b884bf5cc8d2dca05653475ec2ed27b9ebf61", "lua-5.4.4"),
+    # The programs of a tree for the Plan 9 kernel.
+    Archive("9base", "9base_6.orig.tar.gz", "2997480eb5b4cf3092c0896483cd2de625158bf51c501aea2dc5cf74176d6de9", "9base-6", ("LICENSE",)),
     # DBD::SQLite carries SQLite as one file, which SQLite's own source package makes with Tcl.
     Archive("libdbd-sqlite3-perl", "libdbd-sqlite3-perl_1.72.orig.tar.gz", "5ca41e61eb52b52bd862a3088b912a75fe70910ac789b9a9983e0a449e94f551", "DBD-SQLite-1.72"),
 )}

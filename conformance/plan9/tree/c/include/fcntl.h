@@ -1,0 +1,1 @@
+/* fcntl.h - descriptors are opened by Plan 9's calls. */

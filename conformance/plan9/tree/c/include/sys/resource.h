@@ -1,0 +1,1 @@
+/* sys/resource.h - there is nothing of it on Plan 9. */

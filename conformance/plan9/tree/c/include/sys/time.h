@@ -1,0 +1,1 @@
+/* sys/time.h - there is nothing of it on Plan 9. */

@@ -1,0 +1,33 @@
+/* unistd.h - what sources take from Unix besides Plan 9's own calls, which have other arguments and are in sys9.h. */
+#ifndef UNISTD_H
+#define UNISTD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEEK_SET 0
+#define SEEK_CUR 1
+#define SEEK_END 2
+#define R_OK 4
+#define W_OK 2
+#define X_OK 1
+#define F_OK 0
+
+long lseek(int fd, long offset, int whence);
+void *memccpy(void *to, const void *from, int c, unsigned long n);
+double atof(const char *s);
+double strtod(const char *s, char **end);
+long read(int fd, void *to, long n);
+long write(int fd, const void *from, long n);
+int close(int fd);
+int fork(void);
+int getpid(void);
+int access(const char *path, int mode);
+int isatty(int fd);
+int unlink(const char *path);
+int mkstemp(char *name);
+void *sbrk(intptr_t increment);
+void _exit(int code) __attribute__((noreturn));
+void exit(int code) __attribute__((noreturn));
+
+#endif

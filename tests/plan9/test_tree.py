@@ -1,0 +1,35 @@
+"""rc and other programs of Plan 9's, built from Debian's 9base, on the kernel.
+
+Their sources and a Linux build of them are downloaded once for a machine. Without a network the tests are skipped, but on CI that is a
+failure. ``python -m conformance.plan9 tree`` builds all of the programs.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import pytest
+
+from conformance.plan9.tree import layout, oracle
+from vx32py.plan9.kernel import Kernel
+
+PROGRAMS = ("cat", "echo", "grep", "ls", "rc", "sed")
+
+
+@functools.cache
+def tree() -> Path:
+    """A tree with the programs; the test is skipped where it cannot be had, unless this is CI."""
+    try:
+        return layout.kept(PROGRAMS)
+    except oracle.Unavailable as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+def test_the_tree_boots_and_its_shell_runs_a_pipeline(engine_name: str) -> None:
+    with Kernel(engine=engine_name, root=tree(), timeout=120) as kernel:
+        result = kernel.run(["rc", "-c", "x=(b a); echo $x | sed 's/a/c/'; ls -d /rc/lib; ~ $#x 2"])
+    assert (result.status, result.stdout, result.stderr) == ("", b"b c\n/rc/lib\n", b"")
