@@ -38,12 +38,13 @@ class Case:
 
     Where its source ends with a comment that begins with ``Output:``, that is what it should say, and ``Status:`` how it should
     end; else what the same source says on Linux. ``options`` are variables for the compiler. ``place`` is where its
-    directory is. ``check`` gets what it was given and what it has said, and says what is wrong.
+    directory is. Each of its processes has so much ``memory``. ``check`` gets what it was given and what it has said, and says what is wrong.
     """
 
     name: str
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     place: str = RAM
+    memory: str = "128M"
     stdin: Callable[[], bytes] = _nothing
     check: Check = _no_check
 
@@ -115,9 +116,9 @@ def _compressed(stdin: bytes, stdout: bytes) -> str:
 _MODES: Final = tuple(MappingProxyType({"GO386": mode}) for mode in ("sse2", "softfloat"))
 
 CASES: Final = (
-    Case("hello"), Case("threads"), Case("processes"), Case("goroutines"), Case("garbage"), Case("timers"), Case("pipes"),
+    Case("hello"), Case("threads"), Case("processes"), Case("goroutines"), Case("garbage", memory="512M"), Case("timers"), Case("pipes"),
     Case("children"), Case("files"), Case("files", place=HOST), Case("environment"), Case("notes"), Case("panics"),
-    Case("statuses"), Case("digests", stdin=_plain, check=_digests), Case("compressed", stdin=_packed, check=_compressed),
+    Case("statuses"), Case("digests", stdin=_plain, check=_digests), Case("compressed", memory="256M", stdin=_packed, check=_compressed),
     Case("encodings"), *(Case("floats", mode) for mode in _MODES),
 )  # fmt: skip
 

@@ -22,7 +22,6 @@ from vx32py.vfs.host import HostTree
 
 #: Seconds for one program.
 TIMEOUT: Final = 300.0
-_MEMORY: Final = "512M"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def on_plan9(
     with tempfile.TemporaryDirectory(prefix="vx32py-go-") as name:
         Path(name).chmod(0o777)
         trees = {"work": HostTree(name, writable=True)} if case.place == HOST else {}
-        with Kernel(engine=engine, timeout=TIMEOUT, memory=_MEMORY, trees=trees, verify=verify) as kernel:
+        with Kernel(engine=engine, timeout=TIMEOUT, memory=case.memory, trees=trees, verify=verify) as kernel:
             root = kernel.devices["/"]
             assert isinstance(root, Root)
             folder = root.folder.nodes["bin"]

@@ -124,7 +124,7 @@ class Chan:
     @property
     def key(self) -> tuple[str, int, int]:
         """Which file it is, among all of a kernel."""
-        return self.device.letter, self.dev, self.qid.path
+        return self.device.kind, self.dev, self.qid.path
 
     @property
     def close_on_exec(self) -> bool:
@@ -167,10 +167,19 @@ class Chan:
         return f"<Chan {self.device.letter}{self.dev} {self.qid.path:#x} {self.path}>"
 
 
+#: The kind of files that servers have: ordinary ones.
+SERVED: Final = "M"
+
+
 class Device(ABC):
     """A kind of files, known by a letter after ``#``. All but :meth:`clunk` may wait, and raise Error."""
 
     letter: str
+
+    @property
+    def kind(self) -> str:
+        """The letter that stat(2) tells. Programs take files that are not of the kind :data:`SERVED` for devices."""
+        return self.letter
 
     @abstractmethod
     async def attach(self, caller: Caller, spec: str) -> Chan:

@@ -243,7 +243,7 @@ async def _step(
     first = None
     for place in places:
         try:
-            return await place.device.walk(caller, place, wanted), (place.device.letter, place.dev)
+            return await place.device.walk(caller, place, wanted), (place.device.kind, place.dev)
         except Lost:
             raise
         except Error as error:

@@ -47,6 +47,7 @@ func child() {
 		fmt.Println("ready")
 		time.Sleep(time.Hour)
 	case "ignores":
+		signal.Notify(make(chan os.Signal, 1), syscall.Note("alarm")) // else the runtime does not hand notes on
 		signal.Ignore(syscall.Note("hangup"))
 		fmt.Println("ready")
 		time.Sleep(300 * time.Millisecond)

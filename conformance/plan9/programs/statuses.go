@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -20,6 +22,8 @@ func main() {
 			panic("on purpose")
 		case "exits":
 			text, _ := syscall.BytePtrFromString(os.Args[2])
+			runtime.LockOSThread()
+			os.WriteFile("/proc/"+strconv.Itoa(os.Getpid())+"/notepg", []byte("kill"), 0) // the other threads
 			syscall.RawSyscall(syscall.SYS_EXITS, uintptr(unsafe.Pointer(text)), 0, 0)
 		}
 		return
@@ -29,6 +33,7 @@ func main() {
 		{"exits", strings.Repeat("long ", 100)},
 	} {
 		command := exec.Command("/bin/statuses", args...)
+		command.SysProcAttr = &syscall.SysProcAttr{Rfork: syscall.RFNOTEG}
 		err := command.Run()
 		text := "good"
 		if err != nil {

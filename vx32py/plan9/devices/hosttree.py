@@ -14,7 +14,7 @@ from typing import Final
 
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
-from vx32py.plan9.chan import DMDIR, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, Caller, Chan, Qid
+from vx32py.plan9.chan import DMDIR, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, SERVED, Caller, Chan, Qid
 from vx32py.plan9.devices.nodes import Node, NodeDevice
 from vx32py.plan9.errors import Ebadspec, Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error
 from vx32py.plan9.stat import Dir
@@ -22,6 +22,8 @@ from vx32py.vfs.host import HostNode, HostTree
 from vx32py.vfs.nodes import View
 
 _MOST_LINKS: Final = 8
+#: Apart from those of servers and of trees in memory.
+_INSTANCES: Final = 0x6000_0000
 _MOST: Final = 1 << 20
 _FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR, OEXEC: os.O_RDONLY}
 _TEXTS: Final = {
@@ -236,5 +238,10 @@ class HostTrees(NodeDevice):
     def root(self, caller: Caller, spec: str) -> tuple[Node, int]:
         for number, (name, tree) in enumerate(self._trees):
             if name == spec:
-                return _HostNode(tree.root(View()), "/", None, self._devices), number
+                return _HostNode(tree.root(View()), "/", None, self._devices), _INSTANCES + number
         raise Error(Ebadspec)
+
+    @property
+    def kind(self) -> str:
+        """Ordinary files, as those of a file server."""
+        return SERVED

@@ -277,7 +277,7 @@ class NodeDevice(Device):
         """An entry, with the kernel's type and instance; None for what has gone meanwhile."""
         try:
             entry = node.stat(caller)
-            entry.type, entry.dev = ord(self.letter), chan.dev
+            entry.type, entry.dev = ord(self.kind), chan.dev
             return entry.pack()
         except Error:
             return None
@@ -290,7 +290,7 @@ class NodeDevice(Device):
 
     async def stat(self, caller: Caller, chan: Chan) -> Dir:
         entry = await patiently(self.node(chan).stat, caller)
-        entry.type, entry.dev = ord(self.letter), chan.dev
+        entry.type, entry.dev = ord(self.kind), chan.dev
         return entry
 
     async def wstat(self, caller: Caller, chan: Chan, changes: Dir) -> None:

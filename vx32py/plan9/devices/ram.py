@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from vx32py.plan9.chan import DMAPPEND, DMDIR, DMEXCL, ORCLOSE, OTRUNC, Caller, Chan, Qid
+from vx32py.plan9.chan import DMAPPEND, DMDIR, DMEXCL, ORCLOSE, OTRUNC, SERVED, Caller, Chan, Qid
 from vx32py.plan9.devices.nodes import Node, NodeDevice
 from vx32py.plan9.errors import Ebadarg, Eexist, Enomem, Enonexist, Eperm, Error
 from vx32py.plan9.stat import Dir
@@ -15,6 +15,8 @@ from vx32py.plan9.stat import Dir
 MOST_BYTES: Final = 64 << 20
 _OVERHEAD: Final = 512
 _MOST_TREES: Final = 100
+#: Apart from those of servers and of the host's trees.
+_INSTANCES: Final = 0x4000_0000
 
 
 class _Room:
@@ -212,4 +214,9 @@ class Ram(NodeDevice):
             if len(spec) > 255:
                 raise Error(Ebadarg)
             tree = self._trees[spec] = _Folder("/", 0o777, caller.user, None, self._room)
-        return tree, list(self._trees).index(spec)
+        return tree, _INSTANCES + list(self._trees).index(spec)
+
+    @property
+    def kind(self) -> str:
+        """Ordinary files, as those of ramfs(4)."""
+        return SERVED
