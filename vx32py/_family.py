@@ -349,8 +349,8 @@ class Family:
         self._begin_turn(task)
         return False
 
-    def _begin_turn(self, task: Task) -> None:
-        """``task`` may run for some time, if there is somebody who may want to run meanwhile."""
+    def _begin_turn(self, task: Task, least: float = 0.0) -> None:
+        """``task`` may run for some time, at least so many seconds, if there is somebody who may want to run meanwhile."""
         if self.clock.virtual or self.fuel is not None or (len(self.tasks) == 1 and self.attendants is None):
             return
         others = [other.waiting for other in self.tasks.values() if other is not task and other.alive]
@@ -358,7 +358,7 @@ class Family:
             others += self.attendants.waits()
         if others:
             soon = any(wait is None or wait.fds or wait.deadline is not None or wait.ready() for wait in others)
-            self._turn_ends = time.monotonic() + (TURN if soon else LONG_TURN)
+            self._turn_ends = time.monotonic() + max(TURN if soon else LONG_TURN, least)
             self._wake_at(self._turn_ends)
 
     def _wait_for_host(self, waits: list[WouldBlock]) -> None:
@@ -470,7 +470,10 @@ class Family:
                 task.mm.last_turn = self.turns
                 if task.mm.parked is not None:  # before anybody wants to interrupt it
                     self.set_current(None)
+                    began = time.monotonic()
                     task.come_back()
+                    # Else its turn could be over before it has begun, and nobody would get anywhere.
+                    self._begin_turn(task, time.monotonic() - began)
                 self.set_current(task)
                 self.checkpoint()
         except Interrupted:

@@ -206,3 +206,23 @@ def test_a_program_that_is_not_there_is_an_error_for_the_host(engine_name: str) 
         put(kernel, "bad", b"x" * 100)
         with pytest.raises(Error, match="exec header invalid"):
             kernel.run(["bad"])
+
+
+def test_the_text_of_a_process_did_not_tell_where_its_program_is(engine_name: str) -> None:
+    """Go's os.Executable asks fd2path of /proc/n/text, and programs start themselves so."""
+    body = """
+    char name[64]; char path[64]; char *words[] = { "x", "again", "and", nil };
+    int fd, found;
+    if (argc == 3) { print("again"); exits(nil); }
+    fd = open("/dev/pid", OREAD);
+    check(read(fd, path, sizeof path) == 12);
+    path[11] = 0;
+    for (found = 0; path[found] == ' '; found++);
+    sprint(name, "/proc/%s/text", path + found);
+    fd = open(name, OREAD);
+    check(fd >= 0);
+    check(fd2path(fd, path, sizeof path) == 0);
+    print("%s ", path);
+    check(exec(name, words));
+    """
+    assert run(engine_name, body) == ("", "/bin/test again")

@@ -7,7 +7,10 @@ import time
 import pytest
 from plan9_programs import main, program
 
+from reference.traps import Trap
+from vx32py._task import Task
 from vx32py.plan9.kernel import Kernel
+from vx32py.plan9.proc import Proc
 
 pytestmark = pytest.mark.compiler
 
@@ -67,3 +70,35 @@ def test_memory_of_a_process_can_be_looked_at_whoever_has_its_stack_mapped(engin
         assert int.from_bytes(second.peek(address, 4), "little") == 2
         second.poke(address, b"\3")
         assert int.from_bytes(first.peek(address, 4), "little") == 1
+
+
+def test_the_turn_of_who_had_to_come_back_was_over_before_it_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time had been counted from before its memory was there again."""
+    left: list[float] = []
+
+    def come_back(proc: Proc) -> None:
+        slow.append(proc)
+        Task.come_back(proc)
+        time.sleep(0.1)
+
+    def advance(proc: Proc, *, single: bool = False) -> Trap | None:
+        if slow and slow.pop() is proc and proc.has_others():
+            left.append(proc.family._turn_ends - time.monotonic())
+        return proper(proc, single=single)
+
+    slow: list[Proc] = []
+    proper = Proc.advance
+    monkeypatch.setattr(Proc, "come_back", come_back)
+    monkeypatch.setattr(Proc, "advance", advance)
+    body = """
+    int i, k;
+    for(i = 0; i < 2; i++) if(fork() == 0){ for(k = 0; k < 3; k++) sleep(0); exits(nil); }
+    for(i = 0; i < 2; i++) check(strcmp(wait(), "") == 0);
+    """
+    with Kernel(timeout=60, memory="16M") as kernel:
+        kernel.family.most_spaces = 1
+        proc = kernel.start_program(program(main(body)), ["test"])
+        kernel.wait(proc)
+        assert proc.status == ""
+    assert left
+    assert min(left) > 0

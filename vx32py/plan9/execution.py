@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vx32py._loader import Layout
     from vx32py.plan9.chan import Caller
     from vx32py.plan9.kernel import Kernel
+    from vx32py.plan9.paths import Path
     from vx32py.plan9.proc import Proc
     from vx32py.plan9.segments import Segment
 
@@ -50,19 +51,21 @@ class Programs:
         return found
 
 
-async def find(kernel: Kernel, caller: Caller, path: str, arguments: list[bytes]) -> tuple[Program, list[bytes], str]:
-    """The program at a path, its arguments, and the name of the process: for a script they are those of its first line.
-    Raises Error."""
+async def find(
+    kernel: Kernel, caller: Caller, path: str, arguments: list[bytes]
+) -> tuple[Program, list[bytes], str, Path]:
+    """The program at a path, its arguments, the name of the process, and where the program was found: for a script they are
+    those of its first line. Raises Error."""
     name = (os.path.basename(path.rstrip("/")) or path)[:_MOST_NAME]
-    data = await kernel.read_program(caller, path)
+    data, found = await kernel.read_program(caller, path)
     if data.startswith(b"#!"):
         words = _first_line(data)
         arguments = [os.fsencode(name), *words[1:], os.fsencode(path), *arguments[1:]]
-        data = await kernel.read_program(caller, os.fsdecode(words[0]))
+        data, found = await kernel.read_program(caller, os.fsdecode(words[0]))
     if len(data) < HEADER.size:
         raise Error(Ebadexec)
     try:
-        return kernel.programs.get(data, name), arguments, name
+        return kernel.programs.get(data, name), arguments, name, found
     except BadImage:
         raise Error(Ebadexec) from None
 
@@ -78,7 +81,7 @@ def _first_line(data: bytes) -> list[bytes]:
 
 async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
     """Run another program; as long as this fails nothing has changed. Raises Error."""
-    program, words, name = await find(proc.kernel, proc, path, arguments)
+    program, words, name, found = await find(proc.kernel, proc, path, arguments)
     try:
         layout = loading.plan(program, proc.sandbox.memory)
         engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)
@@ -107,7 +110,7 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
     proc.segments = [*loading.segments_of(program, layout), *attached]
     proc.fds.close_for_exec()
     proc.notes, proc.attention = Notes(), False
-    proc.text, proc.args = name, words
+    proc.text, proc.args, proc.program_path = name, words, found
 
 
 def _fits(segment: Segment, program: Program, layout: Layout) -> bool:

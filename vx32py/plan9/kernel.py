@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from vx32py.plan9.devices.streams import Sink, Source
     from vx32py.plan9.ninep.server import Export
     from vx32py.plan9.ninep.serving import Listener
+    from vx32py.plan9.paths import Path
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
@@ -187,12 +188,12 @@ class Kernel:
         if not path.startswith(("/", "#", "./", "../")):
             path = "/bin/" + path
         host = self.host
-        program, words, name = host.do(execution.find(self, host, path, words), None)
+        program, words, name, found = host.do(execution.find(self, host, path, words), None)
         try:
             proc = self.start_program(program, words, streams=(stdin, stdout, stderr))
         except BadImage:
             raise Error(Ebadexec) from None
-        proc.text = name
+        proc.text, proc.program_path = name, found
         for variable, value in (env or {}).items():
             proc.env.set(variable, os.fsencode(value))
         try:
@@ -276,12 +277,16 @@ class Kernel:
                 assert not isinstance(sink, bytes)
                 fds.install(host.channel(name, None, sink, OWRITE))
 
-    async def read_program(self, caller: Caller, path: str) -> bytes:
-        """The bytes of a file that a caller may execute. Raises Error."""
-        data = await naming.read_file(caller, path, MOST_FILE + 1, OEXEC)
+    async def read_program(self, caller: Caller, path: str) -> tuple[bytes, Path]:
+        """The bytes of a file that a caller may execute, and where it was found. Raises Error."""
+        chan = await naming.open_file(caller, path, OEXEC)
+        try:
+            data = await naming.read_all(caller, chan, MOST_FILE + 1)
+        finally:
+            chan.close()
         if len(data) > MOST_FILE:
             raise Error(Enovmem)
-        return data
+        return data, chan.path
 
     def new_note_group(self) -> NoteGroup:
         """A note group without members."""

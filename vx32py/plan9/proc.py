@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from vx32py.plan9.chan import Chan
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.namespace import NameGroup
+    from vx32py.plan9.paths import Path
     from vx32py.plan9.segments import Segment
 
 
@@ -65,6 +66,8 @@ class Proc(Task):
         self.error = ""
         self.user: str = creator.user if creator is not None else kernel.user
         self.text: str = creator.text if creator is not None else ""
+        #: Where its program was found, if it was in the name space.
+        self.program_path: Path | None = creator.program_path if creator is not None else None
         self.args: list[bytes] = list(creator.args) if creator is not None else []
         self.notes = Notes()
         #: The call that is being made, or that waits; and whether its handler is at work.

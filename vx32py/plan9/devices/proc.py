@@ -27,7 +27,7 @@ _LETTERS: Final = ((MAFTER, "a"), (MBEFORE, "b"), (MCREATE, "c"), (MCACHE, "C"))
 _FILES: Final[dict[str, int]] = {
     "args": 0o660, "ctl": 0o600, "fd": 0o444, "fpregs": 0o400, "kregs": 0o400, "mem": 0o600, "note": 0o600,
     "noteid": 0o664, "notepg": 0o200, "ns": 0o444, "proc": 0o400, "regs": 0o400, "segment": 0o444, "status": 0o444,
-    "text": 0o444, "wait": 0o400,
+    "text": 0o555, "wait": 0o400,
 }  # fmt: skip
 
 
@@ -93,6 +93,9 @@ class _File(Node):
         if self.name == "notepg":
             # Who has it open writes to the group that the process is in now.
             chan.state = self.proc.note_group
+        elif self.name == "text" and self.proc.program_path is not None:
+            # It is the file of the program: so programs find out where they are (/sys/src/9/port/devproc.c, proctext).
+            chan.path = self.proc.program_path
         return None
 
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
