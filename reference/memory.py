@@ -75,6 +75,8 @@ _COME_WITHIN: Final = bytes(map(_within, range(256)))
 _U16: Final = struct.Struct("<H")
 _U32: Final = struct.Struct("<I")
 _U64: Final = struct.Struct("<Q")
+#: So many words can be read at a time.
+_WORDS: Final = tuple(struct.Struct(f"<{count}I") for count in range(9))
 
 
 def page_floor(address: int) -> int:
@@ -487,6 +489,17 @@ class AddressSpace:
         """A little-endian 64-bit word; raises MemoryFault."""
         self.check(address, 8, Access.READ)
         return int(_U64.unpack_from(self.buffer, address)[0])
+
+    def read_words(self, address: int, count: int) -> tuple[int, ...]:
+        """So many little-endian 32-bit words, a few at most; raises MemoryFault."""
+        size = 4 * count
+        if (
+            address & (PAGE - 1) > PAGE - size
+            or address >= self.limit
+            or not self.permissions[address >> PAGE_SHIFT] & 1
+        ):
+            self.check(address, size, Access.READ)
+        return _WORDS[count].unpack_from(self.buffer, address)
 
     def write_u8(self, address: int, value: int) -> None:
         """Store the low byte of ``value``; raises MemoryFault."""

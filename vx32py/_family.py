@@ -346,20 +346,24 @@ class Family:
             return False
         if self.others_can_run(task):
             return True
-        self._begin_turn(task)
+        self._begin_turn(task, self._next_turn(task))
         return False
 
-    def _begin_turn(self, task: Task, least: float = 0.0) -> None:
-        """``task`` may run for some time, at least so many seconds, if there is somebody who may want to run meanwhile."""
-        if self.clock.virtual or self.fuel is not None or (len(self.tasks) == 1 and self.attendants is None):
+    def _begin_turn(self, task: Task, turn: float = TURN) -> None:
+        """``task`` may run for some time, if there is somebody who may want to run meanwhile."""
+        if self.clock.virtual or self.fuel is not None:
             return
-        others = [other.waiting for other in self.tasks.values() if other is not task and other.alive]
-        if self.attendants is not None:
-            others += self.attendants.waits()
-        if others:
-            soon = any(wait is None or wait.fds or wait.deadline is not None or wait.ready() for wait in others)
-            self._turn_ends = time.monotonic() + max(TURN if soon else LONG_TURN, least)
+        if len(self.tasks) > 1 or (self.attendants is not None and self.attendants.waits()):
+            self._turn_ends = time.monotonic() + turn
             self._wake_at(self._turn_ends)
+
+    def _next_turn(self, task: Task) -> float:
+        """How long ``task``, whose turn is over, has another one: nobody else can run now."""
+        waits = [other.waiting for other in self.tasks.values() if other is not task and other.alive]
+        if self.attendants is not None:
+            waits += self.attendants.waits()
+        soon = any(wait is None or wait.fds or wait.deadline is not None or wait.ready() for wait in waits)
+        return TURN if soon else LONG_TURN
 
     def _wait_for_host(self, waits: list[WouldBlock]) -> None:
         """Nobody can run: wait until a deadline of theirs has come, something happens to a host descriptor, or it is time for
@@ -473,7 +477,7 @@ class Family:
                     began = time.monotonic()
                     task.come_back()
                     # Else its turn could be over before it has begun, and nobody would get anywhere.
-                    self._begin_turn(task, time.monotonic() - began)
+                    self._begin_turn(task, max(TURN, time.monotonic() - began))
                 self.set_current(task)
                 self.checkpoint()
         except Interrupted:
@@ -486,13 +490,13 @@ class Family:
             if self.attendants is not None:
                 self.attendants.advance()
             order = [each for each in self.tasks.values() if each.alive]
-            here = next((i for i, each in enumerate(order) if each.tid > task.tid), 0)
             if task in order:
                 here = order.index(task) + 1
+            else:
+                here = next((i for i, each in enumerate(order) if each.tid > task.tid), 0)
             for each in (*order[here:], *order[:here]):
                 if each.can_run():
-                    if len(order) > 1 or self.attendants is not None:
-                        self._begin_turn(each)
+                    self._begin_turn(each)
                     return each
             waits = [each.waiting for each in order if each.waiting is not None]
             if self.attendants is not None:

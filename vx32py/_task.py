@@ -140,6 +140,8 @@ class Task:
         self._waited_until: float | None = None
         self._yielded = False
         self._gave_up = False
+        #: Whether its turn ends with the call that is being made; and whether its last one has ended so.
+        self._ends_turn = self._ended_turn = False
         #: For handlers to remember how far they have come, and whatever else; 0 and None when a call begins.
         self.progress = 0
         self.kept: Any = None
@@ -248,8 +250,7 @@ class Task:
     def stats(self) -> RunStats:
         """Counters so far; the family's, where they are about calls and time. Still there after :meth:`close`."""
         if self._engine is not None:
-            if self.family.running:  # else it has
-                self._engine.settle()
+            self._engine.settle()
             counters, mapped = self._engine.stats, self._engine.space.mapped
         else:
             assert self._parked is not None
@@ -412,6 +413,10 @@ class Task:
         if self.has_others() and not self._yielded:
             self._yielded = True
             raise WouldBlock(lambda: True)
+
+    def end_turn(self) -> None:
+        """Let the other processes run once when the call that is being made is over."""
+        self._ends_turn = True
 
     def has_others(self) -> bool:
         """Whether another thread or process of the family is alive."""
@@ -597,6 +602,7 @@ class Task:
         self.engine, self.mm = engine, mm
         if self.family.current is self:
             self.family.set_current(self)
+        old_engine.settle()
         engine.stats.add(old_engine.stats)
         mm.join(self)
         old_engine.close()
@@ -707,7 +713,6 @@ class Task:
         finally:
             if native is not None and native is self.native:
                 native.page.switch(False)
-            self.engine.settle()
             if self._is_new_program:
                 self._is_new_program = False
                 self.family.find_better_place(self)
@@ -719,9 +724,10 @@ class Task:
         resume = engine.resume
         # Whether nothing has happened since the last trap but a call and its answer, and whether code of the application's
         # had part in that.
-        answered, foreign = False, True
+        foreign = True
         # Whether the engine knows the thread: a call that was pending may have come from another one.
         entered = plain and engine.can_resume()
+        answered, self._ended_turn = entered and self._ended_turn, False
         abandoned, self.waiting = self.waiting, None
         while True:
             if self.attention or self.group.stopped:
@@ -800,6 +806,9 @@ class Task:
                     return self._end_of_run()
                 return trap
             if self.engine is not engine:  # another program
+                return None
+            if self._ends_turn:
+                self._ends_turn, self._ended_turn = False, answered
                 return None
 
     def _end_of_run(self) -> Trap | None:

@@ -19,8 +19,11 @@ class WouldBlock(Exception):
 
     ``fds``: host descriptors on which something may happen that makes it ready. ``restart``: what becomes of the call when a
     signal handler that was set with SA_RESTART runs meanwhile: it is made again, else it fails with EINTR (signal(7)).
-    ``interruptible``: False where signals wait until the call is done.
+    ``interruptible``: False where signals wait until the call is done. ``interrupted``: what a personality does when the
+    call is given up, if anything.
     """
+
+    interrupted: Callable[[], object] | None = None
 
     def __init__(
         self,

@@ -175,6 +175,8 @@ class Device(ABC):
     """A kind of files, known by a letter after ``#``. All but :meth:`clunk` may wait, and raise Error."""
 
     letter: str
+    #: Whether files, but not directories, can be read and written by plain functions, too: those below.
+    is_plain = False
 
     @property
     def kind(self) -> str:
@@ -204,6 +206,14 @@ class Device(ABC):
     @abstractmethod
     async def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         """Write; how much."""
+
+    def read_plainly(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
+        """The same as :meth:`read`. Raises Error; and WouldBlock before it has changed anything, to be called again."""
+        raise NotImplementedError
+
+    def write_plainly(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
+        """The same as :meth:`write`. Raises Error; and WouldBlock before it has changed anything, to be called again."""
+        raise NotImplementedError
 
     @abstractmethod
     async def stat(self, caller: Caller, chan: Chan) -> Dir:

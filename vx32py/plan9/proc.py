@@ -200,6 +200,7 @@ class Proc(Task):
         self.engine, self.mm, self.stack = engine, memory, None
         if self.family.current is self:
             self.family.set_current(self)
+        old_engine.settle()
         engine.stats.add(old_engine.stats)
         memory.join(self)
         if isinstance(old_memory, Memory) and old_memory.stack_owner is self:

@@ -8,6 +8,7 @@ from vx32py.plan9 import stat
 from vx32py.plan9.chan import OREAD, Chan, clone
 from vx32py.plan9.errors import Edirseek, Eisdir, Enegoff, Error, Eshort
 from vx32py.plan9.stat import Dir
+from vx32py.plan9.waiting import patiently
 
 if TYPE_CHECKING:
     from vx32py.plan9.chan import Caller
@@ -16,13 +17,39 @@ if TYPE_CHECKING:
 _LEAST_READ: Final = 8192
 
 
-async def read(caller: Caller, chan: Chan, count: int, offset: int | None) -> bytes:
-    """Read, at its own offset (None), which moves on, or elsewhere. Raises Error."""
+def read_plainly(caller: Caller, chan: Chan, count: int, offset: int | None) -> bytes:
+    """Read a file of a device that is plain: see :meth:`Device.read_plainly`. Raises Error, WouldBlock."""
     here = chan.offset if offset is None else offset
     if here < 0:
         raise Error(Enegoff)
+    found = chan.device.read_plainly(caller, chan, count, here)
+    if offset is None:
+        chan.offset += len(found)
+    return found
+
+
+def write_plainly(caller: Caller, chan: Chan, data: bytes, offset: int | None) -> int:
+    """Write such a file. Raises Error, WouldBlock."""
+    here = chan.offset if offset is None else offset
+    if here < 0:
+        raise Error(Enegoff)
+    count = chan.device.write_plainly(caller, chan, data, here)
+    if offset is None:
+        chan.offset += count
+    return count
+
+
+async def read(caller: Caller, chan: Chan, count: int, offset: int | None) -> bytes:
+    """Read, at its own offset (None), which moves on, or elsewhere. Raises Error."""
+    here = chan.offset if offset is None else offset
     if chan.is_directory:
+        if here < 0:
+            raise Error(Enegoff)
         return await _read_directory(caller, chan, count, here)
+    if chan.device.is_plain:
+        return await patiently(read_plainly, caller, chan, count, offset)
+    if here < 0:
+        raise Error(Enegoff)
     found = await chan.device.read(caller, chan, count, here)
     if offset is None:
         chan.offset += len(found)
@@ -96,6 +123,8 @@ async def write(caller: Caller, chan: Chan, data: bytes, offset: int | None) -> 
     """Write; how much. Raises Error."""
     if chan.is_directory:
         raise Error(Eisdir)
+    if chan.device.is_plain:
+        return await patiently(write_plainly, caller, chan, data, offset)
     here = chan.offset if offset is None else offset
     if here < 0:
         raise Error(Enegoff)

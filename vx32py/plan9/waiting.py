@@ -82,6 +82,20 @@ def abandon(running: Running[Any]) -> None:
     running.close()
 
 
+def go_on(proc: Proc, running: Running[int | None]) -> int | None:
+    """Let the coroutine of a call begin or go on; its result. Raises Suspended where it waits: it is in ``proc.kept`` then."""
+    try:
+        wait = running.send(None)
+    except StopIteration as done:
+        result: int | None = done.value
+        return result
+    except BaseException:
+        proc.kept = None  # where it is an error of the application's, the call is made again from its beginning
+        raise
+    proc.kept = running
+    raise Suspended(wait, running) from None
+
+
 def waits(
     handler: Callable[Concatenate[Proc, Parameters], Running[int | None]],
 ) -> Callable[Concatenate[Proc, Parameters], int | None]:
@@ -89,19 +103,7 @@ def waits(
 
     @functools.wraps(handler)
     def made(proc: Proc, *args: Parameters.args, **kwargs: Parameters.kwargs) -> int | None:
-        running: Running[int | None] | None = proc.kept
-        if running is None:
-            running = handler(proc, *args, **kwargs)
-        try:
-            wait = running.send(None)
-        except StopIteration as done:
-            result: int | None = done.value
-            return result
-        except BaseException:
-            proc.kept = None  # where it is an error of the application's, the call is made again from its beginning
-            raise
-        proc.kept = running
-        raise Suspended(wait, running) from None
+        return go_on(proc, proc.kept or handler(proc, *args, **kwargs))
 
     made.__signature__ = inspect.signature(handler)  # type: ignore[attr-defined]
     return cast("Callable[Concatenate[Proc, Parameters], int | None]", made)

@@ -66,6 +66,8 @@ class SignalWait(WouldBlock):
 class Sleep(WouldBlock):
     """A wait for time to pass. ``interrupted`` is called if a signal handler ends it."""
 
+    interrupted: Callable[[], None]
+
     def __init__(self, ready: Callable[[], bool], deadline: float | None, interrupted: Callable[[], None]) -> None:
         super().__init__(ready, deadline, restart=False)
         self.interrupted = interrupted

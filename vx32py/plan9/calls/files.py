@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from vx32py._calls import signed
+from vx32py._wait import WouldBlock
 from vx32py.plan9 import naming, transfers
 from vx32py.plan9.calls.table import call
 from vx32py.plan9.chan import (
@@ -17,12 +18,13 @@ from vx32py.plan9.chan import (
 from vx32py.plan9.errors import Ebadarg, Ebadfd, Ebadstat, Ebadusefd, Eisdir, Eisstream, Enegoff, Error, Eshortstat
 from vx32py.plan9.quoting import cut
 from vx32py.plan9.stat import SIZE_BYTES, Dir
-from vx32py.plan9.waiting import waits
+from vx32py.plan9.waiting import go_on, waits
 
 if TYPE_CHECKING:
     from vx32py.plan9.proc import Proc
 
 _ALL32: Final = 0xFFFF_FFFF
+_ALL64: Final = (1 << 64) - 1
 _SIGN64: Final = 1 << 63
 #: More is not transferred at a time.
 _MOST_TRANSFER: Final = 16 << 20
@@ -121,24 +123,57 @@ async def pipe(proc: Proc, fds: int) -> None:
 
 
 @call(50, "pread")
-@waits
-async def pread(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int:
+def pread(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
     """Read at an offset; at the channel's for -1."""
-    return await _read(proc, fd, buffer, count, _offset(low, high))
+    return _read(proc, fd, buffer, count, _offset(low, high))
 
 
 @call(15, "_read")
-@waits
-async def read(proc: Proc, fd: int, buffer: int, count: int) -> int:
+def read(proc: Proc, fd: int, buffer: int, count: int) -> int | None:
     """Read at the channel's offset."""
-    return await _read(proc, fd, buffer, count, None)
+    return _read(proc, fd, buffer, count, None)
 
 
-async def _read(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int:
-    proc.memory.check(buffer, count, writable=True)
-    chan = channel(proc, fd, OREAD).incref()
+def _read(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int | None:
+    kept = proc.kept
+    if kept is not None and not isinstance(kept, Chan):
+        return go_on(proc, kept)
+    memory = proc.memory
+    memory.check(buffer, count, writable=True)
+    chan, count = kept or channel(proc, fd, OREAD), min(count, _MOST_TRANSFER)
+    if not chan.device.is_plain or chan.is_directory:
+        return go_on(proc, _read_patiently(proc, chan, buffer, count, offset))
     try:
-        found = await transfers.read(proc, chan, min(count, _MOST_TRANSFER), offset)
+        found = transfers.read_plainly(proc, chan, count, offset)
+        memory.write(buffer, found)
+    except WouldBlock as wait:
+        _hold(proc, chan, wait)
+        raise
+    except BaseException:
+        _let_go(proc)
+        raise
+    _let_go(proc)
+    return len(found)
+
+
+def _hold(proc: Proc, chan: Chan, wait: WouldBlock) -> None:
+    """The call waits; others may close the descriptor meanwhile, but not the channel."""
+    if proc.kept is None:
+        proc.kept = chan.incref()
+    wait.interrupted = chan.close
+
+
+def _let_go(proc: Proc) -> None:
+    """The call does not wait any more."""
+    if proc.kept is not None:
+        proc.kept.close()
+        proc.kept = None
+
+
+async def _read_patiently(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
+    chan.incref()
+    try:
+        found = await transfers.read(proc, chan, count, offset)
         proc.memory.write(buffer, found)
     finally:
         chan.close()
@@ -146,31 +181,50 @@ async def _read(proc: Proc, fd: int, buffer: int, count: int, offset: int | None
 
 
 @call(51, "pwrite")
-@waits
-async def pwrite(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int:
+def pwrite(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
     """Write at an offset; at the channel's for -1."""
-    return await _write(proc, fd, buffer, count, _offset(low, high))
+    return _write(proc, fd, buffer, count, _offset(low, high))
 
 
 @call(20, "_write")
-@waits
-async def write(proc: Proc, fd: int, buffer: int, count: int) -> int:
+def write(proc: Proc, fd: int, buffer: int, count: int) -> int | None:
     """Write at the channel's offset."""
-    return await _write(proc, fd, buffer, count, None)
+    return _write(proc, fd, buffer, count, None)
 
 
-async def _write(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int:
-    proc.memory.check(buffer, count)
-    chan = channel(proc, fd, OWRITE).incref()
+def _write(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int | None:
+    kept = proc.kept
+    if kept is not None and not isinstance(kept, Chan):
+        return go_on(proc, kept)
+    memory = proc.memory
+    memory.check(buffer, count)
+    chan = kept or channel(proc, fd, OWRITE)
+    data = memory.read(buffer, min(count, _MOST_TRANSFER))
+    if not chan.device.is_plain or chan.is_directory:
+        return go_on(proc, _write_patiently(proc, chan, data, offset))
     try:
-        return await transfers.write(proc, chan, proc.memory.read(buffer, min(count, _MOST_TRANSFER)), offset)
+        written = transfers.write_plainly(proc, chan, data, offset)
+    except WouldBlock as wait:
+        _hold(proc, chan, wait)
+        raise
+    except BaseException:
+        _let_go(proc)
+        raise
+    _let_go(proc)
+    return written
+
+
+async def _write_patiently(proc: Proc, chan: Chan, data: bytes, offset: int | None) -> int:
+    chan.incref()
+    try:
+        return await transfers.write(proc, chan, data, offset)
     finally:
         chan.close()
 
 
 def _offset(low: int, high: int) -> int | None:
     value = low | high << 32
-    return None if value == (1 << 64) - 1 else _signed64(value)
+    return None if value == _ALL64 else _signed64(value)
 
 
 def _signed64(value: int) -> int:

@@ -96,7 +96,7 @@ def _next_message(proc: Proc) -> WaitMessage:
 def sleep(proc: Proc, milliseconds: int) -> None:
     """Let time pass; none is to let others run."""
     if milliseconds == 0 or milliseconds & _SIGN:
-        proc.give_way()
+        proc.end_turn()
     else:
         proc.pause(milliseconds / 1000)
 

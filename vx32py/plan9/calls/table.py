@@ -7,7 +7,6 @@ process is sent the note ``sys: bad address in syscall`` (/sys/src/9/port/fault.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 PLAN9_TRAP: Final = SOFTWARE_INTERRUPT + 0x40
 #: MAXSYSARG: no call has more words of arguments.
 MOST_WORDS: Final = 5
-_WORDS: Final = tuple(struct.Struct(f"<{count}I") for count in range(MOST_WORDS + 1))
 _FAILED: Final = MASK32
 
 
@@ -50,7 +48,7 @@ class Plan9Calls(SystemCalls):
         proc.tally[entry.name] = proc.tally.get(entry.name, 0) + 1
         result, error, count = None, None, len(entry.parameters)
         try:
-            arguments = _WORDS[count].unpack(proc.memory.read(words[ESP] + 4, 4 * count)) if count else ()
+            arguments = proc.memory.space.read_words(words[ESP] + 4, count) if count else ()
             proc.call, proc.in_call = entry.name, True
             if proc.observers:
                 self._tell(proc, entry, arguments)
@@ -71,7 +69,10 @@ class Plan9Calls(SystemCalls):
             raise
         finally:
             proc.in_call = False
-        self._finish(proc, words, result, error)
+        if error is None and not proc.replaced:
+            proc.call, words[EAX] = "", (result or 0) & MASK32
+        else:
+            self._finish(proc, words, result, error)
         return False
 
     def _tell(self, proc: Proc, entry: Entry, arguments: tuple[int, ...]) -> None:

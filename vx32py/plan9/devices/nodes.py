@@ -195,6 +195,8 @@ class TextFile(Node):
 class NodeDevice(Device):
     """A device made of nodes; ``root(caller, spec)`` makes or finds the first one, and says which instance it is of."""
 
+    is_plain = True
+
     def __init__(self, letter: str) -> None:
         self.letter = letter
 
@@ -255,6 +257,9 @@ class NodeDevice(Device):
             return await patiently(self._entries, caller, chan, count, offset)
         return await patiently(node.read, caller, chan, count, offset)
 
+    def read_plainly(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
+        return self.node(chan).read(caller, chan, count, offset)
+
     def _entries(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         """Whole entries of a directory."""
         if offset == 0 or chan.state is None:
@@ -287,6 +292,9 @@ class NodeDevice(Device):
         if node.mode & DMDIR:
             raise Error(Eisdir)
         return await patiently(node.write, caller, chan, data, offset)
+
+    def write_plainly(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
+        return self.node(chan).write(caller, chan, data, offset)
 
     async def stat(self, caller: Caller, chan: Chan) -> Dir:
         entry = await patiently(self.node(chan).stat, caller)
