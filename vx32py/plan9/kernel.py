@@ -21,12 +21,14 @@ from vx32py._descriptors import Descriptors
 from vx32py._errors import BadImage, LimitExceeded
 from vx32py._family import MOST_SPACES, Family
 from vx32py._group import ThreadGroup
+from vx32py._network import Network
 from vx32py._sandbox import Sandbox
 from vx32py.plan9 import execution, loading, naming, transfers
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
 from vx32py.plan9.chan import OEXEC, OREAD, OWRITE
+from vx32py.plan9.devices.ip.device import Ip
 from vx32py.plan9.devices.srv import Services
 from vx32py.plan9.devices.table import devices_of
 from vx32py.plan9.errors import Ebadexec, Enovmem, Error
@@ -104,7 +106,9 @@ class Kernel:
     are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
     or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there. ``root``
     is a directory of the host's with a tree of Plan 9's, and ``trees`` are more, by name (``#Uname``); a root that is not
-    ``writable`` has a /tmp in memory. Raises OSError for what is not there.
+    ``writable`` has a /tmp in memory. ``net`` is what may be connected to and listened at, a :class:`vx32py.Network` or its
+    words; without any there is no ``#I``. ``hosts`` are names that programs can look up, with their addresses; others the
+    host is asked for where all of the network is granted. Raises OSError for what is not there.
     """
 
     def __init__(
@@ -125,6 +129,8 @@ class Kernel:
         root: str | os.PathLike[str] | None = None,
         writable: bool = False,
         trees: Mapping[str, HostTree] | None = None,
+        net: Network | str | Iterable[str] = "none",
+        hosts: Mapping[str, str] | None = None,
         verify: bool = False,
     ) -> None:
         self.sandbox = Sandbox(
@@ -148,7 +154,8 @@ class Kernel:
         if root is not None:
             granted[""] = HostTree(root, writable=writable)
         self.attendants = self.family.attendants = Attendants()
-        self.devices = devices_of(self, source, sink, granted)
+        network = net if isinstance(net, Network) else Network.parse(net)
+        self.devices = devices_of(self, source, sink, granted, network, hosts or {})
         #: The application, as it is seen in the name space.
         self.host = Host(self, user)
         self.host.boot(read_only=not writable)
@@ -342,8 +349,8 @@ class Kernel:
         return serving.export(self.host, _descriptor(connection), root, writable=writable)
 
     def serve(self, *exports: Export | Listener, timeout: float | None = None) -> bool:
-        """Serve until these have ended, and run what processes there are meanwhile; False if that takes longer than ``timeout``
-        seconds. Raises what :meth:`wait` raises."""
+        """Serve until these have ended, or without any until all processes have, and run what processes there are meanwhile;
+        False if that takes longer than ``timeout`` seconds. Raises what :meth:`wait` raises."""
         return serving.serve(self, exports, timeout)
 
     # -- running ---------------------------------------------------------------------------------------------------
@@ -365,6 +372,9 @@ class Kernel:
         services = self.devices["s"]
         assert isinstance(services, Services)
         services.close()
+        ip = self.devices.get("I")
+        if isinstance(ip, Ip):
+            ip.close()
         self.family.close()
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ from vx32py.plan9.devices.cons import Cons
 from vx32py.plan9.devices.dup import dup_device
 from vx32py.plan9.devices.env import env_device
 from vx32py.plan9.devices.hosttree import HostTrees
+from vx32py.plan9.devices.ip.device import Ip
 from vx32py.plan9.devices.mnt import Mnt
 from vx32py.plan9.devices.nodes import Folder, SingleDevice
 from vx32py.plan9.devices.pipe import Pipes
@@ -18,13 +19,21 @@ from vx32py.plan9.devices.root import FOLDERS, MORE_FOLDERS, Root
 from vx32py.plan9.devices.srv import Services
 
 if TYPE_CHECKING:
+    from vx32py._network import Network
     from vx32py.plan9.chan import Device
     from vx32py.plan9.devices.streams import Sink, Source
     from vx32py.plan9.kernel import Kernel
     from vx32py.vfs.host import HostTree
 
 
-def devices_of(kernel: Kernel, source: Source, sink: Sink, trees: Mapping[str, HostTree]) -> dict[str, Device]:
+def devices_of(
+    kernel: Kernel,
+    source: Source,
+    sink: Sink,
+    trees: Mapping[str, HostTree],
+    network: Network,
+    hosts: Mapping[str, str],
+) -> dict[str, Device]:
     """By letter. ``o`` has the application's own objects."""
     found: tuple[Device, ...] = (
         Root(FOLDERS if "" in trees else FOLDERS + MORE_FOLDERS), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(), Ram(), proc_device(kernel),
@@ -32,4 +41,6 @@ def devices_of(kernel: Kernel, source: Source, sink: Sink, trees: Mapping[str, H
     )  # fmt: skip
     if trees:
         found += (HostTrees(trees),)
+    if not network.nothing:
+        found += (Ip(network, hosts, lambda: kernel.sysname),)
     return {device.letter: device for device in found}

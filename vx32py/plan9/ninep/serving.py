@@ -97,7 +97,9 @@ def serve(kernel: Kernel, exports: Sequence[Export | Listener], timeout: float |
     over = False
 
     def done() -> bool:
-        return all(each.ended for each in exports)
+        if exports:
+            return all(each.ended for each in exports)
+        return not any(proc.alive for proc in kernel.procs())
 
     async def watch() -> None:
         nonlocal over

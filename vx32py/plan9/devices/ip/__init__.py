@@ -1,0 +1,1 @@
+"""``#I``: TCP and UDP through the host, as files (ip(3)); only what a :class:`vx32py.Network` allows."""

@@ -1,0 +1,448 @@
+"""Conversations: what is behind ``/net/tcp/0`` and the like, each a socket of the host's that never waits.
+
+Where a conversation may go is decided here, on the address that is then given to the host. What has to wait raises
+:class:`WouldBlock` and is called again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from vx32py._wait import WouldBlock
+from vx32py.plan9.devices.ip.addresses import (
+    IPV6_BYTES,
+    UNSPECIFIED,
+    Address,
+    Place,
+    family_of,
+    of_host,
+    pack_address,
+    parse_place,
+    shown,
+    to_host,
+    unpack_address,
+)
+from vx32py.plan9.errors import (
+    Econinuse,
+    Econrefused,
+    Ehungup,
+    Eio,
+    Enodev,
+    Eperm,
+    Error,
+    Eshort,
+    Etimedout,
+    Etoobig,
+)
+
+if TYPE_CHECKING:
+    from vx32py._network import Network
+
+_BACKLOG: Final = 64
+_MOST_READ: Final = 64 << 10
+#: Of a datagram: the addresses of its sender, its receiver and the interface, and their ports (ip(3), Udphdr).
+_HEADER: Final = struct.Struct("!16s16s16sHH")
+_TEXTS: Final = {
+    errno.ECONNREFUSED: Econrefused, errno.ETIMEDOUT: Etimedout, errno.ENETUNREACH: "no route",
+    errno.EHOSTUNREACH: "no route", errno.EADDRINUSE: "address in use", errno.EADDRNOTAVAIL: "not a local IP address",
+    errno.EACCES: Eperm, errno.EPERM: Eperm, errno.EMSGSIZE: Etoobig, errno.EMFILE: Enodev, errno.ENFILE: Enodev,
+    errno.ENOBUFS: Enodev, errno.ECONNRESET: Ehungup, errno.EPIPE: Ehungup, errno.ENOTCONN: Ehungup,
+    errno.ECONNABORTED: Ehungup, errno.EBADF: Ehungup,
+}  # fmt: skip
+IDLE, CONNECTING, CONNECTED, ANNOUNCED, HUNGUP = "Idle", "Connecting", "Connected", "Announced", "Hungup"
+
+
+def error_of(error: OSError) -> Error:
+    """What the host says, in Plan 9's words."""
+    return Error(_TEXTS.get(error.errno or 0, Eio))
+
+
+class Conversation:
+    """One; it is used again when nobody has a file of it open any more. ``kind`` is the socket's type."""
+
+    protocol = ""
+    kind: int
+
+    def __init__(self, network: Network, number: int) -> None:
+        self._network = network
+        self.number = number
+        self.owner = "network"
+        self.users = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.socket: socket.socket | None = None
+        self.state = IDLE
+        self.headers = False
+        self.remote = Place(UNSPECIFIED, 0)
+        self._bound: Place | None = None
+        self._asked: bytes | None = None
+
+    # -- who uses it -------------------------------------------------------------------------------------------------
+
+    def open(self, user: str) -> None:
+        """One file of it more is open."""
+        if not self.users:
+            self.owner = user
+        self.users += 1
+
+    def close(self) -> None:
+        """One less; with the last one it ends."""
+        self.users -= 1
+        if self.users <= 0:
+            self.end()
+
+    def end(self) -> None:
+        """It is nobody's any more."""
+        host, self.users, self.owner = self.socket, 0, "network"
+        self._begin()
+        if host is not None:
+            host.close()
+
+    def hang_up(self) -> None:
+        """Nothing comes and goes any more; who waits for it is told."""
+        if self.socket is not None:
+            with contextlib.suppress(OSError):  # it may not be connected
+                self.socket.shutdown(socket.SHUT_RDWR)
+        self.state = HUNGUP
+
+    # -- what the files say ------------------------------------------------------------------------------------------
+
+    @property
+    def local(self) -> Place:
+        """Its own address."""
+        if self.socket is not None:
+            try:
+                return of_host(self.socket.getsockname())
+            except OSError:
+                pass
+        return self._bound or Place(UNSPECIFIED, 0)
+
+    def local_text(self) -> str:
+        """The file ``local``."""
+        return shown(self.local)
+
+    def remote_text(self) -> str:
+        """The file ``remote``."""
+        return shown(self.remote)
+
+    def status(self) -> str:
+        """The file ``status``."""
+        raise NotImplementedError
+
+    # -- control messages --------------------------------------------------------------------------------------------
+
+    def control(self, data: bytes) -> None:
+        """A message to ``ctl``. Raises Error, WouldBlock."""
+        if self._asked is data:  # called again
+            if self.state != CONNECTING:
+                raise Error(Ehungup)
+            self._await_connection(data)
+            return
+        words = data.split(b"\0")[0].decode(errors="replace").split()
+        if not words:
+            raise Error("short control request")
+        word, arguments = words[0], words[1:]
+        if word == "connect" and 1 <= len(arguments) <= 2:
+            self._connect(parse_place(arguments[0], local=False), arguments[1] if arguments[1:] else None, data)
+        elif word == "announce" and len(arguments) == 1:
+            self._announce(parse_place(arguments[0], local=True))
+        elif word == "bind" and len(arguments) == 1:
+            self._bound = parse_place(arguments[0], local=True)
+        elif word in {"connect", "announce", "bind"}:
+            raise Error(f"bad args to {word}")
+        elif word in {"hangup", "close"}:
+            self.hang_up()
+        elif not self.setting(word, arguments):
+            raise Error("unknown control request")
+
+    def setting(self, word: str, arguments: list[str]) -> bool:
+        """Something else that can be set; whether there is such a thing. What the host does as it likes is accepted."""
+        del arguments
+        return word in {"ttl", "tos", "ignoreadvice", "checksum", "maxfragsize"}
+
+    def _new_socket(self, family: int) -> socket.socket:
+        if not self._network.may_open(family, self.kind):
+            raise Error(Eperm)
+        try:
+            made = socket.socket(family, self.kind)
+        except OSError as error:
+            raise error_of(error) from None
+        made.setblocking(False)
+        return made
+
+    def _connect(self, place: Place, local: str | None, asked: bytes) -> None:
+        """Begin to connect. Raises Error, WouldBlock."""
+        if self.state != IDLE:
+            raise Error(Econinuse)
+        address = place.address
+        assert address is not None
+        family = family_of(address)
+        if not self._network.may_connect(family, self.kind, str(address), place.port):
+            raise Error(Eperm)
+        host = self._new_socket(family)
+        try:
+            if local is not None or self._bound is not None:
+                self._bind(host, parse_place(local, local=True) if local is not None else self._bound)
+            self.remote, self.socket, self.state, self._asked = place, host, CONNECTING, asked
+            host.connect(to_host(address, place.port, family))
+        except BlockingIOError:
+            self._await_connection(asked)
+            return
+        except (OSError, Error) as error:
+            self._no_connection()
+            host.close()
+            raise (error_of(error) if isinstance(error, OSError) else error) from None
+        self.state, self._asked = CONNECTED, None
+
+    def _bind(self, host: socket.socket, place: Place | None) -> None:
+        """Give a socket that will connect an address of its own. Raises Error, OSError."""
+        assert place is not None
+        anything = "0.0.0.0" if host.family == socket.AF_INET else "::"  # noqa: S104
+        address = str(place.address) if place.address is not None and int(place.address) else anything
+        if not self._network.may_bind(host.family, self.kind, address, place.port):
+            raise Error(Eperm)
+        host.bind((address, place.port))
+
+    def _await_connection(self, asked: bytes) -> None:
+        """Wait until it is connected. Raises Error, WouldBlock."""
+        host = self.socket
+        assert host is not None
+        if not _is_ready(host, select.POLLOUT):
+            raise self._wait(host, select.POLLOUT, lambda: self._asked is not asked)
+        failure = host.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failure:
+            self._no_connection()
+            host.close()
+            raise error_of(OSError(failure, ""))
+        self.state, self._asked = CONNECTED, None
+
+    def _no_connection(self) -> None:
+        self.socket, self.state, self._asked, self.remote = None, IDLE, None, Place(UNSPECIFIED, 0)
+
+    def _announce(self, place: Place) -> None:
+        """Take calls, or datagrams. Raises Error."""
+        if self.state != IDLE:
+            raise Error(Econinuse)
+        failure = Error(Eperm)
+        for family, address, both in self._candidates(place):
+            if not self._may_listen(family, address, place.port, both=both):
+                continue
+            try:
+                self.socket = self._listening(family, address, place.port, both=both)
+            except OSError as error:
+                failure = error_of(error)
+            except Error as error:
+                failure = error
+            else:
+                self.state = ANNOUNCED
+                return
+        raise failure
+
+    def _may_listen(self, family: int, address: str, port: int, *, both: bool) -> bool:
+        may = self._network.may_listen if self.kind == socket.SOCK_STREAM else self._network.may_bind
+        return may(family, self.kind, address, port) and (
+            not both or may(socket.AF_INET, self.kind, "0.0.0.0", port)  # noqa: S104
+        )
+
+    def _candidates(self, place: Place) -> list[tuple[int, str, bool]]:
+        """Where to listen: families, addresses, and whether IPv4 comes there, too. For all addresses, these are all
+        that there are, or else, which most programs cannot say, those that are granted."""
+        address = place.address
+        if address is not None and int(address):
+            return [(family_of(address), str(address), False)]
+        granted = [block.network_address for rule in self._network.rules if rule.listen for block in rule.blocks
+                   if block.num_addresses == 1]  # fmt: skip
+        return [
+            (socket.AF_INET6, "::", True), (socket.AF_INET, "0.0.0.0", False), (socket.AF_INET6, "::", False),  # noqa: S104
+            *((family_of(each), str(each), False) for each in granted),
+        ]  # fmt: skip
+
+    def _listening(self, family: int, address: str, port: int, *, both: bool) -> socket.socket:
+        host = self._new_socket(family)
+        try:
+            if self.kind == socket.SOCK_STREAM:
+                host.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                host.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
+            host.bind((address, port))
+            if self.kind == socket.SOCK_STREAM:
+                host.listen(_BACKLOG)
+        except BaseException:
+            host.close()
+            raise
+        return host
+
+    # -- data --------------------------------------------------------------------------------------------------------
+
+    def accept(self, other: Callable[[], Conversation]) -> Conversation:
+        """Take a call: the conversation of it, which ``other`` makes. Raises Error, WouldBlock."""
+        raise Error("listen not supported")
+
+    def receive(self, count: int) -> bytes:
+        """What has come. Raises Error, WouldBlock."""
+        raise NotImplementedError
+
+    def send(self, data: bytes) -> int:
+        """Send it, or some of it. Raises Error, WouldBlock."""
+        raise NotImplementedError
+
+    def _flowing(self, *states: str) -> socket.socket:
+        """The socket, if data can come and go. Raises Error."""
+        if self.socket is None or self.state not in states:
+            raise Error(Ehungup)
+        return self.socket
+
+    def _wait(self, host: socket.socket, events: int, changed: Callable[[], bool] = lambda: False) -> WouldBlock:
+        """What to raise to wait for the host, or for the end of the conversation."""
+        state = self.state
+        return WouldBlock(
+            lambda: self.socket is not host or self.state != state or changed() or _is_ready(host, events),
+            fds=[(host.fileno(), events)],
+        )
+
+
+class Tcp(Conversation):
+    """A connection, or a place to call."""
+
+    protocol = "tcp"
+    kind = socket.SOCK_STREAM
+    _NAMES: Final = {
+        IDLE: "Closed", CONNECTING: "Syn_sent", CONNECTED: "Established", ANNOUNCED: "Listen", HUNGUP: "Closed",
+    }  # fmt: skip
+
+    def status(self) -> str:
+        return (
+            f"{self._NAMES[self.state]} qin 0 qout 0 rq 0.0 srtt 0 mdev 0 cwin 65535 swin 65535>>0 rwin 65535>>0 "
+            "timer.start 10 timer.count 10 rerecv 0 katimer.start 200 katimer.count 0\n"
+        )
+
+    def setting(self, word: str, arguments: list[str]) -> bool:
+        if word == "keepalive":
+            if self.socket is not None:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            return True
+        if word == "nodelay":
+            if self.socket is not None:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return True
+        return word == "tcpporthogdefense" or super().setting(word, arguments)
+
+    def accept(self, other: Callable[[], Conversation]) -> Conversation:
+        if self.state != ANNOUNCED or self.socket is None:
+            raise Error("listen hungup" if self.state == HUNGUP else "not announced")
+        if not _is_ready(self.socket, select.POLLIN):
+            raise self._wait(self.socket, select.POLLIN)
+        made = other()
+        try:
+            host, name = self.socket.accept()
+        except OSError as error:
+            made.close()
+            if isinstance(error, BlockingIOError | ConnectionAbortedError):
+                raise self._wait(self.socket, select.POLLIN) from None
+            raise error_of(error) from None
+        host.setblocking(False)
+        made.socket, made.state, made.remote = host, CONNECTED, of_host(name)
+        return made
+
+    def receive(self, count: int) -> bytes:
+        if self.state == HUNGUP:
+            return b""
+        host = self._flowing(CONNECTED)
+        try:
+            return host.recv(min(count, _MOST_READ))
+        except BlockingIOError:
+            raise self._wait(host, select.POLLIN) from None
+        except OSError as error:
+            raise error_of(error) from None
+
+    def send(self, data: bytes) -> int:
+        host = self._flowing(CONNECTED)
+        try:
+            return host.send(data)
+        except BlockingIOError:
+            raise self._wait(host, select.POLLOUT) from None
+        except OSError as error:
+            raise error_of(error) from None
+
+
+class Udp(Conversation):
+    """Datagrams: to and from one place, or all places, and then with headers that say which."""
+
+    protocol = "udp"
+    kind = socket.SOCK_DGRAM
+
+    def status(self) -> str:
+        return f"{'Open' if self.users and self.state != HUNGUP else 'Closed'} qin 0 qout 0\n"
+
+    def setting(self, word: str, arguments: list[str]) -> bool:
+        if word == "headers":
+            self.headers = True
+            return True
+        return super().setting(word, arguments)
+
+    def receive(self, count: int) -> bytes:
+        if self.state == HUNGUP:
+            return b""
+        host = self._flowing(CONNECTED, ANNOUNCED)
+        if self.state == ANNOUNCED and not self.headers:
+            raise Error("datagrams from everybody need headers")
+        try:
+            data, name = host.recvfrom(_MOST_READ)
+        except BlockingIOError:
+            raise self._wait(host, select.POLLIN) from None
+        except OSError as error:
+            raise error_of(error) from None
+        if self.headers:
+            remote = of_host(name) if name else self.remote
+            data = (
+                _HEADER.pack(_packed(remote), _packed(self.local), bytes(IPV6_BYTES), remote.port, self.local.port)
+                + data
+            )
+        return data[:count]
+
+    def send(self, data: bytes) -> int:
+        host = self._flowing(CONNECTED, ANNOUNCED)
+        try:
+            if not self.headers:
+                if self.state != CONNECTED:
+                    raise Error("datagrams to anybody need headers")
+                return host.send(data)
+            return self._send_with_header(host, data)
+        except BlockingIOError:
+            raise self._wait(host, select.POLLOUT) from None
+        except OSError as error:
+            raise error_of(error) from None
+
+    def _send_with_header(self, host: socket.socket, data: bytes) -> int:
+        if len(data) < _HEADER.size:
+            raise Error(Eshort)
+        packed, _, _, port, _ = _HEADER.unpack_from(data)
+        address = unpack_address(packed)
+        if self.state == CONNECTED:
+            host.send(data[_HEADER.size :])
+            return len(data)
+        if not self._network.may_connect(family_of(address), self.kind, str(address), port):
+            raise Error(Eperm)
+        host.sendto(data[_HEADER.size :], to_host(address, port, host.family))
+        return len(data)
+
+
+def _packed(place: Place) -> bytes:
+    address: Address = place.address if place.address is not None else UNSPECIFIED
+    return pack_address(address)
+
+
+def _is_ready(host: socket.socket, events: int) -> bool:
+    """Whether something can be done, or has gone wrong, with a socket."""
+    if host.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(host.fileno(), events)
+    return bool(poll.poll(0))
