@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from vx32py._wait import WouldBlock
 from vx32py.plan9.chan import Caller, Chan
 from vx32py.plan9.devices.nodes import Node
+from vx32py.plan9.devices.progress import has_written, written
 from vx32py.plan9.errors import Ehungup, Eio, Error
 
 if TYPE_CHECKING:
@@ -87,20 +88,10 @@ class Stream(Node):
         if not isinstance(self.sink, int):
             self.sink(data)
             return len(data)
-        # How much of it has been written: of this piece, not of one whose write was given up.
-        begun, done = chan.state if chan.state is not None else (None, 0)
-        if begun is not data:
-            done = 0
+        done = written(caller, chan, data)
         while done < len(data):
-            try:
-                done += write_host(self.sink, data[done:])
-            except WouldBlock:
-                chan.state = data, done
-                raise
-            except Error:
-                chan.state = None
-                raise
-        chan.state = None
+            done += write_host(self.sink, data[done:])
+            has_written(caller, chan, data, done)
         return len(data)
 
     def close(self, chan: Chan) -> None:

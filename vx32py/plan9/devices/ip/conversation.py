@@ -43,6 +43,7 @@ from vx32py.plan9.errors import (
 
 if TYPE_CHECKING:
     from vx32py._network import Network
+    from vx32py.plan9.chan import Caller
 
 _BACKLOG: Final = 64
 _MOST_READ: Final = 64 << 10
@@ -82,7 +83,8 @@ class Conversation:
         self.headers = False
         self.remote = Place(UNSPECIFIED, 0)
         self._bound: Place | None = None
-        self._asked: bytes | None = None
+        #: Who waits for a connection, and what it has said.
+        self._asked: tuple[Caller, bytes] | None = None
 
     # -- who uses it -------------------------------------------------------------------------------------------------
 
@@ -138,19 +140,21 @@ class Conversation:
 
     # -- control messages --------------------------------------------------------------------------------------------
 
-    def control(self, data: bytes) -> None:
+    def control(self, caller: Caller, data: bytes) -> None:
         """A message to ``ctl``. Raises Error, WouldBlock."""
-        if self._asked is data:  # called again
+        if self._asked == (caller, data):  # called again
             if self.state != CONNECTING:
                 raise Error(Ehungup)
-            self._await_connection(data)
+            self._await_connection()
             return
         words = data.split(b"\0")[0].decode(errors="replace").split()
         if not words:
             raise Error("short control request")
         word, arguments = words[0], words[1:]
         if word == "connect" and 1 <= len(arguments) <= 2:
-            self._connect(parse_place(arguments[0], local=False), arguments[1] if arguments[1:] else None, data)
+            self._connect(parse_place(arguments[0], local=False), arguments[1] if arguments[1:] else None)
+            self._asked = caller, data
+            self._await_connection()
         elif word == "announce" and len(arguments) == 1:
             self._announce(parse_place(arguments[0], local=True))
         elif word == "bind" and len(arguments) == 1:
@@ -177,8 +181,8 @@ class Conversation:
         made.setblocking(False)
         return made
 
-    def _connect(self, place: Place, local: str | None, asked: bytes) -> None:
-        """Begin to connect. Raises Error, WouldBlock."""
+    def _connect(self, place: Place, local: str | None) -> None:
+        """Begin to connect. Raises Error."""
         if self.state != IDLE:
             raise Error(Econinuse)
         address = place.address
@@ -190,16 +194,13 @@ class Conversation:
         try:
             if local is not None or self._bound is not None:
                 self._bind(host, parse_place(local, local=True) if local is not None else self._bound)
-            self.remote, self.socket, self.state, self._asked = place, host, CONNECTING, asked
-            host.connect(to_host(address, place.port, family))
-        except BlockingIOError:
-            self._await_connection(asked)
-            return
+            self.remote, self.socket, self.state = place, host, CONNECTING
+            with contextlib.suppress(BlockingIOError):
+                host.connect(to_host(address, place.port, family))
         except (OSError, Error) as error:
             self._no_connection()
             host.close()
             raise (error_of(error) if isinstance(error, OSError) else error) from None
-        self.state, self._asked = CONNECTED, None
 
     def _bind(self, host: socket.socket, place: Place | None) -> None:
         """Give a socket that will connect an address of its own. Raises Error, OSError."""
@@ -210,12 +211,12 @@ class Conversation:
             raise Error(Eperm)
         host.bind((address, place.port))
 
-    def _await_connection(self, asked: bytes) -> None:
+    def _await_connection(self) -> None:
         """Wait until it is connected. Raises Error, WouldBlock."""
         host = self.socket
         assert host is not None
         if not _is_ready(host, select.POLLOUT):
-            raise self._wait(host, select.POLLOUT, lambda: self._asked is not asked)
+            raise self._wait(host, select.POLLOUT)
         failure = host.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
             self._no_connection()
@@ -299,11 +300,11 @@ class Conversation:
             raise Error(Ehungup)
         return self.socket
 
-    def _wait(self, host: socket.socket, events: int, changed: Callable[[], bool] = lambda: False) -> WouldBlock:
+    def _wait(self, host: socket.socket, events: int) -> WouldBlock:
         """What to raise to wait for the host, or for the end of the conversation."""
         state = self.state
         return WouldBlock(
-            lambda: self.socket is not host or self.state != state or changed() or _is_ready(host, events),
+            lambda: self.socket is not host or self.state != state or _is_ready(host, events),
             fds=[(host.fileno(), events)],
         )
 

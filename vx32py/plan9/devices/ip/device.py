@@ -10,6 +10,7 @@ from vx32py.plan9.chan import Caller, Chan
 from vx32py.plan9.devices.ip.conversation import Conversation, Tcp, Udp
 from vx32py.plan9.devices.ip.names import Names
 from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice, TextFile
+from vx32py.plan9.devices.progress import has_written, written
 from vx32py.plan9.errors import Enodev, Eperm, Error, Etoobig
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class _Query(Node):
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         state = chan.state
-        if not (isinstance(state, _Asked) and state.question is data):  # not called again
+        if not (isinstance(state, _Asked) and state.question == data and state.replies is None):  # not called again
             chan.state = state = _Asked(data, self._ask(data.decode(errors="replace").strip("\0\n ")))
         try:
             state.replies = [line.encode() for line in state.answers()]
@@ -58,7 +59,7 @@ class _Query(Node):
 
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         start = 0
-        for reply in chan.state.replies if isinstance(chan.state, _Asked) else ():
+        for reply in (chan.state.replies or ()) if isinstance(chan.state, _Asked) else ():
             if offset < start + len(reply):
                 piece: bytes = reply[max(offset - start, 0) :][:count]
                 return piece
@@ -74,7 +75,7 @@ class _Asked:
     def __init__(self, question: bytes, answers: Callable[[], list[str]]) -> None:
         self.question = question
         self.answers = answers
-        self.replies: list[bytes] = []
+        self.replies: list[bytes] | None = None
 
 
 class _Ndb(TextFile):
@@ -213,26 +214,16 @@ class _File(Node):
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         if self.name == "ctl":
-            self._conversation.control(data)
+            self._conversation.control(caller, data)
             return len(data)
         if self.name != "data":
             raise Error(Eperm)
         if isinstance(self._conversation, Udp):
             return self._conversation.send(data)
-        # How much of it has been sent: of this piece, not of one whose write was given up.
-        begun, done = chan.state if chan.state is not None else (None, 0)
-        if begun is not data:
-            done = 0
-        try:
-            while done < len(data):
-                done += self._conversation.send(data[done:])
-                chan.state = data, done
-        except WouldBlock:
-            raise
-        except Error:
-            chan.state = None
-            raise
-        chan.state = None
+        done = written(caller, chan, data)
+        while done < len(data):
+            done += self._conversation.send(data[done:])
+            has_written(caller, chan, data, done)
         return len(data)
 
 
