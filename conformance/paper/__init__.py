@@ -2,7 +2,8 @@
 
 ``python -m conformance.paper`` measures and prints a table of ratios; :func:`main` is what ``vx32py bench`` calls. With
 ``jail`` as the first argument it measures what the system-call jail costs instead (:mod:`conformance.paper.jail`), with ``decoders`` what
-decoders cost that are guests (:mod:`conformance.paper.decoders`).
+decoders cost that are guests (:mod:`conformance.paper.decoders`), with ``plan9`` what the Plan 9 kernel costs
+(:mod:`conformance.paper.plan9`).
 ``RESULTS.md`` holds the results of one machine. It needs the source tree, for the examples, and a compiler for guests.
 """
 
@@ -23,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from conformance.paper.decoders import main as decoders
 
         return decoders(arguments[1:])
+    if arguments[:1] == ["plan9"]:
+        from conformance.paper.plan9 import main as plan9
+
+        return plan9(arguments[1:])
     from conformance.paper.bench import main as bench
 
     return bench(arguments)

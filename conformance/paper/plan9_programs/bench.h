@@ -1,37 +1,43 @@
-/* Programs of the Plan 9 table: the same source for Plan 9's calls, and (-DNATIVE) for a 32-bit Linux process. */
-#ifndef NATIVE
+/* Programs of the Plan 9 table: the same source for Plan 9's calls, and for a 32-bit Linux process. */
+#ifdef __plan9__
 
-#include "plan9.h"
+#include <u.h>
+#include <libc.h>
+#define check(x) do{ if(!(x)) sysfatal("%d: %s: %r", __LINE__, #x); }while(0)
 static inline void yield(void) { sleep(0); }
 static inline void together(void) { }
-static inline int wait_child(void) { return wait() == nil ? -1 : 0; }
+static inline int wait_child(void) { return waitpid(); }
 static inline void run(char *program, char **argv) { exec(program, argv); }
 /* A new process in the same memory, which runs f and ends. */
 static inline void spawn(void (*f)(void))
 {
-	if(rfork(RFPROC|RFMEM|RFFDG) == 0){ f(); exits(nil); }
+	if(rfork(RFPROC|RFMEM|RFFDG) == 0){ f(); _exits(nil); }
+}
+static inline void *pages(long n)
+{
+	char *p = sbrk((n+1)<<12);
+	return (char*)(((ulong)p + 4095) & ~4095);
 }
 
 /* Directories: the next entries, each with what du wants to know of it. */
 typedef struct { char name[256]; int is_directory; uvlong length; } Entry;
 typedef struct { int fd; int at, have; uchar data[8192]; } Directory;
-static inline uint _get(uchar *p, int n) { uint r = 0; while(n--) r = r<<8 | p[n]; return r; }
-static inline int next_entry(Directory *d, char *folder, Entry *e)
+static inline int next_entry(Directory *d, Entry *e)
 {
-	uchar *p;
+	Dir dir;
+	char names[2048];
 	uint n;
 	if(d->at >= d->have){
 		d->have = read(d->fd, d->data, sizeof d->data);
 		d->at = 0;
 		if(d->have <= 0) return 0;
 	}
-	p = d->data + d->at;
-	d->at += 2 + _get(p, 2);
-	e->is_directory = (p[24] & 0x80) != 0;	/* size type dev qid.type vers path mode atime mtime length name */
-	e->length = _get(p+33, 4) | (uvlong)_get(p+37, 4) << 32;
-	n = _get(p+41, 2);
-	memcpy(e->name, p+43, n);
-	e->name[n] = 0;
+	n = d->data[d->at] | d->data[d->at+1]<<8;
+	check(n+2 <= sizeof names && convM2D(d->data+d->at, n+2, &dir, names) > 0);
+	d->at += n+2;
+	e->is_directory = (dir.mode & DMDIR) != 0;
+	e->length = dir.length;
+	strcpy(e->name, dir.name);
 	return 1;
 }
 static inline int is_there(char *path) { uchar buf[512]; return stat(path, buf, sizeof buf) > 0; }
@@ -64,6 +70,10 @@ static inline void release(long *s) { semrelease(s, 1); }
 typedef unsigned int uint;
 typedef unsigned char uchar;
 typedef unsigned long long uvlong;
+static inline void *pages(long n)
+{
+	return mmap(nil, (n+1)<<12, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
+}
 static inline void exits(char *status) { fflush(stdout); _exit(status && *status); }
 static inline void yield(void) { sched_yield(); }
 /* On one processor, as the guest is: else to yield would be to go on. */
@@ -88,11 +98,10 @@ static inline void spawn(void (*f)(void))
 typedef struct { char name[256]; int is_directory; uvlong length; } Entry;
 typedef struct { int fd; int at, have; char data[8192]; } Directory;
 struct _dirent64 { uvlong ino, off; unsigned short reclen; uchar type; char name[]; };
-static inline int next_entry(Directory *d, char *folder, Entry *e)
+static inline int next_entry(Directory *d, Entry *e)
 {
 	struct _dirent64 *p;
 	struct stat64 found;
-	(void)folder;
 	do {
 		if(d->at >= d->have){
 			d->have = syscall(SYS_getdents64, d->fd, d->data, sizeof d->data);

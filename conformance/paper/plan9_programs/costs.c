@@ -68,12 +68,7 @@ int main(int argc, char **argv)
 			wait_child();
 		}
 	}else if(strcmp(what, "touch") == 0){	/* n pages that nobody has touched */
-#ifdef NATIVE
-		p = mmap(nil, n<<12, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0);
-#else
-		p = (char*)(((ulong)end + 4095) & ~4095);
-		check(brk_(p + (n<<12)) == 0);
-#endif
+		p = pages(n);
 		for(i = 0; i < n; i++)
 			p[i<<12] = 1;
 	}else

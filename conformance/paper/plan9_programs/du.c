@@ -17,7 +17,7 @@ static void du(int end)
 	d = &levels[level++];
 	d->at = d->have = 0;
 	check((d->fd = open(path, OREAD)) >= 0);
-	while(next_entry(d, path, &e)){
+	while(next_entry(d, &e)){
 		total += e.length;
 		files++;
 		if(e.is_directory){

@@ -1,0 +1,338 @@
+"""What Plan 9 costs as a library: the paper's programs on the kernel, beside the same sources as native 32-bit processes.
+
+``vx32py bench plan9`` (or ``python -m conformance.paper plan9``) prints two tables and, with ``--json``, keeps every figure.
+The programs are in ``plan9_programs``, written after the paper's names for them: its own were never published. The first
+table has the paper's columns beside, which are of other things: there native is Plan 9 on the same machine, and here it is
+Linux, where pipes, files and processes are those of the host's kernel itself. The second table is of single calls.
+
+Times are processor time, user and system: of a native program that of its processes, of a guest that of this process while
+the kernel lasts. Each is less that of a run which does nothing, and then by the number of times. The columns take turns, and
+a ratio is of neighbours. Native processes that wait for one another are kept on one processor, as the kernel's are: else a
+switch would not be one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from conformance.paper import machine, plan9_report, report
+from conformance.paper.inputs import BUILD
+from jit import diskcache
+from vx32py import Vx32Error, _compile, _engines, guest
+from vx32py.plan9.errors import Error
+from vx32py.plan9.kernel import Kernel
+from vx32py.vfs.host import HostTree
+
+Column = Literal["native", "plan9"]
+COLUMNS: Final[tuple[Column, ...]] = ("native", "plan9")
+TITLES: Final[dict[Column, str]] = {"native": "native Linux", "plan9": "on the kernel"}
+PROGRAMS: Final = Path(__file__).resolve().parent / "plan9_programs"
+#: The name that a granted folder has on the kernel.
+TREE: Final = "bench"
+ROUNDS: Final = 7
+QUICK_ROUNDS: Final = 2
+QUICK_SHARE: Final = 20
+TIMEOUT: Final = 300.0
+MEMORY: Final = "256M"
+KIB: Final = 1 << 10
+MIB: Final = 1 << 20
+COMPUTE: Final = 1.05
+#: The file that is read, and the tree that is listed: directories, and files in each of them.
+_FILE: Final = 8 * MIB
+_FOLDERS, _FILES = 20, 50
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What the paper has: time over that of native Plan 9 on a Pentium M, under 9vx, VMware and QEMU with kqemu."""
+
+    vx: float
+    vmware: float
+    qemu: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A program with its arguments: N stands for how often, ``{tree}`` for the folder, ``{bin}`` for that of the programs.
+    ``times``: how often a measurement does it; ``each``: how many of what the table counts that is each time. ``limit``: what
+    the ratio may be at most, where there is an aim."""
+
+    name: str
+    command: str
+    times: int
+    each: int = 1
+    unit: str = ""
+    paper: Paper | None = None
+    limit: float | None = None
+
+    def words(self, times: int, tree: str, programs: str) -> list[str]:
+        """The command."""
+        words = self.command.format(tree=tree, bin=programs).split()
+        return [str(times) if word == "N" else word for word in words]
+
+
+JOBS: Final = (
+    Job("swtch", "swtch N", 40_000, 2, "switch", Paper(1.69, 4.8, 23)),
+    Job("pipe-byte", "pipe-byte N", 15_000, 1, "round trip", Paper(2.7, 3.8, 21)),
+    Job("pipe-bulk", "pipe-bulk N", 30_000, 1, "8 KiB", Paper(2.5, 2.8, 22)),
+    Job("rdwr", "rdwr N", 60_000, 1, "8 KiB", Paper(0.93, 2.6, 18)),
+    Job("sha1zero", "sha1zero N", 192, 1, "MiB", Paper(1.00, 1.90, 1.90), COMPUTE),
+    Job("du", "du {tree}/du N", 12, _FOLDERS * (_FILES + 1), "file", Paper(0.57, 2.7, 9.1)),
+    Job("a call", "costs nothing N", 100_000),
+    Job("semaphores", "costs semaphore N", 6_000, 2, "switch"),
+    Job("stat", "costs stat N {tree}/file", 8_000),
+    Job("open and close", "costs open N {tree}/file", 8_000),
+    Job("read 4 KiB", "costs read N {tree}/file 4096", 40_000),
+    Job("read 64 KiB", "costs read N {tree}/file 65536", 10_000),
+    Job("write 4 KiB", "costs write N {tree}/made 4096", 20_000),
+    Job("touch a page", "costs touch N", 30_000),
+    Job("fork and wait", "costs fork N", 400),
+    Job("fork, exec and wait", "costs exec N {bin}/costs", 200),
+    Job("the same of 1 MiB", "costs exec N {bin}/large", 150),
+)
+#: The sources, all of which are built.
+_SOURCES: Final = sorted(PROGRAMS.glob("*.c"))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: seconds of processor time and of wall time, and what it printed."""
+
+    cpu: float
+    wall: float
+    output: bytes = field(repr=False)
+
+
+@dataclass
+class Row:
+    """A job's samples in each column, one a round, and those of runs that do nothing; ``remark`` says what is wrong."""
+
+    job: Job
+    times: int
+    runs: dict[Column, list[Sample]] = field(default_factory=dict)
+    idle: dict[Column, list[Sample]] = field(default_factory=dict)
+    remark: str = ""
+
+    def spent(self, column: Column, attribute: str = "cpu") -> list[float]:
+        """Seconds for one of what is counted, less what a run takes that does nothing."""
+        start = statistics.median(getattr(s, attribute) for s in self.idle[column]) if self.idle.get(column) else 0.0
+        done = self.times * self.job.each
+        return [max(getattr(s, attribute) - start, 0.0) / done for s in self.runs.get(column, [])]
+
+    def ratios(self, attribute: str = "cpu") -> list[float]:
+        """On the kernel over native, of the same round."""
+        pairs = zip(self.spent("plan9", attribute), self.spent("native", attribute), strict=False)
+        return [a / b for a, b in pairs if b > 0]
+
+    def met(self) -> bool | None:
+        """Whether the aim is; None without one, or without figures."""
+        ratios = self.ratios()
+        return None if self.job.limit is None or not ratios else statistics.median(ratios) <= self.job.limit
+
+
+# -- running ---------------------------------------------------------------------------------------------------------
+
+
+class Failed(RuntimeError):
+    """A program did not end well."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with the files that programs use, and those with the programs, one for each column."""
+
+    folder: Path
+    programs: dict[Column, Path]
+
+    def run(self, column: Column, job: Job, times: int) -> Sample:
+        """Run a job. Raises Failed, Error, Vx32Error."""
+        return self._native(job, times) if column == "native" else self._plan9(job, times)
+
+    def _native(self, job: Job, times: int) -> Sample:
+        programs = self.programs["native"]
+        name, *arguments = job.words(times, str(self.folder), str(programs))
+        with tempfile.TemporaryFile() as out:
+            start = time.perf_counter()
+            pid = os.posix_spawn(
+                programs / name, [name, *arguments], {}, file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)]
+            )
+            _, status, usage = os.wait4(pid, 0)
+            wall = time.perf_counter() - start
+            if status:
+                raise Failed(f"{job.name} ended with status {status:#x}")
+            out.seek(0)
+            return Sample(usage.ru_utime + usage.ru_stime, wall, out.read())
+
+    def _plan9(self, job: Job, times: int) -> Sample:
+        trees = {
+            TREE: HostTree(self.folder, writable=True),
+            "bin": HostTree(self.programs["plan9"], writable=False),
+        }
+        name, *arguments = job.words(times, f"#U{TREE}", "#Ubin")
+        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        with Kernel(engine="jit", memory=MEMORY, timeout=TIMEOUT, trees=trees) as kernel:
+            result = kernel.run([f"#Ubin/{name}", *arguments])
+        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        if result.status:
+            raise Failed(f"{job.name} ended with {result.status!r} {result.stderr.decode(errors='replace').strip()}")
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Sample(cpu, wall, result.stdout)
+
+
+def build(progress: Callable[[str], None]) -> dict[Column, Path]:
+    """The programs, of the same compiler with the same options. Raises CompileError."""
+    chosen: _compile.CompilerName = (
+        "gcc" if "gcc" in _compile.compilers() and _compile.can_build_native("gcc") else "zig"
+    )
+    files = [*_SOURCES, PROGRAMS / "bench.h", *guest.plan9_files(), Path(_compile.__file__)]
+    version = _compile.compilers().get(chosen, "")
+    made = BUILD / f"plan9-{diskcache.key_of(chosen, version, *(file.read_bytes() for file in files))[:12]}"
+    folders: dict[Column, Path] = {column: made / column for column in COLUMNS}
+    for source in _SOURCES:
+        if not (folders["plan9"] / source.stem).exists():
+            _compile.compile_guest(
+                [source], folders["plan9"] / source.stem, compiler=chosen, libc="plan9", progress=progress
+            )
+        if not (folders["native"] / source.stem).exists():
+            _compile.compile_native([source], folders["native"] / source.stem, compiler=chosen, progress=progress)
+    return folders
+
+
+@contextmanager
+def place(progress: Callable[[str], None]) -> Iterator[Place]:
+    """The programs, and a folder with files. Raises CompileError."""
+    programs = build(progress)
+    with tempfile.TemporaryDirectory(prefix="vx32py-") as name:
+        folder = Path(name)
+        (folder / "file").write_bytes(os.urandom(_FILE))
+        for i in range(_FOLDERS):
+            directory = folder / "du" / f"folder{i}"
+            directory.mkdir(parents=True)
+            for j in range(_FILES):
+                (directory / f"file{j}").write_bytes(bytes(i * j))
+        yield Place(folder, programs)
+
+
+def measure(job: Job, where: Place, rounds: int, progress: Callable[[str], None], *, quick: bool) -> Row:
+    """A job's row."""
+    row = Row(job, max(job.times // QUICK_SHARE, 1) if quick else job.times)
+    for turn in range(-1, rounds):  # the first time loads what later ones find, and does not count
+        for column in COLUMNS:
+            progress(f"{job.name}: {max(turn, 0) + 1} of {rounds}, {TITLES[column]}")
+            try:
+                idle = where.run(column, job, 0)
+                sample = where.run(column, job, row.times)
+            except (Failed, OSError, Error, Vx32Error) as error:
+                row.remark = f"{TITLES[column]}: {error}"
+                return row
+            if turn < 0:
+                continue
+            row.idle.setdefault(column, []).append(idle)
+            row.runs.setdefault(column, []).append(sample)
+            if sample.output != row.runs["native"][-1].output:
+                row.remark = f"{TITLES[column]}: the output differs from the native one"
+                return row
+    return row
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vx32py bench plan9",
+        description="The paper's programs on the Plan 9 kernel, and the same sources natively: processor time over the native one's.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="measure what has this in its name; all by default")
+    parser.add_argument(
+        "--quick", action="store_true", help="a small part of the work and fewer rounds: a look, not a measurement"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help=f"how often each takes its turn (default: {ROUNDS}; with --quick, {QUICK_ROUNDS})"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured as JSON")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument("--plot", type=Path, action="append", default=[], metavar="FILE",
+                        help="draw the ratios; FILE.svg or FILE.png; may be given twice")  # fmt: skip
+    parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    words = [word.casefold() for word in options.names]
+    jobs = [job for job in JOBS if not words or any(word in job.name.casefold() for word in words)]
+    rounds = options.rounds if options.rounds is not None else QUICK_ROUNDS if options.quick else ROUNDS
+    if options.list:
+        print("\n".join(f"{job.name:20} {job.command}" for job in jobs))
+        return 0
+    if not jobs or rounds < 1:
+        print("vx32py bench plan9: nothing to measure (--list says what there is)", file=sys.stderr)
+        return 2
+    problem = next(filter(None, map(plan9_report.cannot_plot, options.plot)), "")
+    if problem:
+        parser.error(problem)
+    reason = _engines.unavailable("jit")
+    if reason is not None:
+        print(
+            f"vx32py bench plan9: only the jit engine is worth measuring, and it cannot run here: {reason}",
+            file=sys.stderr,
+        )
+        return 125
+    described = machine.describe()
+    rows: list[Row] = []
+    try:
+        with report.status() as progress, place(progress) as where:
+            for job in jobs:
+                rows.append(measure(job, where, rounds, progress, quick=options.quick))
+                if options.json:
+                    options.json.write_text(json.dumps(as_json(rows, described, quick=options.quick), indent=1) + "\n")
+    except _compile.CompileError as error:
+        print(f"vx32py bench plan9: {error}", file=sys.stderr)
+        return 125
+    except KeyboardInterrupt:
+        print("vx32py bench plan9: interrupted", file=sys.stderr)
+    plan9_report.show(rows)
+    if options.write:
+        options.write.write_text(plan9_report.markdown(rows, machine.lines(described)), encoding="utf-8")
+    for file in options.plot:
+        plan9_report.draw(rows, file)
+    return 0 if rows and not any(row.remark for row in rows) else 1
+
+
+def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+    """Every sample, and the ratios."""
+    return {
+        "format": 1,
+        "machine": described,
+        "quick": quick,
+        "jobs": [
+            {
+                "name": row.job.name, "command": row.job.command, "times": row.times, "each": row.job.each,
+                "paper": None if row.job.paper is None else vars(row.job.paper), "limit": row.job.limit, "met": row.met(),
+                "remark": row.remark, "ratio": row.ratios(), "ratio_wall": row.ratios("wall"),
+                "columns": {
+                    column: {
+                        "cpu": [s.cpu for s in samples], "wall": [s.wall for s in samples],
+                        "idle_cpu": [s.cpu for s in row.idle.get(column, [])], "spent": row.spent(column),
+                    }
+                    for column, samples in row.runs.items()
+                },
+            }
+            for row in rows
+        ],
+    }  # fmt: skip
