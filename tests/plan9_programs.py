@@ -69,7 +69,8 @@ def main(body: str, before: str = "") -> str:
 
 def holds(engine: str, body: str, before: str = "", *, memory: str = "64M", processes: int = 200) -> None:
     """Run the body of a main that ends well if all of its checks hold."""
-    assert run(engine, main(body, before), memory=memory, processes=processes).status == ""
+    status = run(engine, main(body, before), memory=memory, processes=processes).status
+    assert status == "", status
 
 
 def put(kernel: Kernel, name: str, content: bytes, mode: int = 0o555) -> None:

@@ -226,3 +226,32 @@ def test_the_text_of_a_process_did_not_tell_where_its_program_is(engine_name: st
     check(exec(name, words));
     """
     assert run(engine_name, body) == ("", "/bin/test again")
+
+
+def test_segments_of_one_that_executes_leave_room_for_those_that_shared_memory_with_it(engine_name: str) -> None:
+    body = """
+    char *words[] = { "echo", nil }; int i;
+    for(i = 0; i < 7; i++){
+        if(rfork(RFPROC|RFMEM) == 0){
+            check(segattach(0, i%2 ? "memory" : "shared", (void*)((i + 1) * 0x400000), 0x400000) != (void*)-1);
+            exec("/bin/echo", words);
+            exits("?");
+        }
+        check(strcmp(wait(), "") == 0);
+        check(segattach(0, "memory", (void*)((i + 1) * 0x400000), 4096) != (void*)-1);
+        check(segdetach((void*)((i + 1) * 0x400000)) == 0);
+    }
+    """
+    assert run(engine_name, body) == ("", "echo\n" * 7)
+
+
+def test_a_memory_segment_is_ones_own_after_exec(engine_name: str) -> None:
+    body = """
+    char *words[] = { "other", nil }, *p = segattach(0, "memory", (void*)0x1000000, 8192);
+    if(rfork(RFPROC|RFMEM) == 0){ exec("/bin/other", words); exits("?"); }
+    check(strcmp(wait(), "") == 0);
+    p[8191] = 1;
+    check(segbrk(p, p + 1) == 0);
+    """
+    other = main("char *p = (char*)0x1000000; check(segbrk(p, p + 1) == 0); sleep(20); p[0] = 1;")
+    assert run(engine_name, body, files={"other": compiled(other)}) == ("", "")

@@ -133,6 +133,20 @@ def test_segfree_makes_whole_pages_zero(engine_name: str) -> None:
     holds(engine_name, body)
 
 
+def test_what_a_program_began_with_can_be_detached_but_not_its_stack(engine_name: str) -> None:
+    before = "int data = 1; int bss[10000];"
+    body = """
+    bss[9999] = data;
+    if(rfork(RFPROC|RFMEM) == 0){ check(segdetach(TOP - 4096) == 0); exits(nil); }
+    check(strcmp(wait(), "") == 0 && bss[9999] == 1);
+    check(segdetach(TOP - 4096) == 0 && failed(brk_(TOP), "bad arg in system call"));
+    bss[9999] = 2;
+    """
+    status = run(engine_name, main(body, before)).status
+    assert status is not None
+    assert status.startswith("sys: trap: fault write addr=0x")
+
+
 def test_segbrk_moves_the_end_of_an_attached_segment(engine_name: str) -> None:
     body = """
     char *p = segattach(0, "memory", (void*)0x800000, 4096);

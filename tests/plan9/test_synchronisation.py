@@ -100,14 +100,28 @@ def test_a_note_ends_a_wait_for_a_semaphore_and_wakes_another_one(engine_name: s
     sleep(20);
     semrelease(&s, 1);
     check(strcmp(wait(), "") == 0);
+    alarm(50);
+    check(failed(tsemacquire(&s, -1), "interrupted") && n == 2);
     """
     holds(engine_name, body, before)
+
+
+def test_a_semaphore_may_be_anywhere(engine_name: str) -> None:
+    body = """
+    char *page = segattach(0, "shared", nil, 8192); long *s = (long*)(page + 4094);
+    check(semrelease(s, 1) == 1);
+    if(fork() == 0){ check(semacquire(s, 1) == 1 && semacquire(s, 1) == 1); exits(nil); }
+    sleep(30);
+    check(*s == 0 && semrelease(s, 1) == 1 && strcmp(wait(), "") == 0 && *s == 0);
+    """
+    holds(engine_name, body)
 
 
 def test_semaphores_that_cannot_be_are_refused(engine_name: str) -> None:
     before = "long s = -1, big = 0x7fffffff;"
     body = """
     check(failed(semacquire(&s, 1), "bad arg in system call"));
+    check(failed(tsemacquire(&s, 1), "bad arg in system call"));
     check(failed(semrelease(&s, 1), "bad arg in system call"));
     s = 0;
     check(failed(semrelease(&s, -1), "bad arg in system call"));

@@ -36,10 +36,8 @@ def ended(proc: Proc) -> None:
         interrupted()
     proc.stack = None
     for segment in proc.segments:
-        if segment.kind in ("Shared", "Memory") and proc.mm.users and proc.mm.parked is None:
-            memory.let_go(proc, segment)  # others have the address space
-        else:
-            memory.leave(segment)
+        memory.leave(segment)
+        memory.drop(proc, segment, proc.mm)
     proc.segments = []
     if proc in proc.note_group.members:
         proc.note_group.members.remove(proc)

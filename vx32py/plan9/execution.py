@@ -14,6 +14,7 @@ from vx32py.plan9 import loading, memory
 from vx32py.plan9.aout import HEADER, Program
 from vx32py.plan9.errors import Ebadexec, Enovmem, Error
 from vx32py.plan9.notes import Notes
+from vx32py.plan9.segments import Segment, Size
 
 if TYPE_CHECKING:
     from reference.engine import Engine
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.paths import Path
     from vx32py.plan9.proc import Proc
-    from vx32py.plan9.segments import Segment
 
 #: Of a script so many bytes are looked at for the path of its interpreter. (Plan 9 looks at 32.)
 MOST_LINE: Final = 256
@@ -103,11 +103,14 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
         if isinstance(error, LimitExceeded | OutOfMemory):
             raise Error(Enovmem) from None
         raise
-    for segment in proc.segments:
-        if segment not in attached:
-            memory.leave(segment)
+    old, before = proc.mm, proc.segments
     proc.become(engine, space)
-    proc.segments = [*loading.segments_of(program, layout), *attached]
+    kept = [Segment(each.kind, each.base, Size(each.top)) if each.memory is None else each for each in attached]
+    proc.segments = [*loading.segments_of(program, layout), *kept]
+    for segment in before:
+        if segment not in kept:
+            memory.leave(segment)
+        memory.drop(proc, segment, old)
     proc.fds.close_for_exec()
     proc.notes, proc.attention = Notes(), False
     proc.text, proc.args, proc.program_path = name, words, found

@@ -77,10 +77,10 @@ class FdGroup(Group):
 
     def install(self, chan: Channel) -> int:
         """Give a channel the lowest free number; the reference is the group's from now on. Raises Error."""
-        for fd, there in enumerate(self.chans):
-            if there is None:
-                self.chans[fd] = chan
-                return fd
+        if None in self.chans:
+            fd = self.chans.index(None)
+            self.chans[fd] = chan
+            return fd
         if len(self.chans) >= MOST_FDS:
             raise Error(Enofd)
         self.chans.append(chan)

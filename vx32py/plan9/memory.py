@@ -196,7 +196,8 @@ def detach(proc: Proc, address: int) -> None:
     if segment is None or segment.kind == "Stack":
         raise Error(Ebadarg)
     proc.segments.remove(segment)
-    let_go(proc, segment)
+    leave(segment)
+    drop(proc, segment, proc.mm)
 
 
 def leave(segment: Segment) -> None:
@@ -204,10 +205,10 @@ def leave(segment: Segment) -> None:
     segment.size.users -= 1
 
 
-def let_go(proc: Proc, segment: Segment) -> None:
-    """The same, and where nobody else in the address space has it, the pages go."""
-    leave(segment)
-    mm = proc.mm
+def drop(proc: Proc, segment: Segment, mm: Mm) -> None:
+    """Let a segment's pages go where no other process in the address space has it."""
+    if segment.kind == "Stack" or not mm.users or mm.parked is not None:
+        return
     others = (each for user in mm.users if user is not proc for each in getattr(user, "segments", ()))
     if not any(each.size is segment.size for each in others):
         mm.space.unmap(segment.base, segment.top - segment.base)
