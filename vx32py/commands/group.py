@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _COMMANDS: Final = {
     "run": ("vx32py.commands.run", "Run a guest program; its exit code passes through."),
     "jail": ("vx32py.commands.jail", "Run a Linux i386 program with the files, calls and limits that it is granted."),
+    "plan9": ("vx32py.commands.plan9", "Run Plan 9 programs for the 386 on a Plan 9 kernel in Python."),
     "cc": ("vx32py.commands.cc", "Compile C to a guest program."),
     "trace": ("vx32py.commands.trace", "Run a guest and show its system calls, or every instruction."),
     "explain": ("vx32py.commands.explain", "Show guest code and the fragments it is translated to, side by side."),

@@ -17,7 +17,7 @@ from vx32py.cli import EXIT_CANNOT_RUN, EXIT_LIMIT, EXIT_SIGNAL, fail, open_prog
 if TYPE_CHECKING:
     from vx32py._calls import Observer
     from vx32py._module import Module
-    from vx32py._result import Result
+    from vx32py._result import Result, RunStats
     from vx32py._sandbox import Sandbox
     from vx32py.vfs.mounts import Grant
 
@@ -112,7 +112,7 @@ def run(options: dict[str, Any]) -> None:
     """``vx32py run``: never returns, but ends as the guest does. Raises WrongUsage."""
     _, result = run_guest(options)
     if options["stats"]:
-        show_stats(result)
+        show_stats(result.stats)
     exit_like(options["program"], result)
 
 
@@ -245,9 +245,9 @@ def exit_like(program: str, result: Result) -> None:
     sys.exit(EXIT_LIMIT if result.limit is not None else EXIT_CANNOT_RUN)
 
 
-def show_stats(result: Result) -> None:
+def show_stats(stats: RunStats) -> None:
     """The counters of a run on stderr, one a line."""
-    stats, counters = result.stats, result.stats.counters
+    counters = stats.counters
     lines = [
         ("engine", stats.engine),
         ("wall time", f"{stats.seconds:.6f} s"),

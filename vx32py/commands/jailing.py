@@ -107,7 +107,7 @@ def run(options: dict[str, Any]) -> None:
     made = _make(policy, program)
     result = _run(made, program, options["arguments"], trace=options["trace"])
     if options["stats"]:
-        guests.show_stats(result)
+        guests.show_stats(result.stats)
     guests.exit_like(program, result)
 
 

@@ -21,6 +21,16 @@ from vx32py._module import Module
 #: I_MAGIC: (((4*11)+0)*11)+7.
 MAGIC: Final = 0x1EB
 HEADER: Final = struct.Struct(">8I")
+#: The other processors' (a.out(6)): ((((4 * n) + 0) * n) + 7), with a bit for headers of 64-bit programs.
+_OTHERS: Final = {
+    4 * number * number + 7 | wide << 15: name
+    for number, wide, name in (
+        (8, 0, "the 68020"), (13, 0, "the SPARC"), (16, 0, "the MIPS"), (18, 0, "the MIPS"), (20, 0, "the ARM"), (21, 0, "the PowerPC"),
+        (22, 0, "the MIPS"), (23, 0, "the Alpha"), (24, 0, "the MIPS"), (25, 0, "the SPARC64"), (26, 1, "amd64"),
+        (27, 1, "the PowerPC64"), (28, 1, "arm64"),
+    )
+}  # fmt: skip
+_ELF: Final = 0x7F454C46
 #: Where the header goes (UTZERO).
 TEXT: Final = 0x1000
 #: No address of a program is above: USTKTOP, where its stack ends.
@@ -65,6 +75,10 @@ def parse_header(data: bytes | memoryview) -> Header:
     if len(data) < HEADER.size:
         raise BadImage(f"truncated: an a.out header has {HEADER.size} bytes, the file has {len(data)}")
     header = Header(*HEADER.unpack_from(data))
+    if header.magic == _ELF:
+        raise BadImage("an ELF program, not an a.out file of Plan 9's for the 386")
+    if header.magic in _OTHERS:
+        raise BadImage(f"an a.out file for {_OTHERS[header.magic]}, not for the 386")
     if header.magic != MAGIC:
         raise BadImage(f"not an a.out file for the 386: its magic number is {header.magic:#x}, not {MAGIC:#x}")
     if not TEXT + HEADER.size <= header.entry < TEXT + HEADER.size + header.text:

@@ -9,6 +9,7 @@ from vx32py.plan9.chan import DMDIR, ORDWR, OREAD, OTRUNC, OWRITE, Chan
 from vx32py.plan9.devices import mnt
 from vx32py.plan9.devices.nodes import Folder, Node
 from vx32py.plan9.devices.objects import ObjectNode
+from vx32py.plan9.devices.root import TREES
 from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Error
 from vx32py.plan9.groups import EnvGroup, FdGroup
@@ -32,7 +33,7 @@ USUAL: Final = (
 #: So long the application waits for a file server, in seconds.
 PATIENCE: Final = 10.0
 #: The same, once there is a root: where it keeps its programs.
-PROGRAMS: Final = (("/386/bin", "/bin", MREPL), ("/rc/bin", "/bin", MAFTER))
+PROGRAMS: Final = (("/386/bin", "/bin", MREPL), ("/rc/bin", "/bin", MAFTER), ("/root/bin", "/bin", MAFTER))
 
 
 class Host:
@@ -79,6 +80,9 @@ class Host:
 
         for new, old, flag in PROGRAMS:
             self._try(new, old, flag)
+        trees = self.view.devices.get("U")
+        for name in getattr(trees, "names", ()):
+            self._try(f"#U{name}", f"/{TREES}/{name}", MREPL | MCREATE)
 
     def _bind_root(self) -> None:
         """The granted root, behind the kernel's own."""

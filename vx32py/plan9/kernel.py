@@ -9,6 +9,7 @@ with vx32py.plan9.kernel.Kernel() as kernel:
 from __future__ import annotations
 
 import enum
+import errno
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reference.traps import Trap
+    from vx32py._calls import Observer
     from vx32py.plan9.chan import Caller, Chan
     from vx32py.plan9.devices.objects import Served
     from vx32py.plan9.devices.streams import Sink, Source
@@ -152,7 +154,9 @@ class Kernel:
         self._next_note_group = 1
         granted = dict(trees or {})
         if root is not None:
-            granted[""] = HostTree(root, writable=writable)
+            granted[""] = _directory(root, writable=writable)
+        #: They see every call of processes that are started from now on (:class:`vx32py._calls.Observer`).
+        self.observers: list[Observer] = []
         self.attendants = self.family.attendants = Attendants()
         network = net if isinstance(net, Network) else Network.parse(net)
         self.devices = devices_of(self, source, sink, granted, network, hosts or {})
@@ -260,6 +264,7 @@ class Kernel:
             engine.space.close()
             raise
         proc.waited_for = False
+        proc.observers = self.observers
         proc.segments = loading.segments_of(program, layout)
         proc.text, proc.args = os.fsdecode(os.path.basename(words[0])), words
         proc.fds, proc.env, proc.rendezvous = fds, self.host.env.clone(), RendezvousGroup()
@@ -274,15 +279,26 @@ class Kernel:
         source, *sinks = streams
         host = self.host
         if isinstance(source, Console):
-            fds.install(host.open("#c/cons", OREAD))
+            fds.install(self._console(OREAD))
         else:
             fds.install(host.channel("stdin", source, None, OREAD))
         for name, sink in zip(("stdout", "stderr"), sinks, strict=True):
             if isinstance(sink, Console):
-                fds.install(host.open("#c/cons", OWRITE))
+                fds.install(self._console(OWRITE))
             else:
                 assert not isinstance(sink, bytes)
                 fds.install(host.channel(name, None, sink, OWRITE))
+
+    def _console(self, mode: int) -> Chan:
+        """By the name that programs expect of a terminal, unless somebody has put something else there."""
+        try:
+            chan = self.host.open("/dev/cons", mode)
+        except Error:
+            return self.host.open("#c/cons", mode)
+        if chan.device.letter == "c":
+            return chan
+        chan.close()
+        return self.host.open("#c/cons", mode)
 
     async def read_program(self, caller: Caller, path: str) -> tuple[bytes, Path]:
         """The bytes of a file that a caller may execute, and where it was found. Raises Error."""
@@ -389,6 +405,13 @@ class Kernel:
 def _descriptor(connection: socket.socket | int) -> int:
     """A descriptor of its own for a connection."""
     return os.dup(connection if isinstance(connection, int) else connection.fileno())
+
+
+def _directory(path: str | os.PathLike[str], *, writable: bool) -> HostTree:
+    """A directory of the host's, granted. Raises OSError."""
+    if not os.path.isdir(path) and os.path.exists(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
+    return HostTree(path, writable=writable)
 
 
 def _zero_is_possible(engine: str) -> bool:

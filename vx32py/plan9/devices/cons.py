@@ -11,6 +11,8 @@ from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Ebadctl, Eperm, Error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.proc import Proc
 
@@ -43,8 +45,27 @@ def _kernel(caller: Caller) -> Kernel:
     return cast("Kernel", caller.view)
 
 
+class _Control(TextFile):
+    """consctl: what is asked for on it holds while it is open (cons(3))."""
+
+    def __init__(self, cons: Cons) -> None:
+        super().__init__("consctl", None, cons.control, 0o220)
+        self._cons = cons
+        self._users = 0
+
+    def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
+        self._users += 1
+        return None
+
+    def close(self, chan: Chan) -> None:
+        self._users -= 1
+        if self._users == 0:
+            self._cons.set_raw(False)
+
+
 class Cons(SingleDevice):
-    """The device: ``console`` is its file cons; ``raw`` is whether somebody has asked for what is typed as it is typed."""
+    """The device: ``console`` is its file cons; ``raw`` is whether somebody has asked for what is typed as it is typed, and
+    ``on_raw`` is told when that changes."""
 
     def __init__(self, kernel: Kernel, source: Source, sink: Sink) -> None:
         self._kernel = kernel
@@ -52,10 +73,11 @@ class Cons(SingleDevice):
         super().__init__("c", self.folder)
         self.console = Stream("cons", source, sink)
         self.raw = False
+        self.on_raw: Callable[[bool], None] | None = None
         self.messages = bytearray()
         for node in (
             self.console,
-            TextFile("consctl", None, self._control, 0o220),
+            _Control(self),
             TextFile("pid", lambda caller: number(caller.pid)),
             TextFile("ppid", lambda caller: number(getattr(caller, "ppid", 0))),
             TextFile("pgrpid", lambda caller: number(_note_group(caller))),
@@ -80,12 +102,18 @@ class Cons(SingleDevice):
         ):
             self.folder.add(node)
 
-    def _control(self, _: Caller, data: bytes) -> None:
+    def set_raw(self, raw: bool) -> None:
+        """Have keys as they are typed, or lines that have been edited."""
+        if raw != self.raw:
+            self.raw = raw
+            if self.on_raw is not None:
+                self.on_raw(raw)
+
+    def control(self, _: Caller, data: bytes) -> None:
+        """A message to consctl. Raises Error."""
         for word in data.split():
-            if word == b"rawon":
-                self.raw = True
-            elif word == b"rawoff":
-                self.raw = False
+            if word in (b"rawon", b"rawoff"):
+                self.set_raw(word == b"rawon")
             elif not word.startswith((b"ctl", b"sys", b"hold")):
                 raise Error(Ebadctl)
 

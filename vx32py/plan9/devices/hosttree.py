@@ -233,6 +233,7 @@ class HostTrees(NodeDevice):
     def __init__(self, trees: Mapping[str, HostTree]) -> None:
         super().__init__("U")
         self._trees = list(trees.items())
+        self.names = [name for name in trees if name]
         self._devices: dict[int, int] = {}
 
     def root(self, caller: Caller, spec: str) -> tuple[Node, int]:

@@ -11,6 +11,8 @@ from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice
 FOLDERS: Final = ("bin", "boot", "dev", "env", "fd", "mnt", "net", "net.alt", "proc", "root", "srv")
 #: What a root has that the host has granted; without one they are here, so that something can be mounted there.
 MORE_FOLDERS: Final = ("tmp", "usr", "lib", "n")
+#: Where granted trees go, by their names.
+TREES: Final = "mnt"
 
 
 class Blob(Node):

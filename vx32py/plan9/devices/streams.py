@@ -68,6 +68,8 @@ class Stream(Node):
         self.source = source
         self.sink = sink
         self._owned = owned
+        #: What becomes of what has been read from a descriptor.
+        self.taken: Callable[[bytes], bytes] = bytes
         self._users = 0
 
     def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
@@ -76,7 +78,7 @@ class Stream(Node):
 
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         if isinstance(self.source, int):
-            return read_host(self.source, count)
+            return self.taken(read_host(self.source, count))
         if self.source is None or not count:
             return b""
         found, self.source = self.source[:count], self.source[count:]

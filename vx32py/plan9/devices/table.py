@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from vx32py.plan9.devices.nodes import Folder, SingleDevice
 from vx32py.plan9.devices.pipe import Pipes
 from vx32py.plan9.devices.proc import proc_device
 from vx32py.plan9.devices.ram import Ram
-from vx32py.plan9.devices.root import FOLDERS, MORE_FOLDERS, Root
+from vx32py.plan9.devices.root import FOLDERS, MORE_FOLDERS, TREES, Root
 from vx32py.plan9.devices.srv import Services
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def devices_of(
 ) -> dict[str, Device]:
     """By letter. ``o`` has the application's own objects."""
     found: tuple[Device, ...] = (
-        Root(FOLDERS if "" in trees else FOLDERS + MORE_FOLDERS), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(), Ram(), proc_device(kernel),
+        _root(trees), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(), Ram(), proc_device(kernel),
         SingleDevice("o", Folder("#o")),
     )  # fmt: skip
     if trees:
@@ -44,3 +45,15 @@ def devices_of(
     if not network.nothing:
         found += (Ip(network, hosts, lambda: kernel.sysname),)
     return {device.letter: device for device in found}
+
+
+def _root(trees: Mapping[str, HostTree]) -> Root:
+    """With what the granted root does not have, and a place for each of the other trees."""
+    granted = trees.get("")
+    made = Root(FOLDERS + tuple(n for n in MORE_FOLDERS if granted is None or not os.path.isdir(f"{granted.path}/{n}")))
+    places = made.folder.nodes[TREES]
+    assert isinstance(places, Folder)
+    for name in trees:
+        if name:
+            places.add(Folder(name))
+    return made
