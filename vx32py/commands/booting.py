@@ -54,10 +54,10 @@ def run(options: dict[str, Any]) -> None:
     from vx32py._errors import LimitExceeded, NotModelled, Vx32Error
 
     program, command = options["program"], options["command"]
-    if options["root"] is None and program is None:
-        raise WrongUsage("there is nothing to run: neither --root nor PROGRAM")
     if options["root"] is None and command is not None:
         raise WrongUsage("there is no shell without --root", "-c")
+    if options["root"] is None and program is None:
+        raise WrongUsage("there is nothing to run: neither --root nor PROGRAM")
     name = program or "rc"
     guests.tell_of_progress()
     if sys.stdout is not None:
@@ -251,4 +251,5 @@ def _signals(terminal: Terminal, ends: _Ends) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Whoever has pressed Ctrl-C often enough may press it once more, while this command ends.
+            signal.signal(number, signal.SIG_IGN if number == ends.number else handler)

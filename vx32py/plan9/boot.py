@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from reference.records import dataclass
 from vx32py._errors import BadImage
 from vx32py.plan9.aout import parse_header
-from vx32py.plan9.errors import Error
+from vx32py.plan9.chan import DMDIR, OREAD
+from vx32py.plan9.errors import Eisdir, Eperm, Error
 from vx32py.plan9.paths import clean
 
 if TYPE_CHECKING:
@@ -68,9 +69,14 @@ def what_is_wrong(kernel: Kernel, program: str) -> str | None:
     """Why a program of the name space cannot be run, in more words than Plan 9's kernel has for it; None where there are none."""
     path = program if program.startswith(("/", "#", "./", "../")) else f"/bin/{program}"
     try:
+        mode = kernel.host.stat(path).mode
+        if mode & DMDIR:
+            return Eisdir
         beginning = kernel.host.do(_beginning(kernel.host, path))
     except Error as error:
         return error.text
+    if not mode & 0o111:
+        return f"{Eperm}: no mode of execution on the host (chmod +x)"
     if not beginning.startswith(b"#!"):
         try:
             parse_header(beginning)
@@ -81,7 +87,6 @@ def what_is_wrong(kernel: Kernel, program: str) -> str | None:
 
 async def _beginning(host: Host, name: str) -> bytes:
     from vx32py.plan9 import naming, transfers
-    from vx32py.plan9.chan import OREAD
 
     chan = await naming.open_file(host, name, OREAD)
     try:
