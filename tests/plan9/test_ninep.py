@@ -372,6 +372,30 @@ def test_lies_end_in_an_error(kernel: Kernel, kind: str, said: Any, text: str) -
     kernel.host.write("/tmp/f", b"all the rest is unharmed")
 
 
+def test_files_and_directories_without_end_are_not_read_for_ever(kernel: Kernel) -> None:
+    def directory(message: codec.Message) -> bytes:
+        if message.name == "Topen":
+            return codec.pack("Ropen", message.tag, qid=Qid(2, 0, 0x80), iounit=0)
+        if message.name == "Tread":
+            entry = Dir("x", Qid(3), 0o444, 0, 0, 0, "u", "u", "u").pack()
+            return codec.pack("Rread", message.tag, data=entry * (message["count"] // len(entry)))
+        return honest(message)
+
+    def read(host: Host) -> None:
+        with pytest.raises(Error, match="read or write too large"):
+            host.read("/n/f", 100_000)
+
+    def entries(host: Host) -> None:
+        with pytest.raises(Error, match="read or write too large"):
+            host.entries("/n/f", 5000)
+
+    def full(message: codec.Message) -> bytes:
+        return codec.pack("Rread", message.tag, data=bytes(message["count"]))
+
+    with_server(kernel.host, instead("Tread", full), read)
+    with_server(kernel.host, directory, entries)
+
+
 def test_a_server_that_stops_answering_can_be_left(kernel: Kernel) -> None:
     host = kernel.host
     flushed = threading.Event()

@@ -11,7 +11,7 @@ from vx32py.plan9.devices.nodes import Folder, Node
 from vx32py.plan9.devices.objects import ObjectNode
 from vx32py.plan9.devices.root import TREES
 from vx32py.plan9.devices.streams import Sink, Source, Stream
-from vx32py.plan9.errors import Error
+from vx32py.plan9.errors import Error, Etoobig
 from vx32py.plan9.groups import EnvGroup, FdGroup
 from vx32py.plan9.namespace import MAFTER, MCREATE, MREPL, NameGroup
 from vx32py.plan9.ninep.server import Export
@@ -178,9 +178,12 @@ class Host:
         """Open a file. Raises Error."""
         return self.do(naming.open_file(self, name, mode))
 
-    def read(self, name: str) -> bytes:
-        """All of a file. Raises Error."""
-        return self.do(naming.read_file(self, name))
+    def read(self, name: str, most: int = 256 << 20) -> bytes:
+        """All of a file. Raises Error, also where it has more bytes than ``most``."""
+        found = self.do(naming.read_file(self, name, most + 1))
+        if len(found) > most:
+            raise Error(Etoobig)
+        return found
 
     def write(self, name: str, data: bytes, perm: int = 0o666) -> None:
         """Create a file, or put this in place of what it has. Raises Error."""
@@ -218,16 +221,19 @@ class Host:
             found.name = chan.path.last
         return found
 
-    def entries(self, name: str) -> list[Dir]:
-        """What is in a directory; a union may have a name more than once. Raises Error."""
-        return self.do(self._entries(name))
+    def entries(self, name: str, most: int = 1_000_000) -> list[Dir]:
+        """What is in a directory; a union may have a name more than once. Raises Error, also where there are more entries
+        than ``most``."""
+        return self.do(self._entries(name, most))
 
-    async def _entries(self, name: str) -> list[Dir]:
+    async def _entries(self, name: str, most: int) -> list[Dir]:
         chan = await naming.open_file(self, name, OREAD)
         try:
             found: list[Dir] = []
             while piece := await transfers.read(self, chan, 8192, None):
                 found += stat.unpack_all(piece)
+                if len(found) > most:
+                    raise Error(Etoobig)
             return found
         finally:
             chan.close()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from vx32py.plan9.chan import QTDIR, Chan, Qid, Walked, clone
-from vx32py.plan9.errors import Emount, Enocreate, Enomem, Enonexist, Enotdir, Error, Eunion, Eunmount
+from vx32py.plan9.errors import Emount, Enocreate, Enomem, Enonexist, Enotdir, Error, Etoolong, Eunion, Eunmount
 from vx32py.plan9.groups import Group
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ MCACHE: Final = 16
 MMASK: Final = 0x17
 #: So many things can be mounted in a name space.
 MOST_MOUNTS: Final = 10_000
+#: Paths are no longer: each step makes a new one.
+MOST_PATH: Final = 8192
 #: MAXWELEM: no walk message has more names.
 MOST_NAMES: Final = 16
 
@@ -218,6 +220,8 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
             at_mount = entered and i == count - 1
             path = path.add(names[done + i], head.origin if at_mount and head is not None else None)
         done += count
+        if len(path.text) > MOST_PATH:  # a directory that is in itself has names without end
+            raise Lost(Etoolong, done)
     # A channel of its own, whose path can be changed.
     if not is_new:
         chan = await clone(caller, chan)

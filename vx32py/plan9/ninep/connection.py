@@ -142,7 +142,7 @@ class Connection:
             self.free_fid(makes)
         if answer.name == "Rerror":
             text = str(answer["ename"]).encode(errors="surrogateescape")[: ERRMAX - 1]
-            raise Error(text.decode(errors="surrogateescape"))
+            raise Error(text.decode(errors="surrogateescape") or Emountrpc)
         if answer.name != request.expected:
             raise Error(Emountrpc)
         return answer
