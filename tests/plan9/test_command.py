@@ -19,9 +19,12 @@ import click
 import pytest
 from plan9_programs import aout, compiled, main
 
+from vx32py import Grant
 from vx32py.commands.plan9 import plan9
+from vx32py.plan9.errors import Error
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.tracing import Tracer, flags_text
+from vx32py.vfs.host import HostTree
 
 pytestmark = pytest.mark.compiler
 
@@ -117,6 +120,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "fault": main("*(int*)8 = 1;"),
         "create": main('int fd = create(argv[1], OWRITE, 0644); if(fd < 0){ print("%r"); exits("create"); } write(fd, "made", 4);'),
         "where": main('char b[64]; int i; for(i = 0; i < 3; i++){ fd2path(i, b, sizeof b); print("%s ", b); }'),
+        "yes": main('for(;;) write(1, "y\\n", 2);'),
         "forks": main('for(;;){ int pid = fork(); if(pid < 0) exits("no more"); if(pid == 0) for(;;) sleep(60000); }'),
     }  # fmt: skip
     binaries = root / "386" / "bin"
@@ -235,6 +239,17 @@ def test_a_stream_that_is_closed_is_nothing(tree: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"")
 
 
+def test_a_program_whose_output_nobody_reads_ends(tree: Path) -> None:
+    command = [sys.executable, "-m", "vx32py", "plan9", "--root", str(tree), "--timeout", str(PATIENCE), "yes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(2) == b"y\n"
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 1
+        assert b"vx32py: yes: sys: write on closed pipe" in process.stderr.read()
+
+
 # -- what is granted ---------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +290,36 @@ def test_links_out_of_a_tree_lead_nowhere(run: Run, tree: Path, tmp_path: Path) 
         assert "does not exist" in out
     assert run("cat", "/lib/inside") == (0, "in the tree\n", "")
     assert run("outside") == (125, "", "vx32py: outside: '/bin/outside' file does not exist\n")
+
+
+def test_there_is_a_network_where_it_is_granted(run: Run) -> None:
+    assert run("cat", "/net/tcp/clone")[0] == 1
+    assert run("--net", "127.0.0.1:1,listen:127.0.0.1:0", "--host", "me=127.0.0.1", "cat", "/net/tcp/clone") == (
+        0,
+        "0",
+        "",
+    )
+
+
+def test_the_same_from_python(engine_name: str, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("elsewhere")
+    trees: dict[str, str | os.PathLike[str] | Grant | HostTree] = {
+        "one": tmp_path,
+        "two": Grant(tmp_path, writable=True),
+    }
+    with Kernel(engine=engine_name, root=tree, trees=trees, timeout=PATIENCE, memory="32M") as kernel:
+        result = kernel.rc("cat", ["ignored"], stdin=b"given", env={"x": "y"})
+        assert result.status == ""
+        assert result.stdout == b"rc -m /rc/lib/rcmain -c cat ignored;/usr/glenda;/usr/glenda\ngiven"
+        assert kernel.run(["cat", "/mnt/one/file"]).stdout == b"elsewhere"
+        assert kernel.run(["create", "/mnt/one/made"]).status == "create"
+        assert kernel.run(["create", "/mnt/two/made"]).status == ""
+    with Kernel(engine=engine_name) as kernel, pytest.raises(Error, match="there is no /386/bin/rc"):
+        kernel.rc("cat")
+    with pytest.raises(NotADirectoryError):
+        Kernel(root=tree / "lib" / "file")
+    with pytest.raises(FileNotFoundError):
+        Kernel(trees={"one": tree / "nosuch"})
 
 
 def test_the_environment_and_names_are_what_is_said(run: Run) -> None:
@@ -354,6 +399,8 @@ def test_a_program_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
         (["--memory", "lots", "x"], "not a size"),
         (["--policy", "nosuch", "x"], "policy"),
         (["--processes", "0", "x"], "processes"),
+        (["--net", "nonsense", "x"], "--net"),
+        (["--host", "nonsense", "x"], "NAME=ADDRESS"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(run: Run, arguments: list[str], why: str) -> None:

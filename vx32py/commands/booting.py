@@ -28,6 +28,10 @@ OPTIONS: Final = (
     Option("--writable", "writable", "Programs may change the root; otherwise /tmp is in memory.", False, is_flag=True),
     Option("--tree", "trees", "Another directory of this host's, as /mnt/NAME and #UNAME; read-only without :rw.", (),
            "NAME=DIR[:rw]", multiple=True),
+    Option("--net", "net",
+           "none, host, or what may be reached: ADDRESS:PORT[/udp], listen:ADDRESS:PORT. Several, or with commas.", (),
+           "none|host|ALLOW", multiple=True),
+    Option("--host", "hosts", "A name that programs can look up.", (), "NAME=ADDRESS", multiple=True),
     Option("-c", "command", "Run a command with the root's /bin/rc, and end.", None, "COMMAND"),
     Option("--aout", "aout", "PROGRAM is a file of this host's. It always is without --root.", False, is_flag=True),
     Option("--user", "user", "Who programs run as.", "glenda", "NAME"),
@@ -82,6 +86,7 @@ def run(options: dict[str, Any]) -> None:
 def _kernel_of(options: dict[str, Any]) -> Kernel:
     from reference.policy import Policy
     from vx32py._errors import UnsupportedHost
+    from vx32py._network import Network
     from vx32py.plan9.kernel import Kernel
 
     try:
@@ -99,11 +104,21 @@ def _kernel_of(options: dict[str, Any]) -> Kernel:
         if not equals or not name or "/" in name:
             raise WrongUsage(f"{text!r} is not NAME=VALUE", "--env")
         environment[name] = value
+    hosts = {}
+    for text in options["hosts"]:
+        name, equals, address = text.partition("=")
+        if not equals or not name or not address:
+            raise WrongUsage(f"{text!r} is not NAME=ADDRESS", "--host")
+        hosts[name] = address
+    try:
+        net = Network.parse(options["net"] or "none")
+    except ValueError as error:
+        raise WrongUsage(str(error), "--net") from None
     source, *outputs = _standard()
     sink = next((fd for fd in outputs if fd is not None and os.isatty(fd)), outputs[0])
     try:
         return Kernel(
-            source=source, sink=sink, env=environment, policy=policy, trees=trees,
+            source=source, sink=sink, env=environment, policy=policy, trees=trees, net=net, hosts=hosts,
             **{key: options[key] for key in (
                 "root", "writable", "user", "sysname", "engine", "memory", "timeout", "cpu_time", "fuel", "processes", "verify",
             )},

@@ -15,6 +15,7 @@ Examples:
   vx32py plan9 --root 9legacy -c 'ls -l /386/bin | wc -l'
   vx32py plan9 --root 9legacy ls -l /usr            a program of the tree, without a shell
   vx32py plan9 --root 9legacy --tree src=.:rw -c 'cd /mnt/src; mk'
+  vx32py plan9 --root 9legacy --net '*:564' -c 'srv tcp!sources.example!564 s /n/s && ls /n/s'
   vx32py cc --libc plan9 hello.c -o 8.out           a program of one's own
   vx32py plan9 8.out one two                        needs no tree
   vx32py plan9 --root 9legacy --aout 8.out          and sees one where there is one
@@ -22,7 +23,7 @@ Examples:
 
 \b
 Programs see the tree as it is on a 386: /bin is /386/bin and /rc/bin, and there are /dev, /env, /fd, /proc, /srv and /tmp.
-They reach nothing of the host's but what --root and --tree grant, and this command's standard streams.
+They reach nothing of the host's but what --root, --tree and --net grant, and this command's standard streams.
 
 \b
 On a terminal Ctrl-D is the end of the input, and Ctrl-C the note "interrupt"; three of them within a second end the

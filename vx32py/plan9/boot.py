@@ -27,7 +27,7 @@ _TIMEZONE: Final = "/adm/timezone/local"
 _MOST: Final = 64 << 10
 
 
-class NoShell(Exception):
+class NoShell(Error):
     """A root in which nothing can be booted: one line that says what is missing."""
 
 

@@ -24,7 +24,7 @@ from vx32py._family import MOST_SPACES, Family
 from vx32py._group import ThreadGroup
 from vx32py._network import Network
 from vx32py._sandbox import Sandbox
-from vx32py.plan9 import execution, loading, naming, transfers
+from vx32py.plan9 import boot, execution, loading, naming, transfers
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
@@ -44,6 +44,7 @@ from vx32py.plan9.semaphores import Semaphores
 from vx32py.plan9.waiting import Attendants
 from vx32py.vfs.files import Files
 from vx32py.vfs.host import HostTree
+from vx32py.vfs.mounts import Grant
 
 if TYPE_CHECKING:
     import socket
@@ -107,8 +108,8 @@ class Kernel:
     :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
     are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
     or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there. ``root``
-    is a directory of the host's with a tree of Plan 9's, and ``trees`` are more, by name (``#Uname``); a root that is not
-    ``writable`` has a /tmp in memory. ``net`` is what may be connected to and listened at, a :class:`vx32py.Network` or its
+    is a directory of the host's with a tree of Plan 9's; one that is not ``writable`` has a /tmp in memory. ``trees`` are more
+    directories, by name: ``/mnt/name``, and ``#Uname``; read-only but for those of a :class:`vx32py.Grant` that says otherwise. ``net`` is what may be connected to and listened at, a :class:`vx32py.Network` or its
     words; without any there is no ``#I``. ``hosts`` are names that programs can look up, with their addresses; others the
     host is asked for where all of the network is granted. Raises OSError for what is not there.
     """
@@ -130,7 +131,7 @@ class Kernel:
         env: Mapping[str, str] | None = None,
         root: str | os.PathLike[str] | None = None,
         writable: bool = False,
-        trees: Mapping[str, HostTree] | None = None,
+        trees: Mapping[str, str | os.PathLike[str] | Grant | HostTree] | None = None,
         net: Network | str | Iterable[str] = "none",
         hosts: Mapping[str, str] | None = None,
         verify: bool = False,
@@ -152,7 +153,7 @@ class Kernel:
         self.semaphores = Semaphores()
         self.programs = Programs()
         self._next_note_group = 1
-        granted = dict(trees or {})
+        granted = {name: _tree(tree) for name, tree in (trees or {}).items()}
         if root is not None:
             granted[""] = _directory(root, writable=writable)
         #: They see every call of processes that are started from now on (:class:`vx32py._calls.Observer`).
@@ -234,6 +235,26 @@ class Kernel:
         finally:
             proc.kill("killed")
         return Result(proc.status or "", bytes(stdout.data), bytes(stderr.data))
+
+    def rc(
+        self,
+        command: str,
+        arguments: Sequence[str] = (),
+        *,
+        stdin: Source = b"",
+        env: Mapping[str, str] | None = None,
+        output_limit: int = 64 << 20,
+    ) -> Result:
+        """Run a command of the root's shell, with $* from ``arguments``, in the user's home; else as :meth:`run`. Raises Error
+        where there is no shell, too."""
+        what = boot.shell(self, command, arguments)
+        return self.run(
+            what.command,
+            stdin=stdin,
+            env={**what.env, **(env or {})},
+            directory=what.directory,
+            output_limit=output_limit,
+        )
 
     def start_program(
         self,
@@ -412,6 +433,15 @@ def _directory(path: str | os.PathLike[str], *, writable: bool) -> HostTree:
     if not os.path.isdir(path) and os.path.exists(path):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), os.fspath(path))
     return HostTree(path, writable=writable)
+
+
+def _tree(granted: str | os.PathLike[str] | Grant | HostTree) -> HostTree:
+    """What is granted. Raises OSError."""
+    if isinstance(granted, HostTree):
+        return granted
+    if isinstance(granted, Grant):
+        return _directory(granted.path, writable=granted.writable)
+    return _directory(granted, writable=False)
 
 
 def _zero_is_possible(engine: str) -> bool:

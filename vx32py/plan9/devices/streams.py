@@ -92,7 +92,12 @@ class Stream(Node):
             return len(data)
         done = written(caller, chan, data)
         while done < len(data):
-            done += write_host(self.sink, data[done:])
+            try:
+                done += write_host(self.sink, data[done:])
+            except Error as error:
+                if self.source is None and error.text == Ehungup:  # as for a pipe of Plan 9's
+                    caller.note("sys: write on closed pipe")
+                raise
             has_written(caller, chan, data, done)
         return len(data)
 
