@@ -140,3 +140,16 @@ def test_who_is_convinced_by_fauth_may_mount(engine_name: str) -> None:
         put(kernel, "test", compiled(main(body, SERVER)))
         put(kernel, "other", compiled(other))
         assert kernel.run(["test"]).status == ""
+
+
+def test_a_server_is_left_when_nothing_of_it_is_mounted_or_open_any_more(engine_name: str) -> None:
+    body = """
+    int ends[2], file;
+    check(pipe(ends) == 0);
+    if(rfork(RFPROC|RFFDG) == 0){ close(ends[0]); serve(ends[1]); }
+    close(ends[1]);
+    check(mount(ends[0], -1, "/n", MREPL, "") > 0 && (file = open("/n/name", OREAD)) >= 0);
+    check(unmount(nil, "/n") == 0 && read(file, b, sizeof b) == 7 && close(file) == 0);
+    check(strcmp(wait(), "") == 0);
+    """
+    holds(engine_name, body, SERVER)

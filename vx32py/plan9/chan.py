@@ -92,7 +92,7 @@ class Chan:
     """
 
     __slots__ = (
-        "__weakref__", "aux", "dev", "device", "device_offset", "flags", "is_mount_point", "is_open", "mode", "offset",
+        "__weakref__", "aux", "connection", "dev", "device", "device_offset", "flags", "is_mount_point", "is_open", "mode", "offset",
         "path", "qid", "references", "rock", "speaks_9p", "state", "union", "union_chan", "union_index",
     )  # fmt: skip
 
@@ -116,6 +116,8 @@ class Chan:
         self.is_mount_point = False
         #: 9P is spoken there, and nobody else may read or write it (CMSG).
         self.speaks_9p = False
+        #: What speaks it (:class:`vx32py.plan9.ninep.connection.Connection`).
+        self.connection: Any = None
         #: The directories of which it is one, to be read one after the other; which one, and its channel.
         self.union: MountHead | None = None
         self.union_index = 0
@@ -149,6 +151,7 @@ class Chan:
             if self.union_chan is not None:
                 self.union_chan.close()
                 self.union_chan = None
+            self.connection = None
             self.device.clunk(self)
 
     def opened(self, mode: int) -> Chan:

@@ -405,6 +405,7 @@ class Kernel:
         """End all processes, and give back what they had."""
         for proc in tuple(self.procs()):
             proc.kill("killed")
+        self.host.names.dispose()  # servers are left
         self.attendants.close()
         services = self.devices["s"]
         assert isinstance(services, Services)

@@ -251,9 +251,9 @@ async def _step(
         except Lost:
             raise
         except Error as error:
-            first = error
+            first = error.text  # not the error, which knows this frame
     assert first is not None
-    raise Lost(first.text, done + 1)
+    raise Lost(first, done + 1)
 
 
 def _report(qids: Sequence[Qid], done: int) -> None:

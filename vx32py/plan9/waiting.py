@@ -14,6 +14,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeAlias, TypeVar, cast
 
 from vx32py._wait import HostEvents, WouldBlock
@@ -54,7 +55,7 @@ async def patiently(
         try:
             return function(*args, **kwargs)
         except WouldBlock as error:
-            wait = error
+            wait = error.with_traceback(None)  # whose frames know it
         await suspend(wait)
 
 
@@ -119,6 +120,8 @@ class Attendants:
         self.later: deque[Callable[[], None]] = deque()
         self._running: list[tuple[Running[None], WouldBlock]] = []
         self._busy = False
+        #: Nobody is to wait for anything any more.
+        self.closed = False
 
     def start(self, running: Running[None]) -> None:
         """Begin something; where it waits, it goes on by and by. If it ends with an Error that is nobody's; anything else
@@ -177,10 +180,13 @@ class Attendants:
 
     def close(self) -> None:
         """End all."""
+        self.closed = True
         running, self._running = self._running, []
         for each, _ in running:
             abandon(each)
-        self.later.clear()
+        while self.later:
+            with suppress(Exception):  # of the application's: it has stopped to listen
+                self.later.popleft()()
 
 
 def _raise(error: Exception) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -32,7 +31,6 @@ class Mnt(Device):
     letter = "M"
 
     def __init__(self) -> None:
-        self.connections: weakref.WeakKeyDictionary[Chan, Connection] = weakref.WeakKeyDictionary()
         self.numbers = itertools.count(1)
 
     async def attach(self, caller: Caller, spec: str) -> Chan:
@@ -110,11 +108,10 @@ class Mnt(Device):
 
     async def remove(self, caller: Caller, chan: Chan) -> None:
         fid: Fid = chan.aux
-        fid.is_gone = True  # whether it can be removed or not
         try:
             await fid.connection.call("Tremove", fid=fid.number)
         finally:
-            fid.connection.free_fid(fid.number)
+            fid.removed()  # whether it could be removed or not
 
     def clunk(self, chan: Chan) -> None:
         fid: Fid = chan.aux
@@ -150,7 +147,7 @@ async def negotiate(caller: Caller, chan: Chan, size: int, version: str) -> str:
     size = min(size, _MOST_MSIZE)
     if not version.startswith(codec.VERSION):
         raise Error("bad 9P version specification")
-    there = device.connections.get(chan)
+    there = chan.connection
     if there is not None:
         if there.size > size:
             raise Error(f"incompatible 9P versions {codec.VERSION} {version}")
@@ -166,7 +163,7 @@ async def negotiate(caller: Caller, chan: Chan, size: int, version: str) -> str:
     try:
         agreed = await _ask_version(caller, chan, size, version)
         host = caller.view.host
-        device.connections[chan] = Connection(host, chan, agreed, next(device.numbers), depth)
+        chan.connection = Connection(host, chan, agreed, next(device.numbers), depth)
     except BaseException:
         chan.speaks_9p = False
         raise
@@ -211,10 +208,10 @@ async def _ask_version(caller: Caller, chan: Chan, size: int, version: str) -> i
 
 
 async def _connection(caller: Caller, chan: Chan) -> Connection:
-    device = _device(caller)
-    if chan not in device.connections:
+    if chan.connection is None:
         await negotiate(caller, chan, MSIZE, codec.VERSION)
-    return device.connections[chan]
+    connection: Connection = chan.connection
+    return connection
 
 
 async def attach(caller: Caller, chan: Chan, auth: Chan | None, spec: str) -> Chan:

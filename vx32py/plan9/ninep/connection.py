@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from vx32py.plan9.errors import ERRMAX, Ehungup, Emountrpc, Enomem, Error
+from vx32py.plan9.errors import ERRMAX, Ehungup, Emountrpc, Enomem, Error, Eshutdown
 from vx32py.plan9.ninep import codec
 from vx32py.plan9.ninep.codec import NOTAG, BadMessage, Message
 from vx32py.plan9.waiting import until
@@ -42,7 +42,8 @@ class _Request:
 
 
 class Fid:
-    """A file as the server knows it. It is given back when nobody knows it any more."""
+    """A file as the server knows it. It is given back when nobody knows it any more. As long as the server knows any, the
+    channel stays open."""
 
     __slots__ = ("connection", "is_gone", "number")
 
@@ -50,26 +51,33 @@ class Fid:
         self.connection = connection
         self.number = number
         self.is_gone = False
+        connection.chan.incref()
 
     def clunk(self) -> None:
         """Give it back."""
         if not self.is_gone:
             self.is_gone = True
-            self.connection.attendants.start(self.connection.clunk(self.number))
+            self.connection.attendants.start(self.connection.give_back(self.number))
+
+    def removed(self) -> None:
+        """The server has forgotten it."""
+        self.is_gone = True
+        self.connection.free_fid(self.number)
+        self.connection.chan.close()
 
     def __del__(self) -> None:
         if not self.is_gone:
             connection, number = self.connection, self.number
-            connection.attendants.later.append(lambda: connection.attendants.start(connection.clunk(number)))
+            connection.attendants.later.append(lambda: connection.attendants.start(connection.give_back(number)))
 
 
 class Connection:
-    """A channel on which a server speaks 9P; ``host`` is on whose behalf it is read and written, ``depth`` how many others it
-    goes through."""
+    """A channel on which a server speaks 9P, until that is closed; ``host`` is on whose behalf it is read and written,
+    ``depth`` how many others it goes through."""
 
     def __init__(self, host: Caller, chan: Chan, size: int, number: int, depth: int) -> None:
         self._host = host
-        self.chan = chan.incref()
+        self.chan = chan
         self.attendants: Attendants = host.view.attendants
         self.size = size
         self.number = number
@@ -83,9 +91,6 @@ class Connection:
         self._incoming = bytearray()
         self._reads = self._writes = False
         self._strays = 0
-
-    def __del__(self) -> None:
-        self.attendants.later.append(self.chan.close)
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -114,10 +119,10 @@ class Connection:
 
     async def call(self, kind: str, /, *, makes: int | None = None, **fields: Any) -> Message:
         """Send a message, and wait for the answer to it; ``makes`` is the fid that is one then. Raises Error."""
-        if self.dead is not None:
+        if self.dead is not None or self.attendants.closed:
             if makes is not None:
                 self.free_fid(makes)
-            raise Error(self.dead)
+            raise Error(self.dead or Eshutdown)
         tag = self._new_tag(makes)
         try:
             data = codec.pack(kind, tag, **fields)
@@ -163,6 +168,13 @@ class Connection:
             await self.call("Tclunk", fid=number)
         finally:
             self.free_fid(number)
+
+    async def give_back(self, number: int) -> None:
+        """The same, for a :class:`Fid`."""
+        try:
+            await self.clunk(number)
+        finally:
+            self.chan.close()
 
     def _give_up(self, tag: int, request: _Request) -> None:
         """Nobody waits for the answer any more."""
