@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from conformance.plan9 import cases, golang
+from conformance.plan9.soak.command import soak
 from conformance.plan9.tree.command import tree
 
 _EPILOG = """\b
@@ -13,6 +14,7 @@ Examples:
   python -m conformance.plan9 run files digests        some of them
   python -m conformance.plan9 gotests --packages sort  tests of Go's own library
   python -m conformance.plan9 gotests --write          all of them, and docs/plan9-go.md
+  python -m conformance.plan9 soak --minutes 10        hundreds of processes for a long time
 """
 
 
@@ -60,3 +62,4 @@ def run(names: tuple[str, ...] = (), engine: str = "auto", listing: bool = False
 
 
 main.add_command(tree)
+main.add_command(soak)

@@ -51,3 +51,7 @@ class Semaphores:
             waiter.woken = True
         if not queue:
             del self._queues[key]
+
+    def __len__(self) -> int:
+        """For how many somebody waits."""
+        return len(self._queues)

@@ -1,0 +1,59 @@
+"""``python -m conformance.plan9 soak``: exit code 1 if anything was wrong."""
+
+from __future__ import annotations
+
+import random
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from conformance.plan9.soak import run
+from conformance.soak import resources
+
+
+@click.command(name="soak")
+@click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(0.01), help="How long it goes on.")
+@click.option("--processes", default=200, show_default=True, type=click.IntRange(1, 1000), help="Workers at a time.")
+@click.option("--engine", default="jit", show_default=True, type=click.Choice(("jit", "translated", "reference")))
+@click.option("--memory", default="8M", show_default=True, help="Of each process.")
+@click.option("--seed", type=int, default=None, help="For the same stories again, nearly; any if not given.")
+def soak(minutes: float, processes: int, engine: str, memory: str, seed: int | None) -> None:
+    """Hundreds of processes for a long time: none may hang, no message may be lost, nothing may be left."""
+    seed = random.SystemRandom().getrandbits(31) if seed is None else seed
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("preparing")
+
+        def show(report: run.Report) -> None:
+            sample = report.samples[-1]
+            figures = ", ".join(f"{name} {value}" for name, value in sample.items())
+            progress.update(task, description=f"{report.waited} stories, {report.most_at_a_time} processes; {figures}")
+
+        report = run.soak(
+            seconds=minutes * 60, workers=processes, engine=engine, seed=seed, memory=memory, progress=show
+        )  # fmt: skip
+    console = Console()
+    tell(report, console, seed)
+    sys.exit(0 if report.ok else 1)
+
+
+def tell(report: run.Report, console: Console, seed: int) -> None:
+    """The report for people."""
+    console.print(
+        f"{report.engine}, {report.workers} workers, seed {seed}: {report.made} stories in {report.seconds:.0f} s,"
+        f" {report.waited} waited for, {report.refused} without room; {report.processes} processes,"
+        f" {report.most_at_a_time} at a time",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    table = Table("", "first quarter", "middle", "last quarter", "before", "after", "")
+    for trend in report.trends:
+        figures = (trend.first, trend.middle, trend.last, trend.before, trend.after)
+        name = f"{trend.name} {resources.NAMES[trend.name]}".strip()
+        table.add_row(name, *(f"{value:,.0f}" for value in figures), "flat" if trend.is_flat else "GROWS")
+    console.print(table)
+    for complaint in report.complaints:
+        console.print(complaint, markup=False, highlight=False, soft_wrap=True)
+    console.print("all is well" if report.ok else f"{len(report.complaints)} complaints")
