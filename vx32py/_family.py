@@ -312,8 +312,8 @@ class Family:
         return True
 
     def find_better_place(self, task: Task) -> None:
-        """A program that was executed just now should not be in a slower place because of the program before it, or of a shell
-        that waits for it."""
+        """A program that was executed, and has proved to take its time, should not be in a slower place because of the program
+        before it, or of a shell that waits for it."""
         space = task.engine.space
         if not space.displaced or not self.endless:
             return
@@ -344,16 +344,22 @@ class Family:
         if time.monotonic() < self._turn_ends:
             self._wake_at(self._turn_ends)
             return False
-        if self.others_can_run(task):
+        task.has_used_turn = True
+        if self.others_can_run(task) or task.is_new_program:
             return True
         self._begin_turn(task, self._next_turn(task))
         return False
 
+    @property
+    def has_turns(self) -> bool:
+        """Whether tasks run for a time each, where several could."""
+        return not self.clock.virtual and self.fuel is None
+
     def _begin_turn(self, task: Task, turn: float = TURN) -> None:
         """``task`` may run for some time, if there is somebody who may want to run meanwhile."""
-        if self.clock.virtual or self.fuel is not None:
+        if not self.has_turns:
             return
-        if len(self.tasks) > 1 or (self.attendants is not None and self.attendants.waits()):
+        if len(self.tasks) > 1 or task.is_new_program or (self.attendants is not None and self.attendants.waits()):
             self._turn_ends = time.monotonic() + turn
             self._wake_at(self._turn_ends)
 

@@ -123,8 +123,8 @@ class Task:
         self.tally: dict[str, int] = creator.tally if creator is not None else {}
         self.unknown_calls: Counter[tuple[str, int]] = creator.unknown_calls if creator is not None else Counter()
         self.replaced = False
-        #: Whether it has just executed a program, which has not run yet.
-        self._is_new_program = False
+        #: Whether it has executed a program, which has not run for long; and whether it has used up a turn.
+        self.is_new_program = self.has_used_turn = False
         #: The files that were connected as standard streams, whatever descriptors they have, if any.
         self.streams: tuple[OpenFile, ...] = creator.streams if creator is not None else ()
         self.native: NativeAnswers | None = None
@@ -608,7 +608,7 @@ class Task:
         old_engine.close()
         old_mm.leave(self)
         self.expect_calls()
-        self.replaced = self._is_new_program = True
+        self.replaced, self.is_new_program, self.has_used_turn = True, True, False
 
     def have_own_descriptors(self) -> None:
         """Share descriptors with nobody any more: have a copy of what there is."""
@@ -713,8 +713,8 @@ class Task:
         finally:
             if native is not None and native is self.native:
                 native.page.switch(False)
-            if self._is_new_program:
-                self._is_new_program = False
+            if self.is_new_program and (self.has_used_turn or not self.family.has_turns):
+                self.is_new_program = False
                 self.family.find_better_place(self)
 
     def _advance(self, native: NativeAnswers | None, *, plain: bool, single: bool) -> Trap | None:

@@ -208,7 +208,7 @@ class Proc(Task):
         old_engine.close()
         old_memory.leave(self)
         self.expect_calls()
-        self.replaced = self._is_new_program = True
+        self.replaced, self.is_new_program, self.has_used_turn = True, True, False
 
     # -- for the scheduler -----------------------------------------------------------------------------------------
 

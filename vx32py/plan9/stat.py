@@ -13,6 +13,7 @@ from vx32py.plan9.chan import QTDIR, Qid
 from vx32py.plan9.errors import Ebadstat, Error
 
 _FIXED: Final = struct.Struct("<HHIBIQIIIQ")
+_PLACE: Final = struct.Struct("<HHIBIQ")
 _LENGTH: Final = struct.Struct("<H")
 #: STATFIXLEN: with the lengths of the four strings.
 LEAST: Final = _FIXED.size + 4 * _LENGTH.size
@@ -110,14 +111,20 @@ def unpack_all(data: bytes) -> list[Dir]:
     return found
 
 
-def split(data: bytes) -> list[bytes]:
-    """The same, entry by entry, unread. Raises Error."""
+def split(data: bytes, *, ours: bool = False) -> list[bytes]:
+    """The same, entry by entry, unread; ``ours``: this package has made them. Raises Error."""
     pieces, here = [], 0
     while here < len(data):
-        _, end = Dir.unpack_from(data, here)
+        end = here + SIZE_BYTES + _LENGTH.unpack_from(data, here)[0] if ours else Dir.unpack_from(data, here)[1]
         pieces.append(data[here:end])
         here = end
     return pieces
+
+
+def place_of(entry: bytes) -> tuple[str, int, int]:
+    """Which file an entry is of, among all of a kernel: see :attr:`vx32py.plan9.chan.Chan.key`."""
+    _, kind, dev, _, _, path = _PLACE.unpack_from(entry)
+    return chr(kind), dev, path
 
 
 def _string(text: str) -> bytes:

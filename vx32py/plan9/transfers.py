@@ -62,15 +62,19 @@ async def _read_directory(caller: Caller, chan: Chan, count: int, offset: int) -
         chan.rewind()
     if not chan.rock:
         if chan.union is not None:
-            raw = await _read_union(caller, chan, max(count, _LEAST_READ))
+            entries = await _read_union(caller, chan, max(count, _LEAST_READ))
         else:
             if offset != chan.offset:
                 raise Error(Edirseek)
             raw = await chan.device.read(caller, chan, max(count, _LEAST_READ), chan.device_offset)
             chan.device_offset += len(raw)
-        chan.rock = (
-            [await _as_mounted(caller, each) for each in stat.split(raw)] if caller.names.heads else stat.split(raw)
-        )
+            entries = stat.split(raw, ours=chan.device.is_plain)
+        find = caller.names.find
+        for i, entry in enumerate(entries):
+            head = find(stat.place_of(entry))
+            if head is not None and head.mounts:
+                entries[i] = await _as_mounted(caller, entry, head.mounts[0].to)
+        chan.rock = entries
     found = bytearray()
     while chan.rock and len(found) + len(chan.rock[0]) <= count:
         found += chan.rock.pop(0)
@@ -80,11 +84,11 @@ async def _read_directory(caller: Caller, chan: Chan, count: int, offset: int) -
     return bytes(found)
 
 
-async def _read_union(caller: Caller, chan: Chan, count: int) -> bytes:
+async def _read_union(caller: Caller, chan: Chan, count: int) -> list[bytes]:
     """One directory after the other; one that cannot be read is left out."""
     assert chan.union is not None
     while chan.union_index < len(chan.union.mounts):
-        found = b""
+        entries: list[bytes] = []
         try:
             if chan.union_chan is None:
                 part = await clone(caller, chan.union.mounts[chan.union_index].to)
@@ -92,28 +96,23 @@ async def _read_union(caller: Caller, chan: Chan, count: int) -> bytes:
             part = chan.union_chan
             found = await part.device.read(caller, part, count, part.offset)
             part.offset += len(found)
-            stat.split(found)
+            entries = stat.split(found, ours=part.device.is_plain)
         except Error:
-            found = b""
-        if found:
-            return found
+            entries = []
+        if entries:
+            return entries
         chan.union_index += 1
         if chan.union_chan is not None:
             chan.union_chan.close()
             chan.union_chan = None
-    return b""
+    return []
 
 
-async def _as_mounted(caller: Caller, entry: bytes) -> bytes:
-    """An entry of a directory; of a mount point, that of what is mounted there, with the same name."""
-    there = Dir.unpack(entry)
-    head = caller.names.find((chr(there.type), there.dev, there.qid.path))
-    if head is None or not head.mounts:
-        return entry
-    to = head.mounts[0].to
+async def _as_mounted(caller: Caller, entry: bytes, to: Chan) -> bytes:
+    """The entry of a mount point: that of what is mounted there, with the same name."""
     try:
         found = await to.device.stat(caller, to)
-        found.name = there.name
+        found.name = Dir.unpack(entry).name
         return found.pack()
     except Error:
         return entry

@@ -69,18 +69,23 @@ class _HostNode(Node):
     @property
     def mode(self) -> int:  # type: ignore[override]
         """As the host has it; nobody may write where that was not granted."""
-        mode = self._now().st_mode & (0o777 if self.host.tree.writable else 0o555)
-        return mode | (DMDIR if self.is_folder else 0)
+        return self._mode_of(self._now())
+
+    def _mode_of(self, found: os.stat_result) -> int:
+        mode = found.st_mode & (0o777 if self.host.tree.writable else 0o555)
+        return mode | (DMDIR if host_stat.S_ISDIR(found.st_mode) else 0)
 
     @property
     def qid(self) -> Qid:  # type: ignore[override]
         """From the number of the file and of the host's device."""
-        now = self._now()
-        device = self._devices.setdefault(now.st_dev, len(self._devices))
+        return self._qid_of(self._now())
+
+    def _qid_of(self, found: os.stat_result) -> Qid:
+        device = self._devices.setdefault(found.st_dev, len(self._devices))
         return Qid(
-            (device << 56 | now.st_ino) & (1 << 64) - 1,
-            now.st_mtime_ns // 1000 & 0xFFFF_FFFF,
-            QTDIR if self.is_folder else 0,
+            (device << 56 | found.st_ino) & (1 << 64) - 1,
+            found.st_mtime_ns // 1000 & 0xFFFF_FFFF,
+            QTDIR if host_stat.S_ISDIR(found.st_mode) else 0,
         )
 
     def permits(self, caller: Caller, needed: int) -> bool:
@@ -88,10 +93,14 @@ class _HostNode(Node):
         return self.mode >> 6 & needed == needed
 
     def stat(self, caller: Caller) -> Dir:
-        now, user = self._now(), caller.user
+        return self.entry(caller, self.name, self._now())
+
+    def entry(self, caller: Caller, name: str, found: os.stat_result) -> Dir:
+        """What a file of the same tree is."""
+        mode, user = self._mode_of(found), caller.user
         return Dir(
-            self.name, self.qid, self.mode, int(now.st_atime) & 0xFFFF_FFFF, int(now.st_mtime) & 0xFFFF_FFFF,
-            0 if self.is_folder else now.st_size, user, user, user,
+            name, self._qid_of(found), mode, int(found.st_atime) & 0xFFFF_FFFF, int(found.st_mtime) & 0xFFFF_FFFF,
+            0 if mode & DMDIR else found.st_size, user, user, user,
         )  # fmt: skip
 
     # -- names -------------------------------------------------------------------------------------------------------
@@ -134,10 +143,14 @@ class _HostNode(Node):
     def children(self, caller: Caller) -> Iterable[Node]:
         with _ERRORS:
             folder = self.host.opened_directory()
-            names = [name for name, _, _ in folder.entries()]
-        for name in names:
+            found = [(name, kind) for name, _, kind in folder.entries()]
+        for name, kind in found:
             try:
-                yield self.child(caller, name)
+                if kind == host_stat.S_IFLNK:
+                    yield self.child(caller, name)
+                elif kind:
+                    with _ERRORS:
+                        yield _Listed(self, name, os.stat(name, dir_fd=folder.fd, follow_symlinks=False))
             except Error:
                 continue
 
@@ -225,6 +238,18 @@ class _HostNode(Node):
             modified = changes.mtime * 10**9 if changes.mtime != as_it_is.mtime else None
             if accessed is not None or modified is not None:
                 self.host.utime(accessed, modified)
+
+
+class _Listed(Node):
+    """A file in a directory that is being read: all that is asked of it is what it is."""
+
+    def __init__(self, folder: _HostNode, name: str, found: os.stat_result) -> None:
+        self.name = name
+        self._folder = folder
+        self._found = found
+
+    def stat(self, caller: Caller) -> Dir:
+        return self._folder.entry(caller, self.name, self._found)
 
 
 class HostTrees(NodeDevice):

@@ -62,6 +62,11 @@ class Node:
         """How many bytes it has, as far as that can be told."""
         return 0
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a directory."""
+        return bool(self.mode & DMDIR)
+
     def stat(self, caller: Caller) -> Dir:
         """What it is."""
         owner = self.owner if self.owner is not None else caller.user
@@ -219,7 +224,7 @@ class NodeDevice(Device):
                     raise
                 return Walked(None, qids)
             qids.append(node.qid)
-        return Walked(Chan(self, chan.dev, node.qid, node, chan.path), qids)
+        return Walked(Chan(self, chan.dev, qids[-1] if qids else node.qid, node, chan.path), qids)
 
     @staticmethod
     def node(chan: Chan) -> Node:
@@ -232,7 +237,7 @@ class NodeDevice(Device):
         needed = _NEEDED[mode & 3] | (2 if mode & OTRUNC else 0)
         if not node.permits(caller, needed):
             raise Error(Eperm)
-        if node.mode & DMDIR and (mode & 3 not in (OREAD, OEXEC) or mode & (OTRUNC | ORCLOSE)):
+        if node.is_folder and (mode & 3 not in (OREAD, OEXEC) or mode & (OTRUNC | ORCLOSE)):
             raise Error(Eisdir if mode & 3 == OEXEC else Eperm)
         other = await patiently(node.open, caller, chan, mode)
         if other is not None:
@@ -253,7 +258,7 @@ class NodeDevice(Device):
 
     async def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         node = self.node(chan)
-        if node.mode & DMDIR:
+        if node.is_folder:
             return await patiently(self._entries, caller, chan, count, offset)
         return await patiently(node.read, caller, chan, count, offset)
 
@@ -289,7 +294,7 @@ class NodeDevice(Device):
 
     async def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         node = self.node(chan)
-        if node.mode & DMDIR:
+        if node.is_folder:
             raise Error(Eisdir)
         return await patiently(node.write, caller, chan, data, offset)
 
@@ -314,7 +319,7 @@ class NodeDevice(Device):
 
 def _step(caller: Caller, node: Node, name: str) -> Node:
     """One name further. Raises Error."""
-    if not node.mode & DMDIR:
+    if not node.is_folder:
         raise Error(Enotdir)
     if not node.permits(caller, 1):
         raise Error(Eperm)
