@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+
 import pytest
 from plan9_programs import aout, compiled, main, put
 
 from vx32py._errors import LimitExceeded
+from vx32py._family import Family
+from vx32py.plan9 import naming
+from vx32py.plan9.chan import Caller, Chan
+from vx32py.plan9.devices import hosttree
 from vx32py.plan9.errors import Error
 from vx32py.plan9.kernel import Kernel
+from vx32py.vfs.host import HostTree
 
 pytestmark = pytest.mark.compiler
 
@@ -255,3 +265,49 @@ def test_a_memory_segment_is_ones_own_after_exec(engine_name: str) -> None:
     """
     other = main("char *p = (char*)0x1000000; check(segbrk(p, p + 1) == 0); sleep(20); p[0] = 1;")
     assert run(engine_name, body, files={"other": compiled(other)}) == ("", "")
+
+
+def test_a_program_that_is_replaced_is_the_new_one(engine_name: str, tmp_path: Path) -> None:
+    """Programs are kept by the times of their files; these are the same size, and may be made at the same time."""
+    file = tmp_path / "program"
+    with Kernel(engine=engine_name, timeout=60, trees={"t": HostTree(tmp_path, writable=False)}) as kernel:
+        for old in (0, 10**9):
+            for said in ("one", "two", "one"):
+                file.write_bytes(compiled(main(f'exits("{said}");')))
+                file.chmod(0o755)
+                before = time.time_ns() - old
+                os.utime(file, ns=(before, before))
+                assert [kernel.run(["#Ut/program"]).status for _ in range(2)] == [said] * 2
+
+
+def test_a_program_whose_file_has_not_changed_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program").write_bytes(compiled(main("")))
+    (tmp_path / "program").chmod(0o755)
+    monkeypatch.setattr(hosttree, "_UNCERTAIN", 0)
+    read, read_all = [], naming.read_all
+
+    def noting(caller: Caller, chan: Chan, most: int) -> Awaitable[bytes]:
+        read.append(chan)
+        return read_all(caller, chan, most)
+
+    monkeypatch.setattr(naming, "read_all", noting)
+    with Kernel(engine="reference", timeout=60, trees={"t": HostTree(tmp_path, writable=False)}) as kernel:
+        assert [kernel.run(["#Ut/program"]).status for _ in range(3)] == [""] * 3
+    assert len(read) == 1
+
+
+def test_a_program_that_takes_its_time_moves_to_the_quick_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(Family, "find_better_place", lambda family, task: moved.append(task.text))
+    long = main("vlong t = nsec(); while(nsec() - t < 100000000) ;")
+    body = """
+    int i; char *words[] = { "x", nil };
+    for(i = 0; i < 2; i++){
+        if(fork() == 0){ exec(i ? "/bin/long" : "/bin/echo", words); exits("exec"); }
+        check(strcmp(wait(), "") == 0);
+    }
+    """
+    assert run("reference", body, files={"long": compiled(long)})[0] == ""
+    assert moved.count("long") == 1

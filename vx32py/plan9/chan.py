@@ -7,7 +7,7 @@ that is open is counted, and ends when it is closed for the last time; one that 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
 from vx32py.plan9.errors import Ebadarg, Error
@@ -229,6 +229,11 @@ class Device(ABC):
     @abstractmethod
     async def remove(self, caller: Caller, chan: Chan) -> None:
         """Remove the file; the channel ends."""
+
+    def stamp(self, chan: Chan) -> Hashable | None:
+        """What is another one when the content of a file is another one; None where nothing is."""
+        del chan
+        return None
 
     def clunk(self, chan: Chan) -> None:
         """An open channel ends."""

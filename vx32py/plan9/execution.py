@@ -10,13 +10,16 @@ from reference.errors import OutOfMemory
 from reference.memory import page_ceil
 from reference.traps import Access
 from vx32py._errors import BadImage, CallError, LimitExceeded
-from vx32py.plan9 import loading, memory
+from vx32py.plan9 import loading, memory, naming
 from vx32py.plan9.aout import HEADER, Program
+from vx32py.plan9.chan import OEXEC
 from vx32py.plan9.errors import Ebadexec, Enovmem, Error
 from vx32py.plan9.notes import Notes
 from vx32py.plan9.segments import Segment, Size
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from reference.engine import Engine
     from vx32py._loader import Layout
     from vx32py.plan9.chan import Caller
@@ -40,12 +43,26 @@ class Programs:
 
     def __init__(self) -> None:
         self._kept: dict[bytes, Program] = {}
+        #: Which of them is in a file, as long as that is the same: see :meth:`vx32py.plan9.chan.Device.stamp`.
+        self._in_files: dict[Hashable, bytes] = {}
 
-    def get(self, data: bytes, name: str) -> Program:
-        """The program of an a.out. Raises BadImage."""
+    def in_file(self, stamp: Hashable | None) -> Program | None:
+        """The program of a file, if that has been executed and has not changed."""
+        key = self._in_files.get(stamp) if stamp is not None else None
+        found = self._kept.pop(key, None) if key is not None else None
+        if key is not None and found is not None:
+            self._kept[key] = found  # the one that was asked for last
+        return found
+
+    def get(self, data: bytes, name: str, stamp: Hashable | None = None) -> Program:
+        """The program of an a.out, in a file with that stamp. Raises BadImage."""
         key = blake2b(data, digest_size=32).digest()
         found = self._kept.pop(key, None) or Program.from_aout(data, name)
         self._kept[key] = found
+        if stamp is not None:
+            self._in_files[stamp] = key
+            while len(self._in_files) > _MOST_KEPT:
+                del self._in_files[next(iter(self._in_files))]
         while len(self._kept) > _MOST_KEPT or sum(len(each.data) for each in self._kept.values()) > _MOST_KEPT_BYTES:
             del self._kept[next(iter(self._kept))]
         return found
@@ -57,15 +74,37 @@ async def find(
     """The program at a path, its arguments, the name of the process, and where the program was found: for a script they are
     those of its first line. Raises Error."""
     name = (os.path.basename(path.rstrip("/")) or path)[:_MOST_NAME]
-    data, found = await kernel.read_program(caller, path)
-    if data.startswith(b"#!"):
-        words = _first_line(data)
+    program, found = await _read(kernel, caller, path, name)
+    if isinstance(program, bytes):
+        words = _first_line(program)
         arguments = [os.fsencode(name), *words[1:], os.fsencode(path), *arguments[1:]]
-        data, found = await kernel.read_program(caller, os.fsdecode(words[0]))
+        program, found = await _read(kernel, caller, os.fsdecode(words[0]), name)
+        if isinstance(program, bytes):
+            raise Error(Ebadexec)
+    return program, arguments, name, found
+
+
+async def _read(kernel: Kernel, caller: Caller, path: str, name: str) -> tuple[Program | bytes, Path]:
+    """The program in a file that a caller may execute, or the script; and where it was found. Raises Error."""
+    chan = await naming.open_file(caller, path, OEXEC)
+    try:
+        stamp = chan.device.stamp(chan)
+        known = kernel.programs.in_file(stamp)
+        if known is not None:
+            return known, chan.path
+        data = await naming.read_all(caller, chan, MOST_FILE + 1)
+        if chan.device.stamp(chan) != stamp:
+            stamp = None
+    finally:
+        chan.close()
+    if len(data) > MOST_FILE:
+        raise Error(Enovmem)
+    if data.startswith(b"#!"):
+        return data, chan.path
     if len(data) < HEADER.size:
         raise Error(Ebadexec)
     try:
-        return kernel.programs.get(data, name), arguments, name, found
+        return kernel.programs.get(data, name, stamp), chan.path
     except BadImage:
         raise Error(Ebadexec) from None
 

@@ -28,12 +28,12 @@ from vx32py.plan9 import boot, execution, loading, naming, transfers
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
-from vx32py.plan9.chan import OEXEC, OREAD, OWRITE
+from vx32py.plan9.chan import OREAD, OWRITE
 from vx32py.plan9.devices.ip.device import Ip
 from vx32py.plan9.devices.srv import Services
 from vx32py.plan9.devices.table import devices_of
-from vx32py.plan9.errors import Ebadexec, Enovmem, Error
-from vx32py.plan9.execution import MOST_FILE, Programs
+from vx32py.plan9.errors import Ebadexec, Error
+from vx32py.plan9.execution import Programs
 from vx32py.plan9.groups import FdGroup, NoteGroup, RendezvousGroup
 from vx32py.plan9.host import Host
 from vx32py.plan9.memory import Memory
@@ -52,12 +52,11 @@ if TYPE_CHECKING:
 
     from reference.traps import Trap
     from vx32py._calls import Observer
-    from vx32py.plan9.chan import Caller, Chan
+    from vx32py.plan9.chan import Chan
     from vx32py.plan9.devices.objects import Served
     from vx32py.plan9.devices.streams import Sink, Source
     from vx32py.plan9.ninep.server import Export
     from vx32py.plan9.ninep.serving import Listener
-    from vx32py.plan9.paths import Path
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
@@ -320,17 +319,6 @@ class Kernel:
             return chan
         chan.close()
         return self.host.open("#c/cons", mode)
-
-    async def read_program(self, caller: Caller, path: str) -> tuple[bytes, Path]:
-        """The bytes of a file that a caller may execute, and where it was found. Raises Error."""
-        chan = await naming.open_file(caller, path, OEXEC)
-        try:
-            data = await naming.read_all(caller, chan, MOST_FILE + 1)
-        finally:
-            chan.close()
-        if len(data) > MOST_FILE:
-            raise Error(Enovmem)
-        return data, chan.path
 
     def new_note_group(self) -> NoteGroup:
         """A note group without members."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat as host_stat
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Final
 
 from vx32py._errors import CallError
@@ -25,6 +26,8 @@ _MOST_LINKS: Final = 8
 #: Apart from those of servers and of trees in memory.
 _INSTANCES: Final = 0x6000_0000
 _MOST: Final = 1 << 20
+#: The times of files may be coarser than the clock by so much, in ns.
+_UNCERTAIN: Final = 100_000_000
 _FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR, OEXEC: os.O_RDONLY}
 _TEXTS: Final = {
     errno.ENOENT: Enonexist, errno.EACCES: Eperm, errno.EPERM: Eperm, errno.EROFS: Eperm, errno.EEXIST: Eexist,
@@ -102,6 +105,13 @@ class _HostNode(Node):
             name, self._qid_of(found), mode, int(found.st_atime) & 0xFFFF_FFFF, int(found.st_mtime) & 0xFFFF_FFFF,
             0 if mode & DMDIR else found.st_size, user, user, user,
         )  # fmt: skip
+
+    def stamp(self) -> Hashable | None:
+        """See Device; none for a file that has changed just now, and may change again without its times showing it."""
+        found = self._now()
+        if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) < _UNCERTAIN:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     # -- names -------------------------------------------------------------------------------------------------------
 
@@ -260,6 +270,11 @@ class HostTrees(NodeDevice):
         self._trees = list(trees.items())
         self.names = [name for name in trees if name]
         self._devices: dict[int, int] = {}
+
+    def stamp(self, chan: Chan) -> Hashable | None:
+        node = self.node(chan)
+        assert isinstance(node, _HostNode)
+        return node.stamp()
 
     def root(self, caller: Caller, spec: str) -> tuple[Node, int]:
         for number, (name, tree) in enumerate(self._trees):
