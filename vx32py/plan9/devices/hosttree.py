@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat as host_stat
 import time
 from collections.abc import Hashable, Iterable, Mapping
@@ -15,19 +16,39 @@ from typing import Final
 
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile
-from vx32py.plan9.chan import DMDIR, OEXEC, ORCLOSE, ORDWR, OREAD, OTRUNC, OWRITE, QTDIR, SERVED, Caller, Chan, Qid
+from vx32py.plan9.chan import (
+    DMAPPEND,
+    DMDIR,
+    DMEXCL,
+    OEXEC,
+    ORCLOSE,
+    ORDWR,
+    OREAD,
+    OTRUNC,
+    OWRITE,
+    QTDIR,
+    SERVED,
+    Caller,
+    Chan,
+    Qid,
+)  # fmt: skip
 from vx32py.plan9.devices.nodes import Node, NodeDevice
-from vx32py.plan9.errors import Ebadspec, Eexist, Eio, Eisdir, Enonexist, Enotdir, Eperm, Error
+from vx32py.plan9.errors import Ebadspec, Eexist, Eio, Eisdir, Enomem, Enonexist, Enotdir, Eperm, Error
 from vx32py.plan9.stat import Dir
-from vx32py.vfs.host import HostNode, HostTree
+from vx32py.vfs.host import HostNode, HostTree, rename_to_new
 from vx32py.vfs.nodes import View
 
 _MOST_LINKS: Final = 8
 #: Apart from those of servers and of trees in memory.
 _INSTANCES: Final = 0x6000_0000
 _MOST: Final = 1 << 20
+#: What modes say that the host's do not; and of so many files it is remembered.
+_BITS: Final = DMAPPEND | DMEXCL
+_MOST_BITS: Final = 100_000
 #: The times of files may be coarser than the clock by so much, in ns.
 _UNCERTAIN: Final = 100_000_000
+#: No name that a program says has one of these.
+_UNSAYABLE: Final = re.compile("[\\x00-\\x1f\\x7f]")
 _FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR, OEXEC: os.O_RDONLY}
 _TEXTS: Final = {
     errno.ENOENT: Enonexist, errno.EACCES: Eperm, errno.EPERM: Eperm, errno.EROFS: Eperm, errno.EEXIST: Eexist,
@@ -50,15 +71,50 @@ class _Errors:
 _ERRORS: Final = _Errors()
 
 
+class _Known:
+    """What is remembered of the host's files: small numbers for its devices; the bits of modes that it has no place for
+    (append-only, exclusive use), as long as the kernel lives; and what is open for one alone."""
+
+    def __init__(self) -> None:
+        self._devices: dict[int, int] = {}
+        self._bits: dict[tuple[int, int], int] = {}
+        self.taken: dict[tuple[int, int], HostFile] = {}
+
+    def device(self, number: int) -> int:
+        """A small number for a device of the host's."""
+        return self._devices.setdefault(number, len(self._devices))
+
+    def let_go(self, file: HostFile) -> None:
+        """It is closed, and may have been open for one alone."""
+        if self.taken:
+            now = os.fstat(file.fd)
+            if self.taken.get((now.st_dev, now.st_ino)) is file:
+                del self.taken[now.st_dev, now.st_ino]
+
+    def bits(self, found: os.stat_result) -> int:
+        """DMAPPEND and DMEXCL of a file."""
+        return self._bits.get((found.st_dev, found.st_ino), 0)
+
+    def set_bits(self, found: os.stat_result, bits: int) -> None:
+        """Change them. Raises Error."""
+        key = found.st_dev, found.st_ino
+        if not bits & _BITS:
+            self._bits.pop(key, None)
+        elif len(self._bits) >= _MOST_BITS and key not in self._bits:
+            raise Error(Enomem)
+        else:
+            self._bits[key] = bits & _BITS
+
+
 class _HostNode(Node):
     """A file or directory of the host's; ``host`` holds a descriptor of just that."""
 
-    def __init__(self, host: HostNode, name: str, up: _HostNode | None, devices: dict[int, int]) -> None:
+    def __init__(self, host: HostNode, name: str, up: _HostNode | None, known: _Known) -> None:
         self.host = host
         self.name = name
         self.up = up
         self.owner = self.group = self.modifier = None
-        self._devices = devices
+        self._known = known
 
     def _now(self) -> os.stat_result:
         with _ERRORS:
@@ -76,7 +132,7 @@ class _HostNode(Node):
 
     def _mode_of(self, found: os.stat_result) -> int:
         mode = found.st_mode & (0o777 if self.host.tree.writable else 0o555)
-        return mode | (DMDIR if host_stat.S_ISDIR(found.st_mode) else 0)
+        return mode | (DMDIR if host_stat.S_ISDIR(found.st_mode) else self._known.bits(found))
 
     @property
     def qid(self) -> Qid:  # type: ignore[override]
@@ -84,11 +140,10 @@ class _HostNode(Node):
         return self._qid_of(self._now())
 
     def _qid_of(self, found: os.stat_result) -> Qid:
-        device = self._devices.setdefault(found.st_dev, len(self._devices))
         return Qid(
-            (device << 56 | found.st_ino) & (1 << 64) - 1,
+            (self._known.device(found.st_dev) << 56 | found.st_ino) & (1 << 64) - 1,
             found.st_mtime_ns // 1000 & 0xFFFF_FFFF,
-            QTDIR if host_stat.S_ISDIR(found.st_mode) else 0,
+            QTDIR if host_stat.S_ISDIR(found.st_mode) else self._known.bits(found) >> 24,
         )
 
     def permits(self, caller: Caller, needed: int) -> bool:
@@ -122,7 +177,7 @@ class _HostNode(Node):
         found = self._resolved(self, name, _MOST_LINKS)
         if found is None:
             raise Error(Enonexist)
-        return _HostNode(found.host, name, self, self._devices)
+        return _HostNode(found.host, name, self, self._known)
 
     def _resolved(self, folder: _HostNode, name: str, links: int) -> _HostNode | None:
         """What has this name in a directory, or what a link of that name leads to."""
@@ -133,7 +188,7 @@ class _HostNode(Node):
         if not isinstance(host, HostNode):
             return None
         if host.kind in (host_stat.S_IFREG, host_stat.S_IFDIR):
-            return _HostNode(host, name, folder, self._devices)
+            return _HostNode(host, name, folder, self._known)
         if host.kind != host_stat.S_IFLNK or not links:
             return None
         with _ERRORS:
@@ -155,6 +210,8 @@ class _HostNode(Node):
             folder = self.host.opened_directory()
             found = [(name, kind) for name, _, kind in folder.entries()]
         for name, kind in found:
+            if _UNSAYABLE.search(name):
+                continue
             try:
                 if kind == host_stat.S_IFLNK:
                     yield self.child(caller, name)
@@ -169,12 +226,19 @@ class _HostNode(Node):
     def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
         if self.is_folder:
             return None
-        flags = _FLAGS[mode & 3] | (os.O_TRUNC if mode & OTRUNC else 0)
-        if flags & ~os.O_RDONLY and not self.host.tree.writable:
+        now = self._now()
+        bits, key = self._known.bits(now), (now.st_dev, now.st_ino)
+        truncates = mode & OTRUNC and not bits & DMAPPEND
+        flags = _FLAGS[mode & 3] | (os.O_TRUNC if truncates else 0)
+        if (flags & ~os.O_RDONLY or mode & OTRUNC) and not self.host.tree.writable:
             raise Error(Eperm)
+        if bits & DMEXCL and key in self._known.taken:
+            raise Error("exclusive use file already open")
         with _ERRORS:
             file = self.host.open(flags)
         assert isinstance(file, HostFile)
+        if bits & DMEXCL:
+            self._known.taken[key] = file
         chan.state = file
         return None
 
@@ -184,6 +248,8 @@ class _HostNode(Node):
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         done = 0
+        if self.host.tree.writable and self._known.bits(now := self._now()) & DMAPPEND:
+            offset = now.st_size
         with _ERRORS:
             while done < len(data):
                 done += os.pwrite(chan.state.fd, data[done:], offset + done)
@@ -192,6 +258,7 @@ class _HostNode(Node):
 
     def close(self, chan: Chan) -> None:
         if chan.state is not None and isinstance(chan.state, HostFile):
+            self._known.let_go(chan.state)
             chan.state.close()
         if chan.flags & ORCLOSE and self.up is not None:
             try:
@@ -211,7 +278,9 @@ class _HostNode(Node):
             found = self.host.child(name)
         if not isinstance(found, HostNode):
             raise Error(Enonexist)
-        return _HostNode(found, name, self, self._devices)
+        if not perm & DMDIR:
+            self._known.set_bits(found.seen, perm)
+        return _HostNode(found, name, self, self._known)
 
     def remove(self, caller: Caller) -> None:
         self._remove()
@@ -223,26 +292,34 @@ class _HostNode(Node):
             there = self.up.host.child(self.name)
             if there is None:
                 raise Error(Enonexist)
+            if isinstance(there, HostNode):
+                last = there.seen.st_nlink == 1
+                if there.kind != host_stat.S_IFLNK and not os.path.samestat(there.seen, self.host.seen):
+                    raise Error(Enonexist)  # something else has this name now
             self.up.host.remove(self.name, there)
+            if isinstance(there, HostNode) and last:
+                self._known.set_bits(there.seen, 0)
 
     def wstat(self, caller: Caller, changes: Dir) -> None:
         as_it_is = Dir()
+        renames = bool(changes.name) and changes.name != self.name
+        if renames and (self.up is None or "/" in changes.name or changes.name in (".", "..")):
+            raise Error(Eperm)
+        if changes.mode != as_it_is.mode and bool(changes.mode & DMDIR) != self.is_folder:
+            raise Error(Eperm)
+        if changes.length != as_it_is.length and (self.is_folder or changes.length >= 1 << 63):
+            raise Error(Eperm)
         with _ERRORS:
             self.host.changeable()
-            if changes.name and changes.name != self.name:
-                if self.up is None or "/" in changes.name or changes.name in (".", ".."):
-                    raise Error(Eperm)
-                if self.up.host.child(changes.name) is not None:
-                    raise Error(Eexist)
-                self.up.host.rename(self.name, self.up.host, changes.name, 0)
+            if renames:
+                assert self.up is not None
+                rename_to_new(self.up.host.changeable(), self.name, changes.name)
                 self.name = changes.name
             if changes.mode != as_it_is.mode:
-                if bool(changes.mode & DMDIR) != self.is_folder:
-                    raise Error(Eperm)
                 self.host.chmod(changes.mode & 0o777)
+                if not self.is_folder:
+                    self._known.set_bits(self._now(), changes.mode)
             if changes.length != as_it_is.length:
-                if self.is_folder or changes.length >= 1 << 63:
-                    raise Error(Eperm)
                 os.truncate(self.host.host_name(), changes.length)
             accessed = changes.atime * 10**9 if changes.atime != as_it_is.atime else None
             modified = changes.mtime * 10**9 if changes.mtime != as_it_is.mtime else None
@@ -269,7 +346,7 @@ class HostTrees(NodeDevice):
         super().__init__("U")
         self._trees = list(trees.items())
         self.names = [name for name in trees if name]
-        self._devices: dict[int, int] = {}
+        self._known = _Known()
 
     def stamp(self, chan: Chan) -> Hashable | None:
         node = self.node(chan)
@@ -279,7 +356,7 @@ class HostTrees(NodeDevice):
     def root(self, caller: Caller, spec: str) -> tuple[Node, int]:
         for number, (name, tree) in enumerate(self._trees):
             if name == spec:
-                return _HostNode(tree.root(View()), "/", None, self._devices), _INSTANCES + number
+                return _HostNode(tree.root(View()), "/", None, self._known), _INSTANCES + number
         raise Error(Ebadspec)
 
     @property
