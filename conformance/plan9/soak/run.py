@@ -155,7 +155,7 @@ def _look(report: Report, kernel: Kernel, boss: Proc) -> None:
     counts = {
         "pipes": pipes.count, "semaphores that somebody waits for": len(kernel.semaphores),
         "groups of processes": len(timers.processes), "calls to servers": len(kernel.attendants.waits()),
-        "files in /tmp": len(kernel.host.entries("/tmp")),
+        "files in /tmp": len(kernel.host.entries("/tmp")),  # noqa: S108
     }  # fmt: skip
     for name, count in counts.items():
         if count:
