@@ -19,7 +19,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 EXAMPLES: Final = ROOT / "examples"
 BUILD: Final = ROOT / "build" / "guests"
 
-Kind = Literal["guest", "native"]
+#: Programs for Plan 9 are in a folder of their own.
+PLAN9: Final = EXAMPLES / "plan9"
+
+Kind = Literal["guest", "native", "plan9"]
 
 
 def names() -> list[str]:
@@ -47,29 +50,38 @@ def example(
     progress: _compile.Progress | None = None,
 ) -> Path:
     """The compiled example, made if it is not there yet. Raises `vx32py._compile.CompileError`."""
-    source = EXAMPLES / f"{name}.c"
+    source = (PLAN9 if kind == "plan9" else EXAMPLES) / f"{name}.c"
     parts = sorted((EXAMPLES / name).glob("*.c"))
     chosen = next(iter(_compile.compilers()), "") if using == "auto" else using
+    library = guest.plan9_files() if kind == "plan9" else guest.files()
     key = diskcache.key_of(
         kind, chosen, _compile.compilers().get(chosen, ""), optimise, *flags,
-        *(path.read_bytes() for path in (source, *parts, *guest.files(), Path(_compile.__file__))),
+        *(path.read_bytes() for path in (source, *parts, *library, Path(_compile.__file__))),
     )  # fmt: skip
     made = BUILD / f"{name}-{kind}-{key[:12]}"
-    if not made.exists():
-        build = _compile.compile_guest if kind == "guest" else _compile.compile_native
-        build([source], made, compiler=using, optimise=optimise, flags=flags, progress=progress)
+    if made.exists():
+        return made
+    if kind == "native":
+        _compile.compile_native([source], made, compiler=using, optimise=optimise, flags=flags, progress=progress)
+    else:
+        libc: _compile.Libc = "plan9" if kind == "plan9" else "vx"
+        _compile.compile_guest(
+            [source], made, compiler=using, optimise=optimise, flags=flags, libc=libc, progress=progress
+        )
     return made
 
 
 def main() -> int:
     """Compile every example as a guest, under its plain name; 1 if that fails."""
-    for name in names():
+    kinds: list[tuple[str, Kind, str]] = [(name, "guest", "elf") for name in names()]
+    kinds += [(path.stem, "plan9", "8") for path in sorted(PLAN9.glob("*.c"))]
+    for name, kind, suffix in kinds:
         try:
-            made = example(name, progress=lambda line: print(line, file=sys.stderr))
+            made = example(name, kind, progress=lambda line: print(line, file=sys.stderr))
         except _compile.CompileError as error:
             print(f"{error}\n{error.stderr}", file=sys.stderr)
             return 1
-        plain = BUILD / f"{name}.elf"
+        plain = BUILD / f"{name}.{suffix}"
         plain.write_bytes(made.read_bytes())
         print(f"{hashlib.sha256(made.read_bytes()).hexdigest()[:16]}  {plain.relative_to(ROOT)}")
     return 0

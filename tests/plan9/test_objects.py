@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from plan9_programs import main, program
+from plan9_programs import compiled, main, program
 
 from vx32py.plan9 import Directory, Error, File, Kernel, Opened, WouldBlock
 
@@ -253,3 +253,13 @@ def test_a_place_is_not_made_in_what_was_granted(tmp_path: Any) -> None:
         kernel.bind({"x": b"2"}, "/usr")
         assert kernel.host.read("/mnt/app/x") + kernel.host.read("/usr/x") == b"12"
     assert [each.name for each in tmp_path.rglob("*")] == ["usr"]
+
+
+def test_programs_among_the_objects_can_be_executed_and_other_bytes_cannot(kernel: Kernel) -> None:
+    script = b"#!/mnt/app/program\n"
+    files = {"program": compiled(main('exits(argc > 1 ? "script" : "itself");')), "script": script, "text": b"x" * 100}
+    kernel.bind(files, "/mnt/app")
+    assert kernel.run(["/mnt/app/program"]).status == "itself"
+    assert kernel.run(["/mnt/app/script"]).status == "script"
+    with pytest.raises(Error, match="permission denied"):
+        kernel.run(["/mnt/app/text"])

@@ -147,6 +147,7 @@ class Kernel:
         self.family.most_spaces = max(MOST_SPACES, _ROOM // (self.sandbox.memory + _ROOM_BESIDES))
         #: Who has started the first processes.
         self.boot = ThreadGroup(self.family, None, self.family.new_number())
+        self.family.threads_started = 0
         self.descriptors = Descriptors(3)
         self.files = Files({})
         self.semaphores = Semaphores()

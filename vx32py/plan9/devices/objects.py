@@ -1,7 +1,8 @@
 """The application's objects as files: what ``Kernel.bind`` puts into the name space.
 
-A mapping is a directory. ``bytes`` or ``str`` are a file that can be read, a ``bytearray`` one that can be changed, a function
-without arguments is called when its file is opened and returns what can be read there, and a :class:`File` does as it likes.
+A mapping is a directory. ``bytes`` or ``str`` are a file that can be read, and executed if the bytes are a program; a
+``bytearray`` is one that can be changed. A function without arguments is called when its file is opened, and returns what can be
+read there, and a :class:`File` does as it likes.
 
 What is raised here is the application's affair and comes out of ``Kernel.wait``; only :class:`Error` is for the guest, whose
 call fails with that text, and WouldBlock makes it wait.
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from vx32py.plan9.aout import MAGIC
 from vx32py.plan9.chan import DMDIR, ORDWR, OTRUNC, OWRITE, Caller, Chan, open_mode
 from vx32py.plan9.devices.nodes import Node
 from vx32py.plan9.errors import Eexist, Enonexist, Eperm, Error, Etoobig
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 64 << 20
 MOST_FILES: Final = 10_000
 _LONGEST: Final = 255
+#: How files begin that can be executed.
+_PROGRAMS: Final = (MAGIC.to_bytes(4, "big"), b"#!")
 _WRITES: Final = (OWRITE, ORDWR)
 
 
@@ -90,6 +94,11 @@ class _Made(File):
 
     def __init__(self, content: bytes | str | Callable[[], bytes | str]) -> None:
         self._content = content
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it could be executed: an a.out, or a script."""
+        return isinstance(self._content, bytes) and self._content.startswith(_PROGRAMS)
 
     def open(self, opened: Opened) -> None:
         found = self._content() if callable(self._content) else self._content
@@ -171,6 +180,8 @@ class ObjectNode(Node):
         if self.file.permissions is not None:
             return self.file.permissions & 0o777
         kind = type(self.file)
+        if isinstance(self.file, _Made) and self.file.is_program:
+            return 0o555
         return (0o444 if kind.read is not File.read else 0) | (0o222 if kind.write is not File.write else 0)
 
     @property
