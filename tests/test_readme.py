@@ -14,6 +14,7 @@ import pytest
 from conformance import guests
 from vx32py import _compile
 from vx32py._jailpolicy import WORDS, JailPolicy
+from vx32py.commands import booting
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("reference", "jit", "vx32py", "conformance")
@@ -52,8 +53,32 @@ def test_examples_of_jails_run_as_they_are_printed(page: str, example: str) -> N
     assert done.returncode == 0, done.stderr
 
 
+PLAN9_EXAMPLES = [("README.md", blocks("README.md", "python")[2])] + [
+    ("docs/plan9.md", block) for block in blocks("docs/plan9.md", "python")
+]
+
+
+@pytest.mark.compiler
+@pytest.mark.parametrize(("page", "example"), PLAN9_EXAMPLES, ids=[page for page, _ in PLAN9_EXAMPLES])
+def test_examples_of_plan_9_run_as_they_are_printed(page: str, example: str) -> None:
+    if not _compile.compilers():
+        pytest.skip("no compiler for guests here")
+    for name in ("cat", "sieve"):
+        made = guests.example(name, "plan9")
+        (guests.BUILD / f"{name}.8").write_bytes(made.read_bytes())
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_plan_9_has_every_option() -> None:
+    text = (ROOT / "docs" / "plan9.md").read_text()
+    others = {"--aout", "--stats"}
+    flags = {option.flag for option in booting.OPTIONS if option.flag.startswith("--")} - others
+    assert [flag for flag in sorted(flags) if f"`{flag}" not in text and f" {flag} " not in text] == []
+
+
 def test_the_example_of_plugins_runs_as_it_is_printed() -> None:
-    (example,) = blocks("README.md", "python")[2:]
+    (example,) = blocks("README.md", "python")[3:]
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
 
