@@ -19,6 +19,8 @@ from vx32py.plan9.errors import ERRMAX, Eintr
 from vx32py.plan9.notes import NDEBUG, NUSER, Note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vx32py._task import Task
     from vx32py._wait import WouldBlock
     from vx32py.plan9.proc import Proc
@@ -55,6 +57,9 @@ def deliver(task: Task, wait: WouldBlock | None) -> bool:
     state = proc.notes
     if not state.pending:
         return False
+    if proc.stops_at_note:  # somebody wants to see it as it is now
+        proc.stops_at_note, proc.group.stopped = False, True
+        return False
     if wait is not None:
         interrupted = getattr(wait, "interrupted", None)
         if interrupted is None or interrupted() is None:
@@ -68,6 +73,8 @@ def _notify(proc: Proc) -> None:
     """What the first note that is pending brings about."""
     state, words = proc.notes, proc.registers.words
     note = state.pending[0]
+    if note.flag == notes.NEXIT:  # whatever it would do about it (/sys/src/9/port/proc.c, procctl)
+        proc.end("Killed")
     if note.text.startswith("sys:"):
         pc = f" pc=0x{words[EIP]:08x}"
         note = Note(note.text[: ERRMAX - 15] + pc, note.flag)
@@ -105,6 +112,16 @@ def registers(proc: Proc) -> list[int]:
     return [*found, words[EIP], CODE_SELECTOR, words[EFLAGS], words[ESP], DATA_SELECTOR]
 
 
+def set_registers(proc: Proc, ureg: Sequence[int]) -> None:
+    """Give it the registers of a Ureg, as far as they are a process's to change."""
+    words = proc.registers.words
+    for register, value in zip(_GENERAL, ureg, strict=False):
+        if register is not None:
+            words[register] = value
+    words[EIP], words[ESP] = ureg[14], ureg[17]
+    words[EFLAGS] = words[EFLAGS] & ~_FLAGS | ureg[16] & _FLAGS
+
+
 def noted(proc: Proc, what: int) -> None:
     """The handler is done: take back the registers, or end."""
     state, memory, words = proc.notes, proc.memory, proc.registers.words
@@ -120,11 +137,7 @@ def noted(proc: Proc, what: int) -> None:
         selector & 0xFFFF != DATA_SELECTOR for selector in (*ureg[8:12], ureg[18])
     ):
         _suicide(proc, "bad segment selector in noted")
-    for register, value in zip(_GENERAL, ureg, strict=False):
-        if register is not None:
-            words[register] = value
-    words[EIP], words[ESP] = ureg[14], ureg[17]
-    words[EFLAGS] = words[EFLAGS] & ~_FLAGS | ureg[16] & _FLAGS
+    set_registers(proc, ureg)
     proc.replaced = True  # EAX is what it was
     if what in (NCONT, NRSTR, NSAVE):
         try:

@@ -73,6 +73,9 @@ class Proc(Task):
         #: The call that is being made, or that waits; and whether its handler is at work.
         self.call = ""
         self.in_call = False
+        #: Whether it stops when it has executed another program, and when it is sent a note (``hang``, ``startstop`` of ctl).
+        self.hang: bool = creator.hang if creator is not None else False
+        self.stops_at_note = False
         #: What it said when it ended: nothing is good.
         self.status: str | None = None
         #: Where it is told in: who waits, and what for (RFNOWAIT: nobody is).
@@ -208,6 +211,8 @@ class Proc(Task):
         old_engine.close()
         old_memory.leave(self)
         self.expect_calls()
+        if self.hang:
+            self.group.stopped = self.attention = True
         self.replaced, self.is_new_program, self.has_used_turn = True, True, False
 
     # -- for the scheduler -----------------------------------------------------------------------------------------

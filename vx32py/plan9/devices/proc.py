@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, cast
@@ -23,10 +22,29 @@ if TYPE_CHECKING:
     from vx32py.plan9.proc import Proc
 
 _MOST_READ: Final = 1 << 20
+#: The floating-point registers as FXSAVE has them; the host's engine may keep more.
+_FXSAVE: Final = 512
+#: Messages to ctl about what there is none of here: priorities, processors, swapping, profiles.
+_HARMLESS: Final = frozenset(
+    (
+        "pri",
+        "wired",
+        "fixedpri",
+        "noswap",
+        "private",
+        "profile",
+        "interrupt",
+        "nointerrupt",
+        "trace",
+        "period",
+        "deadline",
+        "cost",
+    )
+)
 _LETTERS: Final = ((MAFTER, "a"), (MBEFORE, "b"), (MCREATE, "c"), (MCACHE, "C"))
 _FILES: Final[dict[str, int]] = {
     "args": 0o660, "ctl": 0o600, "fd": 0o444, "fpregs": 0o400, "kregs": 0o400, "mem": 0o600, "note": 0o600,
-    "noteid": 0o664, "notepg": 0o200, "ns": 0o444, "proc": 0o400, "regs": 0o400, "segment": 0o444, "status": 0o444,
+    "noteid": 0o664, "notepg": 0o200, "ns": 0o444, "proc": 0o400, "regs": 0o600, "segment": 0o444, "status": 0o444,
     "text": 0o555, "wait": 0o400,
 }  # fmt: skip
 
@@ -107,11 +125,11 @@ class _File(Node):
         if self.name == "note":
             return _read_note(proc, count)
         if self.name == "regs":
-            return struct.pack("<19I", *delivery.registers(proc))[offset : offset + count]
+            return delivery.UREG.pack(*delivery.registers(proc))[offset : offset + count]
         if self.name == "text":
             return proc.module.data[offset : offset + min(count, _MOST_READ)]
         if self.name == "fpregs":
-            return bytes(proc.registers.fp)[offset : offset + count]
+            return bytes(proc.registers.fp)[:_FXSAVE][offset : offset + count]
         make = _TEXTS.get(self.name)
         if make is None:
             raise Error(Eperm)
@@ -140,6 +158,8 @@ class _File(Node):
                 proc.poke(offset, data)
             except MemoryFault:
                 raise Error(Ebadarg) from None
+        elif self.name == "regs":
+            _set_registers(proc, data, offset)
         elif self.name == "args":
             if len(data) >= 4096:
                 raise Error(Etoobig)
@@ -195,10 +215,11 @@ def _status(proc: Proc) -> str:
 
 
 def _state(proc: Proc) -> str:
+    """What it is doing: a call, by the name that the kernel has for it (sysctab), or running."""
     if proc.group.stopped:
         return "Stopped"
-    if proc.waiting is not None:
-        return {"rendezvous": "Rendez", "await": "Wakeme", "semacquire": "Wakeme"}.get(proc.call, "Wakeme")
+    if proc.call:
+        return "Rendez" if proc.call == "rendezvous" else proc.call.strip("_").capitalize()
     return "Running" if proc.family.current is proc else "Ready"
 
 
@@ -263,27 +284,36 @@ def _control(proc: Proc, text: str) -> None:
     elif word == "stop":
         proc.group.stopped = True
         proc.attention = True
-    elif word == "start":
-        proc.group.stopped = False
+    elif word in {"start", "startstop"}:
+        if not proc.group.stopped:
+            raise Error(Ebadctl)
+        proc.group.stopped, proc.stops_at_note, proc.attention = False, word == "startstop", True
+    elif word in {"hang", "nohang"}:
+        proc.hang = word == "hang"
+    elif word == "waitstop":
+        if not proc.group.stopped and proc.alive:
+            raise WouldBlock(lambda: proc.group.stopped or not proc.alive)
+        if not proc.alive:
+            raise Error(Eprocdied)
     elif word == "closefd" and len(words) == 2 and words[1].isdigit():
         proc.fds.take(int(words[1])).close()
     elif word == "closefiles":
         fds = proc.fds
         for fd, _ in tuple(fds):
             fds.take(fd).close()
-    elif word not in (
-        "pri",
-        "wired",
-        "fixedpri",
-        "hang",
-        "nohang",
-        "noswap",
-        "private",
-        "profile",
-        "interrupt",
-        "nointerrupt",
-    ):
+    elif word not in _HARMLESS:
         raise Error(Ebadctl)
+
+
+def _set_registers(proc: Proc, data: bytes, offset: int) -> None:
+    """Change the registers of a stopped process: those that it could change itself. Raises Error."""
+    if not proc.group.stopped:
+        raise Error(Ebadctl)
+    ureg = bytearray(delivery.UREG.pack(*delivery.registers(proc)))
+    if offset % 4 or len(data) % 4 or offset + len(data) > len(ureg):
+        raise Error(Ebadarg)
+    ureg[offset : offset + len(data)] = data
+    delivery.set_registers(proc, delivery.UREG.unpack(ureg))
 
 
 def _join(proc: Proc, text: str) -> None:
