@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from conformance.plan9 import cases, golang
 from conformance.plan9.soak.command import soak
 from conformance.plan9.tree.command import tree
+
+if TYPE_CHECKING:
+    from conformance.plan9.gotests import Results
 
 _EPILOG = """\b
 Examples:
@@ -59,6 +65,84 @@ def run(names: tuple[str, ...] = (), engine: str = "auto", listing: bool = False
         native = f"{outcome.native:6.2f}" if outcome.native is not None else "     -"
         click.echo(f"{outcome.name:18} {outcome.seconds:6.2f} s {native} s  {outcome.problem or 'as it should be'}")
     raise SystemExit(1 if wrong else 0)
+
+
+@main.command()
+@click.option("--packages", multiple=True, metavar="PACKAGE", help="Only these; may be given several times.")
+@click.option("--engine", default="auto", help="auto, jit, translated or reference")
+@click.option("--timeout", default=240.0, help="Seconds for the tests of a package.")
+@click.option("--memory", default="512M", help="For each process.")
+@click.option("--native/--no-native", default=True, help="Run the same tests on Linux, too.")
+@click.option("--show", is_flag=True, help="Show what tests have said that fail.")
+@click.option("--write", is_flag=True, help="Write docs/plan9-go.md from these results and those of earlier runs.")
+def gotests(
+    packages: tuple[str, ...], engine: str, timeout: float, memory: str, native: bool, show: bool, write: bool
+) -> None:
+    """Build the tests of packages of Go's library for Plan 9, run them on the kernel, and compare with Linux. The exit code is 1
+    if a test fails here that does not fail there, 2 without Go."""
+    from conformance.plan9 import gotests as tests
+    from conformance.plan9 import report
+    from conformance.plan9.packages import PACKAGES
+
+    found, worse = report.load(), 0
+    try:
+        golang.root(progress)
+        for package in packages or PACKAGES:
+            worse += _package(package, found, tests.run_package(
+                package, engine=engine, timeout=timeout, memory=memory, native=native, progress=progress
+            ), show)  # fmt: skip
+            report.save(found)
+        if write:
+            report.write(found, golang.release())
+            click.echo(f"wrote {report.DOCUMENT}")
+    except golang.Unavailable as error:
+        raise click.UsageError(str(error)) from None
+    raise SystemExit(1 if worse else 0)
+
+
+def _package(package: str, found: dict[str, Any], done: Iterable[tuple[str, Results]], show: bool) -> int:
+    """Say what has come of a package; how many tests fail here that do not fail on Linux."""
+    from conformance.plan9 import report
+    from conformance.plan9.gotests import FAIL, PASS, SKIP
+
+    results: dict[str, Results] = {}
+    try:
+        for system, each in done:
+            results[system] = each
+            report.record(found, package, system, each)
+    except golang.Unavailable as error:
+        click.echo(f"{package}: {error}" if str(error) else f"{package}: there are no tests")
+        return 0
+    words = [f"{package:24}"]
+    for system, each in sorted(results.items(), reverse=True):
+        passed, failed, skipped = (each.count(result) for result in (PASS, FAIL, SKIP))
+        words.append(f"{system} {passed:4} passed {failed:3} failed {skipped:3} skipped {each.seconds:7.2f} s")
+    here, there = results[golang.PLAN9], results.get(golang.LINUX)
+    click.echo("  ".join(words) + (f"  {here.problem}" if here.problem else ""))
+    worse = 0
+    for name in sorted(name for name, result in here.tests.items() if result == FAIL):
+        native = there.tests.get(name) if there is not None else None
+        worse += native != FAIL
+        click.echo(f"    {name} fails" + (f" (on Linux: {native})" if there is not None else ""))
+        if show:
+            click.echo(here.notes.get(name, ""))
+    return worse + bool(here.problem)
+
+
+@main.command()
+@click.option("--runs", default=5, help="How often each is run; medians count.")
+def speed(runs: int) -> None:
+    """How long Go programs take on the kernel and natively, and the calls that they make most."""
+    from conformance.plan9 import speed as measuring
+
+    click.echo(f"{'':24} {'plan9':>9} {'native':>9} {'ratio':>7}  calls")
+    try:
+        for figure in measuring.measured(runs, progress):
+            most = sorted(figure.calls.items(), key=lambda pair: -pair[1])[:5]
+            calls = ", ".join(f"{name} {count}" for name, count in most)
+            click.echo(f"{figure.title:24} {figure.guest:8.3f}s {figure.native:8.3f}s {figure.ratio:7.2f}  {calls}")
+    except golang.Unavailable as error:
+        raise click.UsageError(str(error)) from None
 
 
 main.add_command(tree)
