@@ -56,7 +56,9 @@ def test_after_a_crash_the_other_tests_are_run_without_the_one_that_crashed() ->
 
 def test_a_program_that_lists_nothing_or_dies_at_once_is_a_problem() -> None:
     assert "lists no tests" in run_tests(lambda _: Run("Segmentation fault\n", "11", 0.0)).problem
-    died = run_tests(lambda arguments: Run("TestA\n" if arguments[0] == "-test.list" else "fatal error: no\n", "2", 0.0))
+    died = run_tests(
+        lambda arguments: Run("TestA\n" if arguments[0] == "-test.list" else "fatal error: no\n", "2", 0.0)
+    )
     assert died.tests == {}
     assert "fatal error: no" in died.problem
 
