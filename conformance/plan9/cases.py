@@ -38,13 +38,15 @@ class Case:
 
     Where its source ends with a comment that begins with ``Output:``, that is what it should say, and ``Status:`` how it should
     end; else what the same source says on Linux. ``options`` are variables for the compiler. ``place`` is where its
-    directory is. Each of its processes has so much ``memory``. ``check`` gets what it was given and what it has said, and says what is wrong.
+    directory is. Each of its processes has so much ``memory``. ``net`` is what it may
+    reach of the network. ``check`` gets what it was given and what it has said, and says what is wrong.
     """
 
     name: str
     options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     place: str = RAM
     memory: str = "128M"
+    net: str = "none"
     stdin: Callable[[], bytes] = _nothing
     check: Check = _no_check
 
@@ -119,7 +121,7 @@ CASES: Final = (
     Case("hello"), Case("threads"), Case("processes"), Case("goroutines"), Case("garbage", memory="512M"), Case("timers"), Case("pipes"),
     Case("children"), Case("files"), Case("files", place=HOST), Case("environment"), Case("notes"), Case("panics"),
     Case("statuses"), Case("digests", stdin=_plain, check=_digests), Case("compressed", memory="256M", stdin=_packed, check=_compressed),
-    Case("encodings"), *(Case("floats", mode) for mode in _MODES),
+    Case("networks", net="127.0.0.1:*/any,listen:127.0.0.1:*/any"), Case("encodings"), *(Case("floats", mode) for mode in _MODES),
 )  # fmt: skip
 
 

@@ -73,7 +73,9 @@ def on_plan9(
     with tempfile.TemporaryDirectory(prefix="vx32py-go-") as name:
         Path(name).chmod(0o777)
         trees = {"work": HostTree(name, writable=True)} if case.place == HOST else {}
-        with Kernel(engine=engine, timeout=TIMEOUT, memory=case.memory, trees=trees, verify=verify) as kernel:
+        with Kernel(
+            engine=engine, timeout=TIMEOUT, memory=case.memory, trees=trees, net=case.net, verify=verify
+        ) as kernel:
             root = kernel.devices["/"]
             assert isinstance(root, Root)
             folder = root.folder.nodes["bin"]
