@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -79,7 +80,7 @@ func listen(command *exec.Cmd) (*exec.Cmd, func() string) {
 			piece := make([]byte, 100)
 			n, err := from.Read(piece)
 			rest += string(piece[:n])
-			if err != nil {
+			if err == io.EOF { // a note interrupts who reads
 				return "end"
 			}
 		}

@@ -59,7 +59,7 @@ func main() {
 // open /nosuch: '/nosuch' file does not exist true
 // 1 <nil>
 // true <nil>
-// / <nil>
+// /tmp <nil>
 // gnot <nil>
 // signal <nil>
 // note interrupt

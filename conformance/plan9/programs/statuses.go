@@ -59,4 +59,15 @@ func main() {
 
 // Status: 2
 // Output:
-// to be seen
+// good 0 true true
+// exit status: 'statuses N: 3' 1 true true
+// exit status: 'statuses N: 2' 1 true true
+// good 0 true true
+// exit status: 'statuses N: a status of its own' 1 true true
+// exit status: 'statuses N: it''s ''quoted''' 1 true true
+// exit status: 'statuses N: long long long long long long long long long long long long long long long long long long long long long long long' 1 true true
+// fork/exec /nowhere/at/all: '/nowhere' file does not exist
+// fork/exec /bin: '/bin' cannot exec directory
+// fork/exec /tmp/text: exec header invalid
+// fork/exec /tmp/unexecutable: permission denied
+// true

@@ -68,6 +68,8 @@ class Stream(Node):
         self.source = source
         self.sink = sink
         self._owned = owned
+        #: So much has been read of a source of bytes.
+        self._read = 0
         #: What becomes of what has been read from a descriptor.
         self.taken: Callable[[bytes], bytes] = bytes
         self._users = 0
@@ -81,7 +83,8 @@ class Stream(Node):
             return self.taken(read_host(self.source, count))
         if self.source is None or not count:
             return b""
-        found, self.source = self.source[:count], self.source[count:]
+        found = self.source[self._read : self._read + count]
+        self._read += len(found)
         return found
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
