@@ -19,6 +19,8 @@ from reference.records import dataclass, field
 PASS: Final = "PASS"  # noqa: S105
 FAIL: Final = "FAIL"
 SKIP: Final = "SKIP"
+#: What tests may reach of the network.
+NET: Final = "127.0.0.1:*/any,[::1]:*/any,listen:127.0.0.1:*/any,listen:[::1]:*/any"
 _OVER: Final = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(")
 _EVENT: Final = re.compile(r"^=== (RUN|PAUSE|CONT) +(\S+)", re.MULTILINE)
 #: After so many tests that take the whole program with them it is given up.
@@ -61,7 +63,7 @@ def on_plan9(package: str, program: Path, goroot: Path, engine: str, timeout: fl
             result, started = Path(name, "result"), time.monotonic()
             what = {
                 "program": str(program), "goroot": str(goroot), "directory": str(goroot / "src" / package), "engine": engine,
-                "timeout": timeout, "memory": memory, "arguments": arguments, "result": str(result),
+                "timeout": timeout, "memory": memory, "net": NET, "arguments": arguments, "result": str(result),
             }  # fmt: skip
             command = [sys.executable, "-m", "conformance.plan9.guest", json.dumps(what)]
             output, code = _run(command, timeout + 30, str(Path(__file__).resolve().parents[2]), dict(os.environ))

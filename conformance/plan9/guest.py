@@ -38,17 +38,20 @@ def run(what: dict[str, Any]) -> str:
         root = Path(name)
         for each in ("tmp", "386/bin", str(tree).lstrip("/")):
             (root / each).mkdir(parents=True)
+        (root / "lib" / "ndb").mkdir(parents=True)
+        for each in ("common", "local"):  # which tests take for granted
+            (root / "lib" / "ndb" / each).write_text("tcp=http port=80\n")
         program = root / "386" / "bin" / "test"
         program.write_bytes(Path(what["program"]).read_bytes())
         program.chmod(0o755)
         root.chmod(0o777)
         with Kernel(
             engine=what["engine"], memory=what["memory"], timeout=what["timeout"], root=root, writable=True,
-            trees={"go": HostTree(tree, writable=False)}, env={"GOROOT": str(goroot), "HOME": "/tmp", "home": "/tmp"},  # noqa: S108
+            trees={"go": HostTree(tree, writable=False)}, env={"GOROOT": str(goroot), "HOME": "/tmp", "home": "/tmp", "path": "/bin"}, net=what["net"],  # noqa: S108
         ) as kernel:  # fmt: skip
             kernel.host.bind("#Ugo", str(tree), MREPL)
             proc = kernel.start(
-                ["test", *what["arguments"]], stdin=b"", stdout=write, stderr=write, directory=what["directory"]
+                ["/bin/test", *what["arguments"]], stdin=b"", stdout=write, stderr=write, directory=what["directory"]
             )
             kernel.wait(proc)
             return proc.status or ""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from vx32py.plan9 import naming
+from vx32py.plan9.errors import Error
+from vx32py.plan9.host import Host
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.namespace import MCREATE, MREPL
+from vx32py.plan9.stat import Dir
 
 
 def test_files_of_trees_were_taken_for_devices(tmp_path: Path) -> None:
@@ -36,3 +42,40 @@ def test_what_is_mounted_in_trees_is_what_their_directories_show(tmp_path: Path)
             assert (shown.dev, shown.qid.path) == (there.dev, there.qid.path)
         devices = {host.stat(name).dev for name in ("#kone", "#ktwo", "#U")}
         assert len(devices) == 3
+
+
+def test_a_file_that_was_created_to_be_read_only_could_be_written(tmp_path: Path) -> None:
+    """Who creates it can write it, once (open(5)); Go's os.WriteFile is asked to fail the second time."""
+    tmp_path.chmod(0o755)
+    with Kernel(root=tmp_path, writable=True) as kernel:
+        host = kernel.host
+        host.write("/once", b"first", 0o444)
+        assert host.stat("/once").mode == 0o444
+        assert (tmp_path / "once").read_bytes() == b"first"
+        with pytest.raises(Error, match="permission denied"):
+            host.write("/once", b"second")
+        assert (tmp_path / "once").read_bytes() == b"first"
+
+
+def test_in_a_directory_that_is_read_only_names_could_be_removed_by_a_host_that_may_do_anything(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_bytes(b"x")
+    (tmp_path / "folder").chmod(0o555)
+    with Kernel(root=tmp_path, writable=True) as kernel:
+        host = kernel.host
+        with pytest.raises(Error, match="permission denied"):
+            host.remove("/folder/file")
+        with pytest.raises(Error, match="permission denied"):
+            host.write("/folder/other", b"")
+        renamed = Dir(name="renamed")
+        with pytest.raises(Error, match="permission denied"):
+            host.do(host_wstat(host, "/folder/file", renamed))
+        (tmp_path / "folder").chmod(0o755)
+        host.do(host_wstat(host, "/folder/file", renamed))
+        host.remove("/folder/renamed")
+    assert not list((tmp_path / "folder").iterdir())
+
+
+async def host_wstat(host: Host, name: str, changes: Dir) -> None:
+    chan = await naming.find(host, name)
+    await chan.device.wstat(host, chan, changes)

@@ -115,6 +115,8 @@ class _HostNode(Node):
         self.up = up
         self.owner = self.group = self.modifier = None
         self._known = known
+        #: What it may be used for as soon as who has created it has opened it.
+        self._wanted: int | None = None
 
     def _now(self) -> os.stat_result:
         with _ERRORS:
@@ -236,6 +238,9 @@ class _HostNode(Node):
             raise Error("exclusive use file already open")
         with _ERRORS:
             file = self.host.open(flags)
+            if self._wanted is not None and self._wanted & 0o600 != 0o600:
+                os.fchmod(file.fd, self._wanted)
+            self._wanted = None
         assert isinstance(file, HostFile)
         if bits & DMEXCL:
             self._known.taken[key] = file
@@ -278,11 +283,16 @@ class _HostNode(Node):
             found = self.host.child(name)
         if not isinstance(found, HostNode):
             raise Error(Enonexist)
+        made = _HostNode(found, name, self, self._known)
         if not perm & DMDIR:
             self._known.set_bits(found.seen, perm)
-        return _HostNode(found, name, self, self._known)
+            made._wanted = allowed
+        return made
 
     def remove(self, caller: Caller) -> None:
+        # Also where the host would not mind, because it may do anything.
+        if self.up is not None and not self.up.permits(caller, 2):
+            raise Error(Eperm)
         self._remove()
 
     def _remove(self) -> None:
@@ -304,6 +314,8 @@ class _HostNode(Node):
         as_it_is = Dir()
         renames = bool(changes.name) and changes.name != self.name
         if renames and (self.up is None or "/" in changes.name or changes.name in (".", "..")):
+            raise Error(Eperm)
+        if renames and self.up is not None and not self.up.permits(caller, 2):
             raise Error(Eperm)
         if changes.mode != as_it_is.mode and bool(changes.mode & DMDIR) != self.is_folder:
             raise Error(Eperm)
