@@ -7,6 +7,7 @@ from plan9_programs import main, program
 
 from vx32py.plan9.calls.table import complete_table
 from vx32py.plan9.kernel import Kernel
+from vx32py.plan9.tracing import Tracer
 
 pytestmark = pytest.mark.compiler
 
@@ -43,9 +44,11 @@ ulong any(void)
 LEFT_OUT = {8, 17, 19}
 
 
-def test_wild_arguments_of_every_call_leave_the_kernel_whole(engine_name: str) -> None:
+@pytest.mark.parametrize("traced", [False, True], ids=["", "traced"])
+def test_wild_arguments_of_every_call_leave_the_kernel_whole(engine_name: str, traced: bool) -> None:
     numbers = [entry.number for entry in complete_table() if entry.number not in LEFT_OUT]
-    rounds = 40 if engine_name == "jit" else 4
+    rounds = 40 if engine_name == "jit" and not traced else 4
+    lines: list[str] = []
     body = f"""
     static int numbers[] = {{ {", ".join(map(str, numbers))} }};
     int i, k, alive = 0;
@@ -67,9 +70,13 @@ def test_wild_arguments_of_every_call_leave_the_kernel_whole(engine_name: str) -
     check(alive > {len(numbers) // 2});
     """
     with Kernel(engine=engine_name, timeout=120, memory="16M", processes=30) as kernel:
+        if traced:
+            kernel.observers.append(Tracer(lines.append))
         proc = kernel.start_program(program(main(body, WILD)), ["test"])
         kernel.wait(proc)
         assert proc.status == ""
+    assert all(line[:-1].isascii() and line[:-1].isprintable() and line[-1] == "\n" for line in lines)
+    assert (len(lines) > len(numbers)) == traced
 
 
 def test_a_stack_pointer_that_leads_nowhere_is_a_bad_address(engine_name: str) -> None:

@@ -166,6 +166,21 @@ def test_children_the_environment_and_notes(compiler: CompilerName) -> None:
     assert result.stdout.decode().splitlines() == ["child a value 1", "1 1 : my status", "1", "3 1 -1", "nil 0"]
 
 
+def test_vectors_of_a_note_handler_are_where_they_may_be_wherever_the_stack_was(compiler: CompilerName) -> None:
+    source = """
+    typedef int Vector __attribute__((vector_size(16)));
+    static int good;
+    static void twice(Vector *p) { volatile Vector x = *p; x += x; *p = x; }
+    static void handler(void *u, char *note) {
+        volatile Vector a = { 1, 2, 3, 4 }; Vector b = a;
+        (void)u; (void)note; twice(&b); good += b[3] == 8; noted(NCONT);
+    }
+    static void deeper(int n) { char room[n]; memset(room, 1, n); postnote(PNPROC, getpid(), "x"); good += room[n-1] - 1; }
+    """ + main('notify(handler); for(int i = 1; i < 33; i++) deeper(i); print("%d", good);')
+    result = run(compiler, source, engine="reference")
+    assert (result.status, result.stdout) == ("", b"32")
+
+
 def test_processes_that_share_memory_allocate_at_the_same_time(compiler: CompilerName) -> None:
     body = """
     static Lock l; static int total; int i, j, *p[8];
