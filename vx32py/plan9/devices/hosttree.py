@@ -238,10 +238,10 @@ class _HostNode(Node):
             raise Error("exclusive use file already open")
         with _ERRORS:
             file = self.host.open(flags)
+            assert isinstance(file, HostFile)
             if self._wanted is not None and self._wanted & 0o600 != 0o600:
                 os.fchmod(file.fd, self._wanted)
             self._wanted = None
-        assert isinstance(file, HostFile)
         if bits & DMEXCL:
             self._known.taken[key] = file
         chan.state = file
