@@ -1,14 +1,14 @@
 """Plan 9's programs read and write Python's objects: a directory of the application's in their name space.
 
-    python examples/plan9.py TREE
-
-TREE is a directory with a tree of Plan 9's, whose /bin/cat and /bin/echo it runs (a shell is not needed).
+vx32py cc --libc plan9 examples/plan9/cat.c -o cat
+python examples/plan9.py cat
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 from vx32py.plan9 import Error, File, Kernel, Opened
 
@@ -32,14 +32,17 @@ class Counter(File):
             raise Error("not a number") from None  # what the program gets as its error string
 
 
-def main(tree: str) -> None:
-    """Let programs read files that Python makes."""
-    with Kernel(root=tree) as kernel:
+def main(program: str) -> None:
+    """Let a program read files that Python makes."""
+    with Kernel() as kernel:
+        kernel.bind({"cat": Path(program).read_bytes()}, "/bin")
         kernel.bind(
             {"motd": b"hello from Python\n", "now": lambda: time.ctime() + "\n", "counter": Counter()}, "/mnt/app"
         )
         for name in ("motd", "now", "counter", "counter"):
             print(kernel.run(["cat", f"/mnt/app/{name}"]).stdout.decode(), end="")
+        kernel.host.write("/mnt/app/counter", b"100")
+        print(kernel.run(["cat", "/mnt/app/counter", "/mnt/app/nothing"]))
 
 
 if __name__ == "__main__":

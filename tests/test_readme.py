@@ -54,7 +54,7 @@ def test_examples_of_jails_run_as_they_are_printed(page: str, example: str) -> N
 
 
 PLAN9_EXAMPLES = [("README.md", blocks("README.md", "python")[2])] + [
-    ("docs/plan9.md", block) for block in blocks("docs/plan9.md", "python")
+    (page, block) for page in ("docs/plan9.md", "docs/plan9-names.md") for block in blocks(page, "python")
 ]
 
 
