@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conformance import guests
 from vx32py import _compile
 from vx32py._jailpolicy import WORDS, JailPolicy
 from vx32py.commands import booting
+from vx32py.plan9 import Kernel
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("reference", "jit", "vx32py", "conformance")
@@ -68,6 +70,32 @@ def test_examples_of_plan_9_run_as_they_are_printed(page: str, example: str) -> 
         (guests.BUILD / f"{name}.8").write_bytes(made.read_bytes())
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+PRIMES = [n for n in range(2, 100) if all(n % m for m in range(2, n))]
+
+
+@pytest.mark.compiler
+def test_the_program_on_the_page_of_plan_9_runs(tmp_path: Path) -> None:
+    if not _compile.compilers():
+        pytest.skip("no compiler for guests here")
+    (source,) = blocks("docs/plan9.md", "c")
+    (tmp_path / "it.c").write_text(source)
+    program = _compile.compile_guest([tmp_path / "it.c"], tmp_path / "it", libc="plan9")
+    with Kernel(memory="32M", timeout=60) as kernel:
+        kernel.bind({"it": program.read_bytes()}, "/bin")
+        assert re.fullmatch(rb"it: 2 arguments, process \d+\n", kernel.run(["it", "a", "b"]).stdout)
+
+
+def test_the_example_of_plan_9_runs() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "examples/plan9.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "hello from Python"
+    assert lines[2:5] == ["1", "2", "101"]
+    assert lines[-3:] == [" ".join(map(str, PRIMES)), "some input", "and more"]
 
 
 def test_the_page_of_plan_9_has_every_option() -> None:
