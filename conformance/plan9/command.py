@@ -9,6 +9,7 @@ import click
 
 from conformance.plan9 import cases, golang
 from conformance.plan9.soak.command import soak
+from conformance.plan9.tree.command import programs as tree_programs
 from conformance.plan9.tree.command import tree
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ Examples:
   python -m conformance.plan9 gotests --packages sort  tests of Go's own library
   python -m conformance.plan9 gotests --write          all of them, and docs/plan9-go.md
   python -m conformance.plan9 soak --minutes 10        hundreds of processes for a long time
+  python -m conformance.plan9 tree --to /tmp/plan9     a tree of C programs to boot
+  python -m conformance.plan9 programs                 its programs beside those of Linux
 """
 
 
@@ -147,3 +150,4 @@ def speed(runs: int) -> None:
 
 main.add_command(tree)
 main.add_command(soak)
+main.add_command(tree_programs)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.plan9.tree import layout, oracle
+from conformance.plan9.tree import cases, comparing, layout, oracle
 from vx32py.plan9.kernel import Kernel
 
 PROGRAMS = ("cat", "echo", "grep", "ls", "rc", "sed")
@@ -33,3 +33,17 @@ def test_the_tree_boots_and_its_shell_runs_a_pipeline(engine_name: str) -> None:
     with Kernel(engine=engine_name, root=tree(), timeout=120) as kernel:
         result = kernel.run(["rc", "-c", "x=(b a); echo $x | sed 's/a/c/'; ls -d /rc/lib; ~ $#x 2"])
     assert (result.status, result.stdout, result.stderr) == ("", b"b c\n/rc/lib\n", b"")
+
+
+#: Those that need no other programs, of more than two hundred that ``python -m conformance.plan9 programs`` runs.
+CASES = (
+    "rc: lists", "rc: status of pipelines has parts", "rc: here documents", "rc: command substitution", "rc: the environment",
+    "rc: many in the background", "sed: joining lines", "grep: expressions",
+)  # fmt: skip
+
+
+def test_programs_write_what_they_write_on_linux() -> None:
+    chosen = [case for case in cases.all_cases() if case.title in CASES]
+    assert len(chosen) == len(CASES)
+    with comparing.comparer(tree()) as comparer:
+        assert [f"{each.case.title}: {each.problem}" for each in comparer.compare_all(chosen) if each.problem] == []

@@ -31,7 +31,7 @@ _OPTIONS: Final = (
     "-mpreferred-stack-boundary=2", "-fno-tree-loop-distribute-patterns",
 )  # fmt: skip
 _LINK: Final = (
-    "-m32", "-no-pie", "-nostdlib", "-static", f"-Wl,-T,{guest.PLAN9_LINKER_SCRIPT}", "-Wl,--gc-sections", "-Wl,--build-id=none",
+    "-m32", "-no-pie", "-nostdlib", "-static", f"-Wl,-T,{OURS / 'tree.ld'}", "-Wl,--gc-sections", "-Wl,--build-id=none",
     "-Wl,-z,noexecstack", "-Wl,-e,_main", *(f"-Wl,--defsym={alias}={name}" for alias, name in ALIASES.items()),
 )  # fmt: skip
 
@@ -65,7 +65,7 @@ def _compiler() -> tuple[str, str, str]:
 @cache
 def _ours() -> bytes:
     """A digest of what every object can depend on: our headers, and the compiler."""
-    files = [*sorted((OURS / "include").rglob("*.h")), *guest.plan9_files(), Path(linking.__file__)]
+    files = [*sorted((OURS / "include").rglob("*.h")), OURS / "tree.ld", *guest.plan9_files(), Path(linking.__file__)]
     return hashlib.sha256(b"\0".join([_compiler()[1].encode(), *(path.read_bytes() for path in files)])).digest()
 
 
@@ -126,6 +126,16 @@ def _grammar(file: Path, folder: Path) -> Path:
     return folder / "y.tab.c"
 
 
+def _edited(file: Path, folder: Path, old: str, new: str) -> Path:
+    """A copy of a file, with one text in place of another. Raises Unavailable where that is not in it."""
+    text = file.read_text()
+    if text.count(old) != 1:
+        raise Unavailable(f"{file.name} is not what it was: {old!r} is not in it")
+    copy = folder / file.name
+    copy.write_text(text.replace(old, new))
+    return copy
+
+
 def build(name: str) -> Path:
     """The a.out of a program. Raises Unavailable, and KeyError for a program that is not there."""
     recipe = PROGRAMS[name]
@@ -149,6 +159,8 @@ def _link(recipe: Recipe, files: list[Path], folder: Path) -> Path:
     objects = []
     for name, file in zip(recipe.files, files, strict=True):
         options = ("-Dmain=p9main", *recipe.flags, *recipe.some.get(name, ()))
+        if name in recipe.edits:
+            file = _edited(file, folder, *recipe.edits[name])  # noqa: PLW2901
         objects.append(_compile(_grammar(file, folder) if file.suffix == ".y" else file, options, include))
     program = folder / "program"
     run([_compiler()[0], *_LINK, *map(str, objects), *map(str, library()), "-o", str(program)], folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -43,3 +44,50 @@ def tree(to: Path | None, only: str) -> None:
     click.echo(f"{len(built)} programs in {time.monotonic() - started:.1f} s", err=True)
     click.echo(place)
     raise SystemExit(1 if failed else 0)
+
+
+@click.command()
+@click.option("--engine", default="auto", help="auto, jit, translated or reference")
+@click.option("--write", is_flag=True, help="Write docs/plan9-programs.md.")
+@click.option("--list", "listing", is_flag=True, help="Say which cases there are.")
+@click.argument("names", nargs=-1, metavar="[PROGRAM | 'PROGRAM: CASE']...")
+def programs(names: tuple[str, ...], engine: str, write: bool, listing: bool) -> None:
+    """Run scripts with the programs of the tree, on the kernel and with Debian's build of them on Linux, and compare what they
+    write and whether they end well. The exit code is 1 where they differ.
+
+    \b
+    Examples:
+      python -m conformance.plan9 programs
+      python -m conformance.plan9 programs rc 'awk: arrays'
+      python -m conformance.plan9 programs --write
+    """
+    from conformance.plan9.tree import cases, comparing, layout, report
+
+    chosen = [case for case in cases.all_cases() if not names or case.program in names or case.title in names]
+    missing = set(names) - {case.program for case in chosen} - {case.title for case in chosen}
+    if missing:
+        raise click.UsageError(f"no case is called {min(missing)!r}; --list says which are")
+    if listing:
+        for case in chosen:
+            click.echo(case.title)
+        return
+    done: list[comparing.Comparison] = []
+    try:
+        with comparing.comparer(layout.kept(), engine=engine) as comparer:
+            for comparison in comparer.compare_all(chosen):
+                done.append(comparison)
+                if comparison.problem:
+                    why = f" ({comparison.case.differs})" if comparison.case.differs else ""
+                    click.echo(f"{comparison.case.title}: {comparison.problem}{why}")
+    except (Unavailable, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    rows = report.rows(done)
+    for row in rows:
+        click.echo(f"{row.program:10} {row.agree:3} of {row.cases:3}  {row.plan9:7.2f} s {row.linux:7.2f} s")
+    if write:
+        path = Path(__file__).resolve().parents[3] / "docs" / "plan9-programs.md"
+        path.write_text(report.text(rows, done), encoding="utf-8")
+        click.echo(os.path.relpath(path))
+    wrong = [each for each in done if not each.agree and not each.case.differs]
+    click.echo(f"{sum(each.agree for each in done)} of {len(done)} cases agree")
+    raise SystemExit(1 if wrong else 0)

@@ -53,6 +53,36 @@ def programs() -> Path:
     return found
 
 
+#: Debian's rc looks for its first commands where the package would be installed.
+_SHELL: Final = """
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    char **all = calloc(argc + 3, sizeof *all);
+    all[0] = argv[0], all[1] = "-m", all[2] = RCMAIN;
+    for (int i = 1; i < argc; i++)
+        all[i + 2] = argv[i];
+    execv(RC, all);
+    return 126;
+}
+"""
+
+
+def shell() -> Path:
+    """A directory with an rc that works from where it is. Raises Unavailable."""
+    place = folder() / "shell"
+    if not (place / "rc").is_file():
+        rc = programs() / "rc"
+        with tempfile.TemporaryDirectory(prefix=".fresh-", dir=folder()) as name:
+            Path(name, "rc.c").write_text(_SHELL)
+            defined = [f'-DRC="{rc}"', f'-DRCMAIN="{rc.parent.parent / "etc" / "rcmain"}"']
+            run(["gcc", "-w", *defined, "rc.c", "-o", "rc"], Path(name))
+            place.mkdir(exist_ok=True)
+            os.replace(Path(name, "rc"), place / "rc")
+    return place
+
+
 def run(command: list[str], where: Path, environment: dict[str, str] | None = None) -> str:
     """What a tool says. Raises Unavailable where it fails."""
     try:

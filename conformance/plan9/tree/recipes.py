@@ -13,12 +13,14 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A program. ``files`` are C files and grammars for yacc; ``flags`` go to the compiler, ``some`` for single files of it."""
+    """A program. ``files`` are C files and grammars for yacc; ``flags`` go to the compiler, ``some`` for single files of it.
+    ``edits`` are texts in files, and what they become: mistakes that Debian corrects, too."""
 
     name: str
     files: tuple[str, ...]
     flags: tuple[str, ...] = ()
     some: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    edits: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 #: Of 9base's library what does not depend on the system.
@@ -62,52 +64,12 @@ ALIASES: Final = {
     "p9rfork": "rfork", "p9pipe": "pipe", "p9create": "create", "sigsetjmp": "setjmp", "p9longjmp": "longjmp",
 }  # fmt: skip
 
-#: Programs of one file.
-_SINGLE: Final = [
-    "ascii",
-    "basename",
-    "cal",
-    "cat",
-    "cleanname",
-    "cmp",
-    "date",
-    "dc",
-    "dd",
-    "du",
-    "echo",
-    "ed",
-    "factor",
-    "fmt",
-    "fortune",
-    "freq",
-    "getflags",
-    "join",
-    "look",
-    "ls",
-    "mkdir",
-    "mtime",
-    "pbd",
-    "primes",
-    "read",
-    "sed",
-    "seq",
-    "sha1sum",
-    "sleep",
-    "sort",
-    "split",
-    "strings",
-    "tail",
-    "tee",
-    "test",
-    "touch",
-    "tr",
-    "unicode",
-    "uniq",
-    "unutf",
-    "yacc",
-]
-#: Ours: what one needs in a tree, and 9base leaves to Unix.
-_OURS: Final = ["bind", "chmod", "cp", "mount", "mv", "pwd", "rm", "unmount", "wc"]
+
+def _simple(names: str, folder: str = "") -> tuple[Recipe, ...]:
+    """Programs of one file each, in folders of their own or in one."""
+    return tuple(Recipe(name, (f"{folder or name}/{name}.c",)) for name in names.split())
+
+
 _TROFF: Final = (
     "-DUNICODE", '-DTMACDIR="/tmac/tmac."', '-DTDEVNAME="utf"', '-DFONTDIR="/font"', '-DNTERMDIR="/term/tab."',
     '-DTEXHYPHENS="/hyphen.tex"', '-DALTHYPHENS="/hyphen.tex"', '-DDWBHOME="/sys/lib/troff/"',
@@ -116,11 +78,20 @@ _TROFF: Final = (
 PROGRAMS: Final = {
     recipe.name: recipe
     for recipe in (
-        *(Recipe(name, (f"{name}/{name}.c",)) for name in _SINGLE),
-        *(Recipe(name, (f"@/commands/{name}.c",)) for name in _OURS),
+        *_simple(
+            "ascii basename cal cat cleanname cmp date dc dd du echo factor fmt fortune freq getflags join look ls mkdir mtime pbd"
+            " primes read sed seq sleep split strings tail tee test touch tr unicode uniq unutf yacc"
+        ),
+        # Ours: what one needs in a tree, and 9base leaves to Unix.
+        *_simple("bind chmod cp mount mv pwd rm unmount wc", "@/commands"),
         Recipe(
             "awk", ("awk/awkgram.y", *_in("awk", "re lex main parse proctab tran lib run"))
         ),
+        # Debian's patch 0010: the library's u is a conversion.
+        Recipe("sha1sum", ("sha1sum/sha1sum.c",), edits={"sha1sum/sha1sum.c": ("%.2ux", "%.2x")}),
+        # Their temporary files are in Plan 9's directory.
+        Recipe("ed", ("ed/ed.c",), edits={"ed/ed.c": ("/var/tmp/", "/tmp/")}),  # noqa: S108
+        Recipe("sort", ("sort/sort.c",), edits={"sort/sort.c": ("/var/tmp", "/tmp")}),  # noqa: S108
         Recipe("bc", ("bc/bc.y",)),
         Recipe("diff", _in("diff", "diffdir diffio diffreg main")),
         Recipe("grep", ("grep/grep.y", *_in("grep", "main comp sub"))),

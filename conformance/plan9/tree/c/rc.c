@@ -45,6 +45,8 @@
 #undef Exit
 
 char Fdprefix[] = "/fd/";
+void _setvar(char *, word *, int);
+
 static Dir *functions;
 static int function, function_count;
 static code reader[4];

@@ -20,14 +20,14 @@ extern Tos *_tos;
 enum { RFREND = 1 << 13 };
 
 int	bind(char*, char*, int);
-int	chdir(char*);
+int	mount(int, int, char*, int, char*);
+int	unmount(char*, char*);
 int	dup(int, int);
 long	alarm(ulong);
 int	exec(char*, char**);
 int	open(char*, int);
 int	sleep(long);
 int	rfork(int);
-int	pipe(int*);
 int	create(char*, int, ulong);
 int	_brk(void*);
 int	_seek(vlong*, int, vlong, int);
@@ -35,8 +35,6 @@ int	stat(char*, uchar*, int);
 int	fstat(int, uchar*, int);
 int	wstat(char*, uchar*, int);
 int	fwstat(int, uchar*, int);
-long	pread(int, void*, long, vlong);
-long	pwrite(int, const void*, long, vlong);
 int	_nsec(vlong*);
 vlong	seek(int, vlong, int);
 

@@ -34,12 +34,6 @@ typedef uint64_t u64int;
 typedef intptr_t intptr;
 typedef uintptr_t uintptr;
 
-#define MB_CUR_MAX 3
-int mblen(const char *s, unsigned long n);
-int mbtowc(int *to, const char *s, unsigned long n);
-int wctomb(char *to, int c);
-int system(const char *command);
-
 #define AUTOLIB(name)
 #define AUTOFRAMEWORK(name)
 

@@ -14,12 +14,16 @@
 #define F_OK 0
 
 long lseek(int fd, long offset, int whence);
-void *memccpy(void *to, const void *from, int c, unsigned long n);
-double atof(const char *s);
-double strtod(const char *s, char **end);
 long read(int fd, void *to, long n);
 long write(int fd, const void *from, long n);
 int close(int fd);
+long pread(int fd, void *to, long n, long long offset);
+long pwrite(int fd, const void *from, long n, long long offset);
+int pipe(int *fds);
+int chdir(char *name);
+char *getcwd(char *to, unsigned long size);
+int execvp(char *name, char **argv);
+int execlp(char *name, ...);
 int fork(void);
 int getpid(void);
 int access(const char *path, int mode);

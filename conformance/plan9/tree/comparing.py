@@ -1,0 +1,159 @@
+"""Run cases on the kernel and on Linux, and compare what they write and whether they end well."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from conformance.plan9.tree import building, inputs, oracle
+from conformance.plan9.tree.cases import Case
+from reference.records import dataclass
+from vx32py import LimitExceeded
+from vx32py.plan9.errors import Error
+from vx32py.plan9.kernel import Kernel
+from vx32py.vfs.host import HostTree
+
+#: Seconds for one case.
+TIMEOUT: Final = 120.0
+#: No time zone, on whatever host.
+_ZONE: Final = "/nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a script wrote, whether it ended well, and how long it took. ``note`` is for people: what it said besides."""
+
+    stdout: bytes
+    well: bool
+    seconds: float
+    note: str = ""
+
+
+class OnKernel:
+    """Runs cases on one kernel, one after another; a context manager. Raises Unavailable."""
+
+    def __init__(self, tree: Path, *, engine: str = "auto") -> None:
+        self._inputs = tempfile.TemporaryDirectory(prefix="vx32py-")
+        inputs.write(Path(self._inputs.name))
+        self.kernel = Kernel(
+            root=tree, engine=engine, trees={"in": HostTree(self._inputs.name, writable=False)}, memory="128M", env={"timezone": _ZONE}
+        )  # fmt: skip
+        host = self.kernel.host
+        host.make_directory("/tmp/in")  # noqa: S108
+        host.bind("#Uin", "/tmp/in")  # noqa: S108
+        self._number = 0
+
+    def run(self, case: Case) -> Outcome:
+        """Run a case in a directory of its own."""
+        host, self._number = self.kernel.host, self._number + 1
+        place = f"/tmp/{self._number}"  # noqa: S108
+        host.make_directory(place)
+        script = f"../{self._number}.rc"
+        host.write(place + ".rc", case.script.encode())
+        started = time.monotonic()
+        try:
+            result = self.kernel.run(["rc", script], directory=place)
+        except (LimitExceeded, Error) as error:
+            return Outcome(b"", False, time.monotonic() - started, str(error))
+        note = f"{result.status!r} {result.stderr.decode(errors='replace')}"
+        return Outcome(result.stdout, not result.status, time.monotonic() - started, note)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kernel.close()
+        self._inputs.cleanup()
+
+
+class OnLinux:
+    """Runs cases with the programs that Debian built; a context manager. Raises Unavailable."""
+
+    def __init__(self) -> None:
+        self._programs = oracle.programs()
+        self._folder = tempfile.TemporaryDirectory(prefix="vx32py-")
+        self._place = Path(self._folder.name)
+        (self._place / "in").mkdir()
+        inputs.write(self._place / "in")
+        self._shell = oracle.shell()
+        # What programs look for in plan9port's tree.
+        (self._place / "plan9").mkdir()
+        (self._place / "plan9" / "bin").symlink_to(self._programs)
+        (self._place / "plan9" / "yacc").symlink_to(building.source() / "yacc")
+        self._path = f".:{self._shell}:{self._programs}"
+        self._number = 0
+
+    def run(self, case: Case) -> Outcome:
+        """Run a case in a directory of its own."""
+        self._number += 1
+        place = self._place / str(self._number)
+        place.mkdir()
+        (self._place / f"{self._number}.rc").write_text(case.script)
+        started, source = time.monotonic(), str(building.source())
+        try:
+            done = subprocess.run(
+                [str(self._shell / "rc"), f"../{self._number}.rc"], cwd=place, capture_output=True, check=False, timeout=TIMEOUT,
+                stdin=subprocess.DEVNULL, env={"PATH": self._path, "timezone": _ZONE, "LC_ALL": "C.UTF-8", "PLAN9": str(self._place / "plan9"), "DWBHOME": f"{source}/troff/"},
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return Outcome(b"", False, TIMEOUT, "it took too long")
+        note = f"{done.returncode} {done.stderr.decode(errors='replace')}"
+        return Outcome(done.stdout, done.returncode == 0, time.monotonic() - started, note)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A case and its two outcomes."""
+
+    case: Case
+    plan9: Outcome
+    linux: Outcome
+
+    @property
+    def agree(self) -> bool:
+        """Whether they are the same."""
+        return (self.plan9.stdout, self.plan9.well) == (self.linux.stdout, self.linux.well)
+
+    @property
+    def problem(self) -> str:
+        """The first line in which they differ; nothing where they agree."""
+        if self.agree:
+            return ""
+        ours, theirs = self.plan9.stdout.splitlines(), self.linux.stdout.splitlines()
+        for number, (our, their) in enumerate(zip([*ours, b"<end>"], [*theirs, b"<end>"], strict=False), 1):
+            if our != their:
+                return f"line {number} is {our[:120]!r}, and on Linux {their[:120]!r} ({self.plan9.note.strip()[:200]})"
+        return f"it ended {'well' if self.plan9.well else 'not well'}: {self.plan9.note.strip()[:200]}"
+
+
+@contextmanager
+def comparer(tree: Path, *, engine: str = "auto") -> Iterator[_Comparer]:
+    """Something that compares. Raises Unavailable."""
+    with OnKernel(tree, engine=engine) as kernel, OnLinux() as linux:
+        yield _Comparer(kernel, linux)
+
+
+class _Comparer:
+    def __init__(self, kernel: OnKernel, linux: OnLinux) -> None:
+        self._kernel, self._linux = kernel, linux
+
+    def compare(self, case: Case) -> Comparison:
+        """Run a case twice."""
+        return Comparison(case, self._kernel.run(case), self._linux.run(case))
+
+    def compare_all(self, cases: Sequence[Case]) -> Iterator[Comparison]:
+        """Run cases, one after another."""
+        for case in cases:
+            yield self.compare(case)
