@@ -327,6 +327,7 @@ def test_the_environment_and_names_are_what_is_said(run: Run) -> None:
     assert run("cat", "/env/objtype")[1] == "386"
     assert run("--sysname", "fnord", "cat", "/dev/sysname")[1] == "fnord"
     assert run("cat", "/env/home")[1] == "/usr/glenda"
+    assert {"#c cons", "#e env", "#p proc", "#U tree"} <= set(run("cat", "/dev/drivers")[1].splitlines())
 
 
 # -- bad input ---------------------------------------------------------------------------------------------------------
@@ -392,6 +393,7 @@ def test_a_program_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
     [
         ([], "neither --root nor PROGRAM"),
         (["-c", "x"], "no shell without --root"),
+        (["--aout"], "there is no PROGRAM"),
         (["--env", "novalue", "x"], "NAME=VALUE"),
         (["--tree", "nopath", "x"], "NAME=DIR"),
         (["--tree", "a/b=/tmp", "x"], "NAME=DIR"),

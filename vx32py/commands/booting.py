@@ -58,6 +58,8 @@ def run(options: dict[str, Any]) -> None:
     from vx32py._errors import LimitExceeded, NotModelled, Vx32Error
 
     program, command = options["program"], options["command"]
+    if options["aout"] and program is None:
+        raise WrongUsage("there is no PROGRAM", "--aout")
     if options["root"] is None and command is not None:
         raise WrongUsage("there is no shell without --root", "-c")
     if options["root"] is None and program is None:

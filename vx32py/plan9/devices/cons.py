@@ -22,6 +22,11 @@ _MOST_RANDOM: Final = 64 << 10
 #: What osversion says (the fourth edition's).
 _VERSION: Final = "2000"
 _LONGEST_NAME: Final = 64
+#: What drivers are called.
+_NAMES: Final = {
+    "/": "root", "c": "cons", "e": "env", "d": "dup", "|": "pipe", "s": "srv", "M": "mnt", "k": "ram", "p": "proc", "o": "objects",
+    "U": "tree", "I": "ip",
+}  # fmt: skip
 
 
 def number(value: int, width: int = 12) -> str:
@@ -145,7 +150,7 @@ class Cons(SingleDevice):
         )
 
     def _drivers(self, caller: Caller) -> str:
-        return "".join(f"#{letter} {type(each).__name__.lower()}\n" for letter, each in self._kernel.devices.items())
+        return "".join(f"#{letter} {_NAMES.get(letter, letter)}\n" for letter in self._kernel.devices)
 
 
 def _refuse(_caller: Caller, _data: bytes) -> None:
