@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,10 @@ from plan9_programs import main, program
 
 from vx32py import _engines
 from vx32py.plan9 import MAFTER, MBEFORE, MCREATE, MREPL, Error, Kernel, naming
+from vx32py.plan9.chan import ORDWR
 from vx32py.plan9.host import Host
 from vx32py.plan9.namespace import MOST_MOUNTS, MOST_PATH
+from vx32py.plan9.stat import Dir
 
 #: A server with one directory and in it any file one asks for, which has three bytes; what it does instead at a message of the
 #: type ``where`` is ``lie``. It leaves the types of all that it was asked in /env/asked.
@@ -246,6 +249,41 @@ def test_what_is_mounted_may_lead_to_itself(engine_name: str) -> None:
             "1",
             "-",
         ) == ""  # fmt: skip
+
+
+def test_the_application_reads_files_of_a_guest_that_serves_them(engine_name: str) -> None:
+    """Processes run while it waits; and one that says nothing is left in time."""
+    with Kernel(engine=engine_name, timeout=60) as kernel:
+        proc = kernel.start_program(
+            program(
+                main(
+                    """
+            int fd, pid, srv; char b[10];
+            start(argv, &fd, &pid);
+            srv = create("/srv/guest", OWRITE, 0600);
+            sprint(b, "%d", fd);
+            check(write(srv, b, strlen(b)) > 0);
+            """,
+                    SERVER,
+                )
+            ),
+            ["test", "124", "_"],
+        )
+        kernel.wait(proc)
+        host = kernel.host
+        connection = host.open("/srv/guest", ORDWR)
+        host.mount(connection, "/n", MCREATE)
+        assert host.read("/n/f") == b"abc"
+        started = time.monotonic()
+        with pytest.raises(Error, match="interrupted"):
+            host.do(stat(host, "/n/f"), timeout=0.2)
+        assert time.monotonic() - started >= 0.2
+        assert host.read("/n/g") == b"abc"
+
+
+async def stat(host: Host, name: str) -> Dir:
+    chan = await naming.find(host, name)
+    return await chan.device.stat(host, chan)
 
 
 # -- names without end ---------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from vx32py.plan9.groups import EnvGroup, FdGroup
     from vx32py.plan9.namespace import MountHead, NameGroup
     from vx32py.plan9.stat import Dir
-    from vx32py.plan9.waiting import Attendants
+    from vx32py.plan9.waiting import Attendants, Running
+    from vx32py.plan9.waiting import Result as Returned
 
 #: Of qids, and eight bits above that of modes (stat(5)).
 QTDIR: Final = 0x80
@@ -65,6 +66,9 @@ class KernelView(Protocol):
     @property
     def host(self) -> Caller:
         """The application itself."""
+
+    def carry_out(self, running: Running[Returned], timeout: float) -> Returned:
+        """Carry something out for the application. Raises Error."""
 
 
 class Caller(Protocol):

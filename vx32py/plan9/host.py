@@ -63,8 +63,9 @@ class Host:
         """Nobody is there to hear it."""
 
     def do(self, running: Running[Result], timeout: float | None = None) -> Result:
-        """Carry something out at once; what takes longer than ``timeout`` seconds (else :attr:`patience`) is "interrupted". Raises Error."""
-        return finish(running, self.view.attendants, timeout or self.patience)
+        """Carry something out; what takes longer than ``timeout`` seconds (else :attr:`patience`) is "interrupted". Where it
+        has to wait, processes run: one of them may be the file server. Raises Error."""
+        return self.view.carry_out(running, timeout or self.patience)
 
     # -- names -------------------------------------------------------------------------------------------------------
 

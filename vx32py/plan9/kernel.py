@@ -24,7 +24,7 @@ from vx32py._family import MOST_SPACES, Family
 from vx32py._group import ThreadGroup
 from vx32py._network import Network
 from vx32py._sandbox import Sandbox
-from vx32py.plan9 import boot, execution, loading, naming, transfers
+from vx32py.plan9 import boot, driving, execution, loading, naming, transfers
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from vx32py.plan9.devices.streams import Sink, Source
     from vx32py.plan9.ninep.server import Export
     from vx32py.plan9.ninep.serving import Listener
+    from vx32py.plan9.waiting import Result as Returned
+    from vx32py.plan9.waiting import Running
 
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
@@ -374,10 +376,14 @@ class Kernel:
         (:meth:`serve`). Raises Error where there is no such root."""
         return serving.export(self.host, _descriptor(connection), root, writable=writable)
 
+    def carry_out(self, running: Running[Returned], timeout: float) -> Returned:
+        """See :func:`vx32py.plan9.driving.carry_out`."""
+        return driving.carry_out(self, running, timeout)
+
     def serve(self, *exports: Export | Listener, timeout: float | None = None) -> bool:
         """Serve until these have ended, or without any until all processes have, and run what processes there are meanwhile;
         False if that takes longer than ``timeout`` seconds. Raises what :meth:`wait` raises."""
-        return serving.serve(self, exports, timeout)
+        return driving.serve(self, exports, timeout)
 
     # -- running ---------------------------------------------------------------------------------------------------
 

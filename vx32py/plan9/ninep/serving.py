@@ -1,22 +1,19 @@
-"""Serving the name space: to who is connected, or to everybody who connects; while processes run, or without any."""
+"""Serving the name space: to who is connected, or to everybody who connects."""
 
 from __future__ import annotations
 
 import os
 import select
 import socket
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from vx32py.plan9 import naming
 from vx32py.plan9.errors import Error
 from vx32py.plan9.ninep.server import Export
-from vx32py.plan9.waiting import finish, until
+from vx32py.plan9.waiting import until
 
 if TYPE_CHECKING:
     from vx32py.plan9.host import Host
-    from vx32py.plan9.kernel import Kernel
 
 #: So many clients of one listener are served at a time; more wait until one has gone.
 MOST_CLIENTS: Final = 64
@@ -89,34 +86,3 @@ def _served(host: Host, fd: int, root: str, *, writable: bool) -> Export:
         chan.close()
     served.start()
     return served
-
-
-def serve(kernel: Kernel, exports: Sequence[Export | Listener], timeout: float | None) -> bool:
-    """See :meth:`Kernel.serve`."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    over = False
-
-    def done() -> bool:
-        if exports:
-            return all(each.ended for each in exports)
-        return not any(proc.alive for proc in kernel.procs())
-
-    async def watch() -> None:
-        nonlocal over
-        await until(done, deadline)
-        over = True
-        kernel.family.interrupt()
-
-    watching = watch()
-    kernel.attendants.start(watching)
-    try:
-        while not over:
-            proc = next((each for each in kernel.procs() if each.alive), None)
-            if proc is not None:
-                kernel.wait(proc)
-            else:
-                finish(until(lambda: over), kernel.attendants)
-    finally:
-        kernel.attendants.stop(watching)
-        kernel.family.interrupted = False
-    return done()
