@@ -70,8 +70,16 @@ answer_read:
         mov     r15d, SYS_READ
         mov     r10d, RIGHT_READ
 .Ltransfer:
+        mov     rbp, FILE_POSITION
         mov     eax, [rbx + ARGUMENT_0]
         mov     r8d, gs:[rax - CONTROL_BLOCK]
+        mov     eax, [rbx + ARGUMENT_2]
+        mov     edx, gs:[rax - CONTROL_BLOCK]
+        mov     eax, [rbx + ARGUMENT_1]
+        mov     esi, gs:[rax - CONTROL_BLOCK]
+# Transfer edx bytes between the guest's descriptor r8d and its memory at esi, whose pages must have the rights ecx of those
+# in r14d, by the host's call r15d, if the descriptor has the right r10d; at offset rbp, or at the file's position.
+.Lmove:
         cmp     r8d, DESCRIPTORS
         jae     stopped
         shl     r8d, DESCRIPTOR_BYTES_SHIFT
@@ -79,14 +87,10 @@ answer_read:
         mov     edi, [r8 + DESCRIPTOR_RIGHTS]
         test    edi, r10d
         jz      stopped
-        mov     eax, [rbx + ARGUMENT_2]
-        mov     edx, gs:[rax - CONTROL_BLOCK]
         test    edx, edx
         jz      stopped
         cmp     edx, [r8 + DESCRIPTOR_MOST]
         ja      stopped
-        mov     eax, [rbx + ARGUMENT_1]
-        mov     esi, gs:[rax - CONTROL_BLOCK]
         call    check_range
         # With the interpreter lock held nothing may take long. Give it up from the next entry on.
         test    edi, RIGHT_LASTING
@@ -102,8 +106,14 @@ answer_read:
         jnz     .Lno_wait
         mov     edi, [r8 + DESCRIPTOR_HOST]
         mov     eax, r15d
+        cmp     rbp, FILE_POSITION
+        je      answer_call
+        mov     r10, rbp
+        add     eax, SYS_PREAD64 - SYS_READ     # as far apart as pwrite64 and write
         jmp     answer_call
 .Lno_wait:
+        cmp     rbp, FILE_POSITION
+        jne     stopped
         mov     edi, [r8 + DESCRIPTOR_HOST]
         push    rdx                             # struct iovec
         push    rsi
@@ -116,6 +126,65 @@ answer_read:
         je      answer_call
         mov     eax, SYS_PWRITEV2
         jmp     answer_call
+
+# long pwrite(int fd, const void *data, long count, vlong offset) of Plan 9, and pread: the arguments are on the stack, above
+# the return address. Offset -1 is the file's position.
+answer_plan9_pwrite:
+        call    plan9_transfer_arguments
+        mov     r14d, PAGE_READ
+        mov     ecx, PAGE_READ
+        mov     r15d, SYS_WRITE
+        mov     r10d, RIGHT_WRITE
+        jmp     .Lmove
+answer_plan9_pread:
+        call    plan9_transfer_arguments
+        mov     r14d, PAGE_WRITE | PAGE_WATCHED
+        mov     ecx, PAGE_WRITE
+        mov     r15d, SYS_READ
+        mov     r10d, RIGHT_READ
+        jmp     .Lmove
+
+# The arguments of a transfer -> r8d, esi, edx, and the offset in rbp.
+plan9_transfer_arguments:
+        mov     edx, 4 * 6
+        call    plan9_arguments
+        mov     r8d, [rsi + 4 * 1]
+        mov     edx, [rsi + 4 * 3]
+        mov     eax, [rsi + 4 * 4]
+        mov     ebp, [rsi + 4 * 5]
+        mov     esi, [rsi + 4 * 2]
+        shl     rbp, 32
+        or      rbp, rax
+        jns     .Lat_offset
+        cmp     rbp, FILE_POSITION
+        jne     stopped
+.Lat_offset:
+        ret
+
+# int nsec(vlong *time) of Plan 9
+answer_plan9_nsec:
+        mov     edx, 4 * 2
+        call    plan9_arguments
+        mov     esi, [rsi + 4]
+        mov     edx, 8
+        call    check_writable
+        mov     rbp, rsi
+        mov     edi, CLOCK_REALTIME
+        call    ask_clock
+        imul    rax, rax, BILLION
+        add     rax, rdx
+        mov     [rbp], eax
+        shr     rax, 32
+        mov     [rbp + 4], eax
+        xor     eax, eax
+        jmp     answered
+
+# The linear address of edx bytes of the guest's stack -> rsi
+plan9_arguments:
+        mov     esi, gs:[ESP_SAVED - CONTROL_BLOCK]
+        mov     r14d, PAGE_READ
+        mov     ecx, PAGE_READ
+        jmp     check_range
 
 # The same number each time.
 answer_constant:

@@ -21,6 +21,9 @@ processor_time      clock of the VX ABI
 process_number      the number of the process
 thread_number       the number of the thread
 vx_brk, linux_brk   brk that moves nothing
+plan9_pread,        the same as read and write, with an offset, and with Plan 9's arguments
+plan9_pwrite
+plan9_nsec          nsec
 ==================  ==========================================================================
 """
 
@@ -40,10 +43,12 @@ if TYPE_CHECKING:
     from vx32py._guard import Guards
 
 #: Rights of a descriptor, as the page of answers has them: jit.answers.RIGHT_READ and its like.
-_READ, _WRITE, _LASTING, _NO_WAIT = 1, 2, 4, 8
+READ, WRITE, LASTING, _NO_WAIT = 1, 2, 4, 8
 _MOST: Final = 0x7FFF_F000
 
-_NEED_CLOCK: Final = frozenset({"timeval", "timeval_no_zone", "timespec", "timespec64", "seconds", "processor_time"})
+_NEED_CLOCK: Final = frozenset(
+    {"timeval", "timeval_no_zone", "timespec", "timespec64", "seconds", "processor_time", "plan9_nsec"}
+)
 #: Answers whose value is the thread's or the process's own.
 _OWN: Final = frozenset({"process_number", "thread_number"})
 _ALL_ONES: Final = 0xFFFF_FFFF
@@ -150,9 +155,9 @@ class NativeAnswers:
         writes = file.writable and file.meter is None and plain
         if self.writes_limited and file.transfers is Transfers.LASTING:
             writes = False
-        rights = _READ * file.readable | _WRITE * writes
+        rights = READ * file.readable | WRITE * writes
         if file.transfers is Transfers.LASTING:
-            rights |= _LASTING
+            rights |= LASTING
         elif file.transfers is Transfers.PIPE:
             # One way only, and whatever is written at once goes in whole or not at all.
             self.page.grant(fd, file.fd, rights | _NO_WAIT, PIPE_ATOMIC if file.writable else _MOST)

@@ -6,10 +6,12 @@ that is open is counted, and ends when it is closed for the last time; one that 
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self
 
+from reference.weak import WeakGroup
 from vx32py.plan9.errors import Ebadarg, Error
 from vx32py.plan9.paths import Path
 
@@ -88,6 +90,26 @@ class Caller(Protocol):
     def view(self) -> KernelView: ...
 
 
+class HostUser(Protocol):
+    """Who reads and writes descriptors of the host's on behalf of a process."""
+
+    def withdraw(self, chan: Chan) -> None:
+        """Not those of this channel any more."""
+
+
+class HostDescriptor:
+    """A descriptor of the host's that has the content of a file, and whose position is a channel's offset: to read the one is
+    to read the other. No more than ``most`` bytes at a time; ``lasting``: it may take long. ``users`` do so."""
+
+    __slots__ = ("fd", "lasting", "most", "users")
+
+    def __init__(self, fd: int, most: int, *, lasting: bool) -> None:
+        self.fd = fd
+        self.most = most
+        self.lasting = lasting
+        self.users: WeakGroup[HostUser] = WeakGroup()
+
+
 class Chan:
     """``device`` and ``dev`` (which instance), ``qid``, ``path``; ``aux`` is the device's own.
 
@@ -96,8 +118,9 @@ class Chan:
     """
 
     __slots__ = (
-        "__weakref__", "aux", "connection", "dev", "device", "device_offset", "flags", "is_mount_point", "is_open", "mode", "offset",
-        "path", "qid", "references", "rock", "speaks_9p", "state", "union", "union_chan", "union_index",
+        "__weakref__", "_offset", "_speaks_9p", "aux", "connection", "dev", "device", "device_offset", "flags", "host",
+        "is_mount_point", "is_open", "mode", "path", "qid", "references", "rock", "state", "union", "union_chan",
+        "union_index",
     )  # fmt: skip
 
     def __init__(self, device: Device, dev: int, qid: Qid, aux: Any = None, path: Path | None = None) -> None:
@@ -110,7 +133,9 @@ class Chan:
         self.flags = 0
         self.is_open = False
         self.references = 1
-        self.offset = 0
+        #: What reads and writes of it come to on the host, if it is as simple as that.
+        self.host: HostDescriptor | None = None
+        self._offset = 0
         self.device_offset = 0
         #: Entries of a directory that were read from the device, and have not been given away (/sys/src/9/port/sysfile.c).
         self.rock: list[bytes] = []
@@ -118,8 +143,7 @@ class Chan:
         self.state: Any = None
         #: It was found on a mount point.
         self.is_mount_point = False
-        #: 9P is spoken there, and nobody else may read or write it (CMSG).
-        self.speaks_9p = False
+        self._speaks_9p = False
         #: What speaks it (:class:`vx32py.plan9.ninep.connection.Connection`).
         self.connection: Any = None
         #: The directories of which it is one, to be read one after the other; which one, and its channel.
@@ -131,6 +155,37 @@ class Chan:
     def key(self) -> tuple[str, int, int]:
         """Which file it is, among all of a kernel."""
         return self.device.kind, self.dev, self.qid.path
+
+    @property
+    def offset(self) -> int:
+        """Where the next read or write begins."""
+        return self._offset if self.host is None else os.lseek(self.host.fd, 0, os.SEEK_CUR)
+
+    @offset.setter
+    def offset(self, offset: int) -> None:
+        if self.host is None:
+            self._offset = offset
+        else:
+            os.lseek(self.host.fd, offset, os.SEEK_SET)
+
+    @property
+    def speaks_9p(self) -> bool:
+        """Whether 9P is spoken there, and nobody else may read or write it (CMSG)."""
+        return self._speaks_9p
+
+    @speaks_9p.setter
+    def speaks_9p(self, speaks: bool) -> None:
+        self._speaks_9p = speaks
+        if speaks:
+            self.keep_host()
+
+    def keep_host(self) -> None:
+        """Reads and writes are the device's affair from now on."""
+        if self.host is not None:
+            offset, host = self.offset, self.host
+            self.host, self._offset = None, offset
+            for user in host.users:
+                user.withdraw(self)
 
     @property
     def close_on_exec(self) -> bool:
@@ -155,7 +210,7 @@ class Chan:
             if self.union_chan is not None:
                 self.union_chan.close()
                 self.union_chan = None
-            self.connection = None
+            self.connection = self.host = None
             self.device.clunk(self)
 
     def opened(self, mode: int) -> Chan:

@@ -55,12 +55,25 @@ class Channel(Protocol):
         """One reference less; the last one ends it."""
 
 
+class Watcher(Protocol):
+    """Who wants to know which channels descriptors lead to."""
+
+    def channel_changed(self, fd: int, chan: Channel | None) -> None:
+        """That is this one from now on; where there was another one, it has not been closed yet."""
+
+
 class FdGroup(Group):
-    """Descriptors: ``chans`` by number, None where there is none; each holds a reference."""
+    """Descriptors: ``chans`` by number, None where there is none; each holds a reference. ``watchers`` are told of changes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.chans: list[Channel | None] = []
+        self.watchers: set[Watcher] = set()
+
+    def _set(self, fd: int, chan: Channel | None) -> None:
+        self.chans[fd] = chan
+        for watcher in self.watchers:
+            watcher.channel_changed(fd, chan)
 
     def clone(self) -> FdGroup:
         """Another group with the same channels."""
@@ -79,33 +92,35 @@ class FdGroup(Group):
         """Give a channel the lowest free number; the reference is the group's from now on. Raises Error."""
         if None in self.chans:
             fd = self.chans.index(None)
-            self.chans[fd] = chan
-            return fd
-        if len(self.chans) >= MOST_FDS:
+        elif len(self.chans) < MOST_FDS:
+            fd = len(self.chans)
+            self.chans.append(None)
+        else:
             raise Error(Enofd)
-        self.chans.append(chan)
-        return len(self.chans) - 1
+        self._set(fd, chan)
+        return fd
 
     def install_at(self, fd: int, chan: Channel) -> None:
         """Give a channel this number, and close what had it. Raises Error."""
         if not 0 <= fd < MOST_FDS:
             raise Error(Ebadfd)
         self.chans.extend([None] * (fd + 1 - len(self.chans)))
-        there, self.chans[fd] = self.chans[fd], chan
+        there = self.chans[fd]
+        self._set(fd, chan)
         if there is not None:
             there.close()
 
     def take(self, fd: int) -> Channel:
         """The channel of a descriptor, which ends; the reference is the caller's. Raises Error."""
         chan = self.get(fd)
-        self.chans[fd] = None
+        self._set(fd, None)
         return chan
 
     def close_for_exec(self) -> None:
         """Close those that were opened with OCEXEC."""
         for fd, chan in enumerate(self.chans):
             if chan is not None and chan.flags & OCEXEC:
-                self.chans[fd] = None
+                self._set(fd, None)
                 chan.close()
 
     def __iter__(self) -> Iterator[tuple[int, Channel]]:
@@ -114,10 +129,10 @@ class FdGroup(Group):
 
     def dispose(self) -> None:
         """Close all."""
-        chans, self.chans = self.chans, []
-        for chan in chans:
-            if chan is not None:
-                chan.close()
+        for fd, chan in tuple(self):
+            self._set(fd, None)
+            chan.close()
+        self.chans = []
 
 
 @dataclass(slots=True)

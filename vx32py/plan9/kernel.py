@@ -139,7 +139,7 @@ class Kernel:
     ) -> None:
         self.sandbox = Sandbox(
             engine=engine, memory=memory, timeout=timeout, cpu_time=cpu_time, fuel=fuel, policy=policy,
-            calls=complete_table(), processes=processes, native_answers=False, verify=verify,
+            calls=complete_table(), processes=processes, verify=verify,
         )  # fmt: skip
         self.user = user
         self.sysname = sysname
@@ -348,7 +348,11 @@ class Kernel:
     @property
     def tally(self) -> dict[str, int]:
         """How many calls of each name there were."""
-        return next((proc.tally for proc in self.procs()), {})
+        procs = tuple(self.procs())
+        for proc in procs:
+            if proc.native is not None:
+                proc.native.count()
+        return procs[0].tally if procs else {}
 
     # -- names -----------------------------------------------------------------------------------------------------
 

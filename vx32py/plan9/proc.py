@@ -16,6 +16,7 @@ from vx32py._calls import tell
 from vx32py._group import ThreadGroup
 from vx32py._task import Task
 from vx32py.plan9 import ending, notes
+from vx32py.plan9.answers import Plan9Answers
 from vx32py.plan9.calls.table import PLAN9_TRAP, TABLE
 from vx32py.plan9.errors import Ebadarg, Error
 from vx32py.plan9.groups import EnvGroup, FdGroup, NoteGroup, RendezvousGroup
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from reference.traps import Trap
     from vx32py._family import Timer
     from vx32py._mm import Mm
+    from vx32py._native import NativeAnswers
     from vx32py.plan9.chan import Chan
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.namespace import NameGroup
@@ -46,7 +48,6 @@ class Proc(Task):
     it was started with. ``notes``: see :class:`Notes`. ``memory`` is checked access to its memory.
     """
 
-    fds: FdGroup
     env: EnvGroup
     rendezvous: RendezvousGroup
     note_group: NoteGroup
@@ -90,6 +91,17 @@ class Proc(Task):
         self.segments: list[Segment] = []
         #: In an address space that it shares: what its stack is there, and is in between.
         self.stack: SharedRun | None = None
+
+    @property
+    def fds(self) -> FdGroup:
+        """Its descriptors."""
+        return self._fds
+
+    @fds.setter
+    def fds(self, fds: FdGroup) -> None:
+        self._fds = fds
+        if isinstance(self.native, Plan9Answers):
+            self.native.watch(fds)
 
     # -- for calls and devices -------------------------------------------------------------------------------------
 
@@ -199,6 +211,7 @@ class Proc(Task):
 
     def become(self, engine: Engine, memory: Memory) -> None:
         """Run another program, which has been loaded into another address space."""
+        self._retire_native()
         old_engine, old_memory = self.engine, self.mm
         self.engine, self.mm, self.stack = engine, memory, None
         if self.family.current is self:
@@ -231,6 +244,21 @@ class Proc(Task):
         """It has ended: see :mod:`vx32py.plan9.ending`."""
         ending.ended(self)
         tell(self.observers, "ended", self)
+
+    def _answer_natively(self) -> NativeAnswers | None:
+        """See Task."""
+        page = getattr(self.engine, "answers", None)
+        if page is None or self.observers or not self.sandbox.native_answers:
+            return None
+        if self.native is None:
+            self.native = Plan9Answers(page, TABLE, self.clock, self.tally, self.fds)
+        page.switch(True)
+        return self.native
+
+    def _retire_native(self) -> None:
+        if self.native is not None:
+            self.native.retire()
+            self.native = None
 
     def expect_calls(self) -> None:
         """See Task: always the same trap."""

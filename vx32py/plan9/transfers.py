@@ -24,7 +24,7 @@ def read_plainly(caller: Caller, chan: Chan, count: int, offset: int | None) -> 
         raise Error(Enegoff)
     found = chan.device.read_plainly(caller, chan, count, here)
     if offset is None:
-        chan.offset += len(found)
+        chan.offset = here + len(found)
     return found
 
 
@@ -35,7 +35,7 @@ def write_plainly(caller: Caller, chan: Chan, data: bytes, offset: int | None) -
         raise Error(Enegoff)
     count = chan.device.write_plainly(caller, chan, data, here)
     if offset is None:
-        chan.offset += count
+        chan.offset = here + count
     return count
 
 

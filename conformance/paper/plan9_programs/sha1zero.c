@@ -8,7 +8,8 @@ static uint h[5] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0};
 
 static void block(uchar *p)
 {
-	uint w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f, t;
+	static uint w[80];	/* on the stack its alignment would not be the same everywhere, nor the code */
+	uint a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f, t;
 	int i;
 
 	for(i = 0; i < 16; i++, p += 4)

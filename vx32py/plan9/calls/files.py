@@ -122,7 +122,7 @@ async def pipe(proc: Proc, fds: int) -> None:
 # -- reading and writing -----------------------------------------------------------------------------------------------
 
 
-@call(50, "pread")
+@call(50, "pread", native="plan9_pread")
 def pread(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
     """Read at an offset; at the channel's for -1."""
     return _read(proc, fd, buffer, count, _offset(low, high))
@@ -180,7 +180,7 @@ async def _read_patiently(proc: Proc, chan: Chan, buffer: int, count: int, offse
     return len(found)
 
 
-@call(51, "pwrite")
+@call(51, "pwrite", native="plan9_pwrite")
 def pwrite(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
     """Write at an offset; at the channel's for -1."""
     return _write(proc, fd, buffer, count, _offset(low, high))

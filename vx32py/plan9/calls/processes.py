@@ -124,7 +124,7 @@ def _exchange_error(proc: Proc, buffer: int, size: int) -> None:
     proc.error = new.decode(errors="surrogateescape")
 
 
-@call(53, "nsec")
+@call(53, "nsec", native="plan9_nsec")
 def nsec(proc: Proc, address: int) -> None:
     """Nanoseconds since the epoch."""
     proc.memory.write_u64(address, proc.clock.realtime())

@@ -98,9 +98,9 @@ class Plan9Calls(SystemCalls):
 TABLE: Final = Plan9Calls()
 
 
-def call(number: int, name: str) -> Callable[[AnyHandler], AnyHandler]:
-    """A decorator: the handler of a call."""
-    return TABLE.define(number, name)
+def call(number: int, name: str, *, native: str = "") -> Callable[[AnyHandler], AnyHandler]:
+    """A decorator: the handler of a call; ``native`` is the native answer that does the same (:mod:`vx32py._native`)."""
+    return TABLE.define(number, name, native=native)
 
 
 def complete_table() -> Plan9Calls:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from typing import TYPE_CHECKING, Final, cast
 
-from vx32py.plan9.chan import Caller, Chan
+from vx32py._hostfile import Transfers
+from vx32py.plan9.chan import Caller, Chan, HostDescriptor
 from vx32py.plan9.devices.nodes import Folder, SingleDevice, TextFile
 from vx32py.plan9.devices.streams import Sink, Source, Stream
 from vx32py.plan9.errors import Ebadctl, Eperm, Error
@@ -41,7 +44,31 @@ class _Random(TextFile):
         return _kernel(caller).family.clock.random(min(count, _MOST_RANDOM))
 
 
-class _Zero(TextFile):
+class _Plain(TextFile):
+    """A file that is the same on the host, where it is called ``device``."""
+
+    def __init__(self, name: str, content: Callable[[Caller], bytes] | None, mode: int, device: str) -> None:
+        take = (lambda _caller, _data: None) if content is not None else None
+        super().__init__(name, content, take, mode)
+        self._device = device
+        self._host: HostDescriptor | None = None
+
+    def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
+        if self._host is None:
+            try:
+                fd = os.open(self._device, os.O_RDWR | os.O_CLOEXEC)
+            except OSError:
+                return None
+            if Transfers.of(os.fstat(fd)) is not Transfers.PROMPT:
+                os.close(fd)
+                return None
+            self._host = HostDescriptor(fd, _MOST_RANDOM, lasting=False)
+            weakref.finalize(self, os.close, fd).atexit = False
+        chan.host = self._host
+        return None
+
+
+class _Zero(_Plain):
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         return bytes(min(count, _MOST_RANDOM))
 
@@ -93,8 +120,8 @@ class Cons(SingleDevice):
             TextFile("time", self._time, _refuse, 0o664),
             TextFile("bintime", self._bintime, _refuse, 0o664),
             _Random("random", mode=0o444),
-            TextFile("null", lambda _: b"", lambda _caller, _data: None, 0o666),
-            _Zero("zero", mode=0o444),
+            _Plain("null", lambda _: b"", 0o666, "/dev/null"),
+            _Zero("zero", None, 0o444, "/dev/zero"),
             TextFile("sysstat", self._sysstat, lambda _caller, _data: None, 0o666),
             TextFile("swap", self._swap, _refuse, 0o664),
             TextFile("osversion", lambda _: _VERSION),

@@ -14,8 +14,9 @@ import time
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Final
 
+from reference.weak import WeakGroup
 from vx32py._errors import CallError
-from vx32py._hostfile import HostFile
+from vx32py._hostfile import HostFile, Transfers
 from vx32py.plan9.chan import (
     DMAPPEND,
     DMDIR,
@@ -30,6 +31,7 @@ from vx32py.plan9.chan import (
     SERVED,
     Caller,
     Chan,
+    HostDescriptor,
     Qid,
 )  # fmt: skip
 from vx32py.plan9.devices.nodes import Node, NodeDevice
@@ -79,6 +81,8 @@ class _Known:
         self._devices: dict[int, int] = {}
         self._bits: dict[tuple[int, int], int] = {}
         self.taken: dict[tuple[int, int], HostFile] = {}
+        #: What may be written to without this module, as long as no file of its is append-only.
+        self._writers: WeakGroup[Chan] = WeakGroup()
 
     def device(self, number: int) -> int:
         """A small number for a device of the host's."""
@@ -104,6 +108,19 @@ class _Known:
             raise Error(Enomem)
         else:
             self._bits[key] = bits & _BITS
+            if bits & DMAPPEND:
+                for chan in self._writers:
+                    chan.keep_host()
+
+    def let_use(self, chan: Chan, file: HostFile, mode: int) -> None:
+        """A channel has been opened: it may be used without this module, if reads and writes are those of the host's file."""
+        if file.transfers is not Transfers.LASTING or file.mapping is not None:
+            return
+        if mode & 3 in (OWRITE, ORDWR):
+            if any(bits & DMAPPEND for bits in self._bits.values()):
+                return
+            self._writers.add(chan)
+        chan.host = HostDescriptor(file.fd, _MOST, lasting=True)
 
 
 class _HostNode(Node):
@@ -245,6 +262,7 @@ class _HostNode(Node):
         if bits & DMEXCL:
             self._known.taken[key] = file
         chan.state = file
+        self._known.let_use(chan, file, mode)
         return None
 
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
