@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from plan9_programs import main, program
 
 from vx32py.plan9 import Error, Kernel
@@ -484,3 +486,37 @@ def test_a_server_for_everybody_is_one_where_it_is_granted() -> None:
             chan = host.open(f"{folder}/listen", ORDWR)
             remote = text(host, f"/net/tcp/{hear(host, chan).decode()}/remote")
             assert remote.startswith("127.0.0.1!")
+
+
+WORDS = st.sampled_from([
+    "connect", "announce", "bind", "hangup", "close", "headers", "keepalive", "ttl", "127.0.0.1!1", "*!0", "0", "::1!1", "!", "!!",
+    "1!2!3", "127.0.0.1!0", "127.0.0.1!65536", "-1", "[::1]!1", "::ffff:127.0.0.1!1", "0.0.0.0!1", "::!1", "r", "127.0.0.1!1!r", "\0",
+    "x" * 300, "255.255.255.255!9", "224.0.0.1!9", "1e1", "\u0661", "fe80::1%lo!1",
+])  # fmt: skip
+MESSAGES = st.one_of(st.lists(WORDS, max_size=4).map(" ".join).map(str.encode), st.binary(max_size=60))
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(["tcp", "udp"]),
+    st.lists(st.tuples(st.sampled_from(["ctl", "data", "cs", "dns", "ndb"]), MESSAGES), max_size=8),
+)
+def test_whatever_is_written_to_net_is_done_or_is_an_error(protocol: str, writes: list[tuple[str, bytes]]) -> None:
+    """Only the loopback, and no port of it where anybody listens, is granted; nobody is asked for names."""
+    rules = ["127.0.0.1:1", "127.0.0.1:1/udp", "listen:127.0.0.1:0", "listen:127.0.0.1:0/udp", "[::1]:1"]
+    with Kernel(engine="reference", net=rules) as kernel:
+        host = kernel.host
+        host.patience = 1.0
+        chans = {"ctl": host.open(f"/net/{protocol}/clone", ORDWR)}
+        chans["data"] = host.open(f"/net/{protocol}/0/data", ORDWR)
+        chans |= {name: host.open(f"/net/{name}", ORDWR) for name in ("cs", "dns", "ndb")}
+        for name, data in writes:
+            with contextlib.suppress(Error):
+                say(host, chans[name], data)
+            for each in ("ctl", "local", "remote", "status"):
+                assert text(host, f"/net/{protocol}/0/{each}")
+            for server in ("cs", "dns", "ndb"):
+                hear(host, chans[server], 100)
+        for chan in chans.values():
+            chan.close()
+        assert text(host, f"/net/{protocol}/0/status").startswith("Closed")
