@@ -291,3 +291,31 @@ def test_of_several_trees_each_has_its_name(tmp_path: Path) -> None:
             with pytest.raises(Error, match="bad attach specifier"):
                 host.stat(name)
         assert host.stat("#Uone").qid.path != host.stat("#Utwo").qid.path
+
+
+def test_a_guest_appends_to_what_can_only_be_appended_to(tree: Path, engine_name: str) -> None:
+    with Kernel(engine=engine_name, root=tree, writable=True, timeout=60) as kernel:
+        proc = kernel.start_program(
+            program(
+                main(
+                    r"""
+            int fd, other; uchar d[500];
+            check((fd = create("/log", ORDWR, 0x40000000|0666)) >= 0 && (other = open("/log", OWRITE|OTRUNC)) >= 0);
+            check(write(fd, "one ", 4) == 4 && pwrite(other, "two ", 4, 0) == 4 && write(fd, "three ", 6) == 6);
+            check(seek(fd, 0, 0) == 0 && write(fd, "four", 4) == 4);
+            check(open("/file", ORDWR) >= 0);
+            fd = open("/file", ORDWR);
+            check(write(fd, "C", 1) == 1 && pwrite(fd, "T", 1, 3) == 1);
+            check(fstat(fd, d, sizeof d) > 0);
+            memset(d + 2, 0xff, 39); d[0] = 47; d[1] = 0; memset(d + 41, 0, 8);	/* nothing but a mode */
+            d[21] = 0xb6; d[22] = 1; d[23] = 0; d[24] = 0x40;
+            check(fwstat(fd, d, 49) == 49);
+            check(pwrite(fd, "!", 1, 0) == 1);	/* from now on it is one, also for who has it open */
+            """
+                )
+            )
+        )
+        kernel.wait(proc)
+        assert proc.status == ""
+    assert (tree / "log").read_bytes() == b"one two three four"
+    assert (tree / "file").read_bytes() == b"ConTent!"
