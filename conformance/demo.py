@@ -242,7 +242,8 @@ def plan9(console: Console, engine: str) -> bool:
     agrees = result.status == "" and [int(line) for line in result.stdout.split()] == primes
     said = "[green]agrees[/]" if agrees else f"[bold red]differs: {result.status}[/]"
     console.print(
-        f"Plan 9: primes to {limit} by {started} processes and their pipes on {engine}, {seconds:.3f} s: {said}"
+        f"Plan 9: primes to {limit} by {started} processes and their pipes on {engine}, {seconds:.3f} s: {said}",
+        soft_wrap=True,
     )
     return agrees
 

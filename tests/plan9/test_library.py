@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import socket
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,9 @@ from vx32py.plan9.linking import aout_of
 
 pytestmark = pytest.mark.compiler
 
-HEADERS = "#include <u.h>\n#include <libc.h>\n#include <ureg.h>\n#include <tos.h>\n"
+HEADERS = (
+    "#include <u.h>\n#include <libc.h>\n#include <bio.h>\n#include <ctype.h>\n#include <ureg.h>\n#include <tos.h>\n"
+)
 
 
 @pytest.fixture(params=["gcc", "zig"])
@@ -141,6 +145,78 @@ def test_files_directories_and_their_entries(compiler: CompilerName) -> None:
     """
     result = run(compiler, main(body))
     assert (result.status, result.stdout) == ("", b"40 file30 30 640 glenda renamed 600 0 -1 < 9end>")
+
+
+def test_buffered_files(compiler: CompilerName) -> None:
+    body = r"""
+    static Biobuf in, out; Biobuf *b; char *s; long c; int i, n = 0, runes = 0;
+    Binit(&out, 1, OWRITE); Binit(&in, 0, OREAD);
+    s = Brdline(&in, '\n'); Bprint(&out, "%.*s|%d|%lld\n", Blinelen(&in) - 1, s, Blinelen(&in), Boffset(&in));
+    s = Brdstr(&in, '\n', 1); Bprint(&out, "%ld %c\n", strlen(s), s[9999]); free(s);
+    while((c = Bgetrune(&in)) >= 0 && c != '\n') { runes++; if(c == 0x20AC && n++ == 0) { Bungetrune(&in); runes--; } }
+    Bprint(&out, "%d %d\n", runes, n);
+    c = Bgetc(&in); Bungetc(&in); Bputc(&out, c); Bputc(&out, Bgetc(&in)); Bputrune(&out, 0x20AC); Bputc(&out, '\n');
+    s = Brdline(&in, '\n'); Bprint(&out, "%s %d\n", s ? "line" : "nil", Blinelen(&in)); Bprint(&out, "%d %d\n", Bgetc(&in), isupper('A') && !isdigit('x'));
+    b = Bopen("/tmp/f", OWRITE); for(i = 0; i < 5000; i++) Bprint(b, "%d\n", i); Bterm(b);
+    b = Bopen("/tmp/f", OREAD); n = 0; while((s = Brdline(b, '\n'))) n += atoi(s); Bprint(&out, "%d ", n);
+    Bseek(b, 10, 0); s = Brdline(b, '\n'); Bprint(&out, "%.1s %lld\n", s, Boffset(b)); Bterm(b);
+    if(Bopen("/nosuch", OREAD)) Bprint(&out, "?");
+    """
+    line = "é€😀" * 5000
+    stdin = f"first line\n{'x' * 9999}y\n{line}\nabthe rest".encode()
+    result = run(compiler, main(body), stdin=stdin)
+    assert result.status == ""
+    assert result.stdout.decode().splitlines() == [
+        "first line|11|11", "10000 y", "15000 5001", "aa€", "nil 9", "98 1", f"{sum(range(5000))} 5 12",
+    ]  # fmt: skip
+
+
+def test_numbers_that_look_random(compiler: CompilerName) -> None:
+    body = """
+    int i, counts[10] = { 0 }; srand(5); long first = lrand(); srand(5); if(lrand() != first) sysfatal("not the same");
+    for(i = 0; i < 10000; i++) counts[nrand(10)]++;
+    for(i = 0; i < 10; i++) if(counts[i] < 850 || counts[i] > 1150) sysfatal("%d: %d", i, counts[i]);
+    for(i = 0; i < 100; i++) if(frand() < 0 || frand() >= 1 || rand() > 32767) sysfatal("range");
+    """
+    assert run(compiler, main(body)).status == ""
+
+
+def test_calls_by_the_network_and_calls_from_it(compiler: CompilerName) -> None:
+    """A server in the same program, and one of the host's."""
+    body = """
+    char dir[NETPATHLEN], newdir[NETPATHLEN], b[64]; int fd, ctl, call, n;
+    fd = dial(argv[1], nil, dir, &ctl); if(fd < 0) sysfatal("dial: %r");
+    fprint(fd, "hello"); n = read(fd, b, sizeof b); print("%.*s %d\\n", n, b, strncmp(dir, "/net/tcp/", 9)); hangup(ctl);
+    if((ctl = announce("tcp!127.0.0.1!0", dir)) < 0) sysfatal("announce: %r");
+    sprint(b, "%s/local", dir); fd = open(b, OREAD); n = read(fd, b, sizeof b); b[n - 1] = 0; *strchr(b, '!') = 0;
+    char *port = b + strlen(b) + 1;
+    if(fork() == 0){
+        char to[64]; sprint(to, "tcp!127.0.0.1!%d", atoi(port));
+        if((fd = dial(to, nil, nil, nil)) < 0) exits("dial");
+        fprint(fd, "from a child"); exits(nil);
+    }
+    if((call = listen(dir, newdir)) < 0) sysfatal("listen: %r");
+    if((fd = accept(call, newdir)) < 0) sysfatal("accept: %r");
+    n = read(fd, b, sizeof b); print("%.*s", n, b); waitpid();
+    if(dial("tcp!127.0.0.1!1", nil, nil, nil) >= 0) sysfatal("dialed");
+    if(dial("nonsense", nil, nil, nil) >= 0) sysfatal("dialed");
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(connection.recv(100) + b" yourself")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        rules = ["127.0.0.1:*", "listen:127.0.0.1:0"]
+        with Kernel(timeout=60, memory="32M", net=rules) as kernel:
+            put(kernel, "test", made(compiler, main(body)))
+            result = kernel.run(["test", f"tcp!127.0.0.1!{port}"])
+        thread.join()
+    assert (result.status, result.stdout) == ("", b"hello yourself 0\nfrom a child")
 
 
 def test_children_the_environment_and_notes(compiler: CompilerName) -> None:

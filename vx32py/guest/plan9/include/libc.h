@@ -45,6 +45,12 @@ extern vlong strtoll(char *, char **, int);
 extern uvlong strtoull(char *, char **, int);
 extern int abs(int);
 extern long labs(long);
+extern void srand(long);
+extern int rand(void);
+extern long lrand(void);
+extern int nrand(int);
+extern long lnrand(long);
+extern double frand(void);
 
 extern void *malloc(ulong);
 extern void *mallocz(ulong, int);
@@ -229,6 +235,17 @@ extern uint sizeD2M(Dir *);
 extern uint convD2M(Dir *, uchar *, uint);
 extern uint convM2D(uchar *, uint, Dir *, char *);
 extern int statcheck(uchar *, uint);
+
+/* -- the network: addresses such as tcp!host!port; directories have 40 bytes ------------------------------------- */
+
+enum { NETPATHLEN = 40 };
+
+extern int dial(char *, char *, char *, int *);
+extern int announce(char *, char *);
+extern int listen(char *, char *);
+extern int accept(int, char *);
+extern int reject(int, char *, char *);
+extern int hangup(int);
 
 /* -- arguments of a program: ARGBEGIN{ case 'x': ... }ARGEND ------------------------------------------------------ */
 

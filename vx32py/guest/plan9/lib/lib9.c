@@ -7,3 +7,5 @@
 #include "print.c"
 #include "process.c"
 #include "files.c"
+#include "bio.c"
+#include "net.c"

@@ -243,3 +243,37 @@ int tokenize(char *s, char **fields, int most)
     }
     return count;
 }
+
+/* -- numbers that look random: xorshift64* (Vigna) ---------------------------------------------------------------- */
+
+static uvlong random9 = 0x9E3779B97F4A7C15ULL;
+
+void srand(long seed)
+{
+    random9 = ((uvlong)(ulong)seed << 1 | 1) * 0x9E3779B97F4A7C15ULL; /* never 0 */
+}
+
+long lrand(void)
+{
+    random9 ^= random9 >> 12;
+    random9 ^= random9 << 25;
+    random9 ^= random9 >> 27;
+    return (random9 * 0x2545F4914F6CDD1DULL) >> 33;
+}
+
+int rand(void) { return lrand() & 0x7FFF; }
+double frand(void) { return lrand() / 2147483648.0; }
+
+int nrand(int n)
+{
+    long r, most;
+
+    if (n < 1)
+        return n;
+    most = 0x7FFFFFFF - 0x7FFFFFFF % n;
+    while ((r = lrand()) >= most)
+        ;
+    return r % n;
+}
+
+long lnrand(long n) { return nrand(n); }
