@@ -59,11 +59,15 @@ def programs(names: tuple[str, ...], engine: str, write: bool, listing: bool) ->
     Examples:
       python -m conformance.plan9 programs
       python -m conformance.plan9 programs rc 'awk: arrays'
+      python -m conformance.plan9 programs stress      hundreds of processes, megabytes, thousands of files
       python -m conformance.plan9 programs --write
     """
     from conformance.plan9.tree import cases, comparing, layout, report
 
-    chosen = [case for case in cases.all_cases() if not names or case.program in names or case.title in names]
+    chosen = [
+        case for case in cases.all_cases()
+        if case.program in names or case.title in names or (not names and case.program != cases.STRESS)
+    ]  # fmt: skip
     missing = set(names) - {case.program for case in chosen} - {case.title for case in chosen}
     if missing:
         raise click.UsageError(f"no case is called {min(missing)!r}; --list says which are")
@@ -73,7 +77,9 @@ def programs(names: tuple[str, ...], engine: str, write: bool, listing: bool) ->
         return
     done: list[comparing.Comparison] = []
     try:
-        with comparing.comparer(layout.kept(), engine=engine) as comparer:
+        with comparing.comparer(
+            layout.kept(), engine=engine, large=any(case.program == cases.STRESS for case in chosen)
+        ) as comparer:
             for comparison in comparer.compare_all(chosen):
                 done.append(comparison)
                 if comparison.problem:

@@ -118,5 +118,20 @@ def write(folder: Path) -> None:
         (folder / name).write_bytes(data)
 
 
+def write_large(folder: Path) -> None:
+    """Put what the cases of ``stress`` read into a directory: 5 MB of noise, 50 MB of lines, 10,000 files."""
+    dice = random.Random(1)  # noqa: S311
+    (folder / "random").write_bytes(dice.randbytes(5 << 20))
+    with (folder / "lines").open("w") as file:
+        left = 50 << 20
+        while left > 0:
+            left -= file.write(f"{dice.getrandbits(64):x} {dice.getrandbits(20)}\n")
+    for number in range(100):
+        below = folder / "many" / str(number)
+        below.mkdir(parents=True)
+        for other in range(100):
+            (below / f"file{other}").write_bytes(b"x" * (other * 37))
+
+
 def _lines(lines: object) -> str:
     return "".join(f"{line}\n" for line in lines)  # type: ignore[attr-defined]
