@@ -520,3 +520,60 @@ def test_whatever_is_written_to_net_is_done_or_is_an_error(protocol: str, writes
         for chan in chans.values():
             chan.close()
         assert text(host, f"/net/{protocol}/0/status").startswith("Closed")
+
+
+def test_datagrams_from_everybody_are_calls_from_each(engine_name: str) -> None:
+    """Without headers each sender is a conversation, as in Plan 9."""
+    with Kernel(engine=engine_name, timeout=60, net="host") as kernel:
+        proc = kernel.start_program(
+            program(
+                main(
+                    r"""
+            char b[100]; int afd, lfd, fd, n, i, k;
+            afd = open("/net/udp/clone", ORDWR);
+            check(ctl(afd, "announce 127.0.0.1!0") > 0);
+            check(read(file("udp", number(afd), "data", ORDWR), b, 10) < 0);
+            n = read(file("udp", number(afd), "local", OREAD), b, 99);
+            fd = create("/env/port", OWRITE, 0666);
+            check(write(fd, b, n-1) == n-1);
+            close(fd);
+            for(i = 0; i < 3; i++){
+                lfd = file("udp", number(afd), "listen", ORDWR);
+                check(lfd >= 0);
+                if(rfork(RFPROC|RFFDG) == 0){
+                    fd = file("udp", number(lfd), "data", ORDWR);
+                    for(k = 0; k < 3; k++){
+                        n = read(fd, b, 100);
+                        check(n > 0 && write(fd, b, n) == n);
+                    }
+                    exits("three");
+                }
+                close(lfd);
+            }
+            for(i = 0; i < 3; i++) check(strcmp(wait(), "three") == 0);
+            """,
+                    DIAL,
+                )
+            )
+        )
+        answers: dict[int, list[bytes]] = {}
+
+        def clients() -> None:
+            while not (place := proc.env.variables.get("port")) or b"!" not in place.value:
+                time.sleep(0.001)
+            port = int(bytes(place.value).rpartition(b"!")[2])
+            with contextlib.ExitStack() as stack:
+                made = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
+                for turn in range(3):
+                    for number, each in enumerate(made):
+                        each.settimeout(20)
+                        each.sendto(b"%d of %d" % (turn, number), ("127.0.0.1", port))
+                    for number, each in enumerate(made):
+                        answers.setdefault(number, []).append(each.recv(100))
+
+        thread = threading.Thread(target=clients, daemon=True)
+        thread.start()
+        kernel.wait(proc)
+        thread.join(20)
+        assert proc.status == ""
+        assert answers == {number: [b"%d of %d" % (turn, number) for turn in range(3)] for number in range(3)}

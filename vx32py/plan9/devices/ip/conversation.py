@@ -10,23 +10,18 @@ import contextlib
 import errno
 import select
 import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vx32py._wait import WouldBlock
 from vx32py.plan9.devices.ip.addresses import (
-    IPV6_BYTES,
     UNSPECIFIED,
-    Address,
     Place,
     family_of,
     of_host,
-    pack_address,
     parse_place,
     shown,
     to_host,
-    unpack_address,
 )
 from vx32py.plan9.errors import (
     Econinuse,
@@ -36,7 +31,6 @@ from vx32py.plan9.errors import (
     Enodev,
     Eperm,
     Error,
-    Eshort,
     Etimedout,
     Etoobig,
 )
@@ -46,9 +40,7 @@ if TYPE_CHECKING:
     from vx32py.plan9.chan import Caller
 
 _BACKLOG: Final = 64
-_MOST_READ: Final = 64 << 10
-#: Of a datagram: the addresses of its sender, its receiver and the interface, and their ports (ip(3), Udphdr).
-_HEADER: Final = struct.Struct("!16s16s16sHH")
+MOST_READ: Final = 64 << 10
 _TEXTS: Final = {
     errno.ECONNREFUSED: Econrefused, errno.ETIMEDOUT: Etimedout, errno.ENETUNREACH: "no route",
     errno.EHOSTUNREACH: "no route", errno.EADDRINUSE: "address in use", errno.EADDRNOTAVAIL: "not a local IP address",
@@ -71,7 +63,7 @@ class Conversation:
     kind: int
 
     def __init__(self, network: Network, number: int) -> None:
-        self._network = network
+        self.network = network
         self.number = number
         self.owner = "network"
         self.users = 0
@@ -172,7 +164,7 @@ class Conversation:
         return word in {"ttl", "tos", "ignoreadvice", "checksum", "maxfragsize"}
 
     def _new_socket(self, family: int) -> socket.socket:
-        if not self._network.may_open(family, self.kind):
+        if not self.network.may_open(family, self.kind):
             raise Error(Eperm)
         try:
             made = socket.socket(family, self.kind)
@@ -188,7 +180,7 @@ class Conversation:
         address = place.address
         assert address is not None
         family = family_of(address)
-        if not self._network.may_connect(family, self.kind, str(address), place.port):
+        if not self.network.may_connect(family, self.kind, str(address), place.port):
             raise Error(Eperm)
         host = self._new_socket(family)
         try:
@@ -207,7 +199,7 @@ class Conversation:
         assert place is not None
         anything = "0.0.0.0" if host.family == socket.AF_INET else "::"  # noqa: S104
         address = str(place.address) if place.address is not None and int(place.address) else anything
-        if not self._network.may_bind(host.family, self.kind, address, place.port):
+        if not self.network.may_bind(host.family, self.kind, address, place.port):
             raise Error(Eperm)
         host.bind((address, place.port))
 
@@ -215,8 +207,8 @@ class Conversation:
         """Wait until it is connected. Raises Error, WouldBlock."""
         host = self.socket
         assert host is not None
-        if not _is_ready(host, select.POLLOUT):
-            raise self._wait(host, select.POLLOUT)
+        if not is_ready(host, select.POLLOUT):
+            raise self.wait(host, select.POLLOUT)
         failure = host.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failure:
             self._no_connection()
@@ -247,7 +239,7 @@ class Conversation:
         raise failure
 
     def _may_listen(self, family: int, address: str, port: int, *, both: bool) -> bool:
-        may = self._network.may_listen if self.kind == socket.SOCK_STREAM else self._network.may_bind
+        may = self.network.may_listen if self.kind == socket.SOCK_STREAM else self.network.may_bind
         return may(family, self.kind, address, port) and (
             not both or may(socket.AF_INET, self.kind, "0.0.0.0", port)  # noqa: S104
         )
@@ -258,7 +250,7 @@ class Conversation:
         address = place.address
         if address is not None and int(address):
             return [(family_of(address), str(address), False)]
-        granted = [block.network_address for rule in self._network.rules if rule.listen for block in rule.blocks
+        granted = [block.network_address for rule in self.network.rules if rule.listen for block in rule.blocks
                    if block.num_addresses == 1]  # fmt: skip
         return [
             (socket.AF_INET6, "::", True), (socket.AF_INET, "0.0.0.0", False), (socket.AF_INET6, "::", False),  # noqa: S104
@@ -294,153 +286,22 @@ class Conversation:
         """Send it, or some of it. Raises Error, WouldBlock."""
         raise NotImplementedError
 
-    def _flowing(self, *states: str) -> socket.socket:
+    def flowing(self, *states: str) -> socket.socket:
         """The socket, if data can come and go. Raises Error."""
         if self.socket is None or self.state not in states:
             raise Error(Ehungup)
         return self.socket
 
-    def _wait(self, host: socket.socket, events: int) -> WouldBlock:
+    def wait(self, host: socket.socket, events: int) -> WouldBlock:
         """What to raise to wait for the host, or for the end of the conversation."""
         state = self.state
         return WouldBlock(
-            lambda: self.socket is not host or self.state != state or _is_ready(host, events),
+            lambda: self.socket is not host or self.state != state or is_ready(host, events),
             fds=[(host.fileno(), events)],
         )
 
 
-class Tcp(Conversation):
-    """A connection, or a place to call."""
-
-    protocol = "tcp"
-    kind = socket.SOCK_STREAM
-    _NAMES: Final = {
-        IDLE: "Closed", CONNECTING: "Syn_sent", CONNECTED: "Established", ANNOUNCED: "Listen", HUNGUP: "Closed",
-    }  # fmt: skip
-
-    def status(self) -> str:
-        return (
-            f"{self._NAMES[self.state]} qin 0 qout 0 rq 0.0 srtt 0 mdev 0 cwin 65535 swin 65535>>0 rwin 65535>>0 "
-            "timer.start 10 timer.count 10 rerecv 0 katimer.start 200 katimer.count 0\n"
-        )
-
-    def setting(self, word: str, arguments: list[str]) -> bool:
-        if word == "keepalive":
-            if self.socket is not None:
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            return True
-        if word == "nodelay":
-            if self.socket is not None:
-                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return True
-        return word == "tcpporthogdefense" or super().setting(word, arguments)
-
-    def accept(self, other: Callable[[], Conversation]) -> Conversation:
-        if self.state != ANNOUNCED or self.socket is None:
-            raise Error("listen hungup" if self.state == HUNGUP else "not announced")
-        if not _is_ready(self.socket, select.POLLIN):
-            raise self._wait(self.socket, select.POLLIN)
-        made = other()
-        try:
-            host, name = self.socket.accept()
-        except OSError as error:
-            made.close()
-            if isinstance(error, BlockingIOError | ConnectionAbortedError):
-                raise self._wait(self.socket, select.POLLIN) from None
-            raise error_of(error) from None
-        host.setblocking(False)
-        made.socket, made.state, made.remote = host, CONNECTED, of_host(name)
-        return made
-
-    def receive(self, count: int) -> bytes:
-        if self.state == HUNGUP:
-            return b""
-        host = self._flowing(CONNECTED)
-        try:
-            return host.recv(min(count, _MOST_READ))
-        except BlockingIOError:
-            raise self._wait(host, select.POLLIN) from None
-        except OSError as error:
-            raise error_of(error) from None
-
-    def send(self, data: bytes) -> int:
-        host = self._flowing(CONNECTED)
-        try:
-            return host.send(data)
-        except BlockingIOError:
-            raise self._wait(host, select.POLLOUT) from None
-        except OSError as error:
-            raise error_of(error) from None
-
-
-class Udp(Conversation):
-    """Datagrams: to and from one place, or all places, and then with headers that say which."""
-
-    protocol = "udp"
-    kind = socket.SOCK_DGRAM
-
-    def status(self) -> str:
-        return f"{'Open' if self.users and self.state != HUNGUP else 'Closed'} qin 0 qout 0\n"
-
-    def setting(self, word: str, arguments: list[str]) -> bool:
-        if word == "headers":
-            self.headers = True
-            return True
-        return super().setting(word, arguments)
-
-    def receive(self, count: int) -> bytes:
-        if self.state == HUNGUP:
-            return b""
-        host = self._flowing(CONNECTED, ANNOUNCED)
-        if self.state == ANNOUNCED and not self.headers:
-            raise Error("datagrams from everybody need headers")
-        try:
-            data, name = host.recvfrom(_MOST_READ)
-        except BlockingIOError:
-            raise self._wait(host, select.POLLIN) from None
-        except OSError as error:
-            raise error_of(error) from None
-        if self.headers:
-            remote = of_host(name) if name else self.remote
-            data = (
-                _HEADER.pack(_packed(remote), _packed(self.local), bytes(IPV6_BYTES), remote.port, self.local.port)
-                + data
-            )
-        return data[:count]
-
-    def send(self, data: bytes) -> int:
-        host = self._flowing(CONNECTED, ANNOUNCED)
-        try:
-            if not self.headers:
-                if self.state != CONNECTED:
-                    raise Error("datagrams to anybody need headers")
-                return host.send(data)
-            return self._send_with_header(host, data)
-        except BlockingIOError:
-            raise self._wait(host, select.POLLOUT) from None
-        except OSError as error:
-            raise error_of(error) from None
-
-    def _send_with_header(self, host: socket.socket, data: bytes) -> int:
-        if len(data) < _HEADER.size:
-            raise Error(Eshort)
-        packed, _, _, port, _ = _HEADER.unpack_from(data)
-        address = unpack_address(packed)
-        if self.state == CONNECTED:
-            host.send(data[_HEADER.size :])
-            return len(data)
-        if not self._network.may_connect(family_of(address), self.kind, str(address), port):
-            raise Error(Eperm)
-        host.sendto(data[_HEADER.size :], to_host(address, port, host.family))
-        return len(data)
-
-
-def _packed(place: Place) -> bytes:
-    address: Address = place.address if place.address is not None else UNSPECIFIED
-    return pack_address(address)
-
-
-def _is_ready(host: socket.socket, events: int) -> bool:
+def is_ready(host: socket.socket, events: int) -> bool:
     """Whether something can be done, or has gone wrong, with a socket."""
     if host.fileno() < 0:
         return True

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from vx32py._wait import WouldBlock
 from vx32py.plan9.chan import Caller, Chan
-from vx32py.plan9.devices.ip.conversation import Conversation, Tcp, Udp
+from vx32py.plan9.devices.ip.conversation import Conversation
 from vx32py.plan9.devices.ip.names import Names
+from vx32py.plan9.devices.ip.tcp import Tcp
+from vx32py.plan9.devices.ip.udp import Udp
 from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice, TextFile
 from vx32py.plan9.devices.progress import has_written, written
 from vx32py.plan9.errors import Enodev, Eperm, Error, Etoobig
