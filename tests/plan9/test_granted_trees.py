@@ -240,12 +240,12 @@ def test_a_file_for_one_at_a_time_is_opened_by_one_at_a_time(host: Host) -> None
 
 def test_a_directory_with_thousands_of_files_is_read_piece_by_piece(tree: Path, host: Host) -> None:
     (tree / "huge").mkdir()
-    for number in range(5000):
+    for number in range(2000):
         (tree / f"huge/{number:05}").touch()
-    assert names(host, "/huge") == [f"{number:05}" for number in range(5000)]
+    assert names(host, "/huge") == [f"{number:05}" for number in range(2000)]
     chan = host.open("/huge")
     first = host.do(chan.device.read(host, chan, 8192, 0))
-    for number in range(5000):
+    for number in range(2000):
         (tree / f"huge/{number:05}").unlink()
     rest = host.do(chan.device.read(host, chan, 8192, len(first)))
     assert len(first) > 7000

@@ -311,7 +311,7 @@ class Model:
         self.mounted[origin] = [*there, *made] if order == MAFTER else [*made, *there]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(BINDS, max_size=7), st.data())
 def test_binds_do_what_the_model_does(binds: list[tuple[str, str, int, bool]], data: st.DataObject) -> None:
     with Kernel(engine="reference") as kernel:

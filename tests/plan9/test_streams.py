@@ -39,7 +39,7 @@ def test_a_write_to_a_full_pipe_of_the_hosts_writes_everything_once(engine_name:
     with Kernel(engine=engine_name, timeout=60) as kernel:
         body = """
             static char big[200000]; int i;
-            for(i = 0; i < sizeof big; i++) big[i] = i*7 + (i>>8);
+            for(i = 0; i < sizeof big; i += 61) big[i] = i*7 + (i>>8);
             check(write(1, big, sizeof big) == sizeof big);
             check(write(1, "end", 3) == 3);
         """
@@ -57,7 +57,7 @@ def test_a_write_to_a_full_pipe_of_the_hosts_writes_everything_once(engine_name:
         thread.join(20)
         os.close(reader)
         assert proc.status == ""
-    assert found == bytes((i * 7 + (i >> 8)) & 0xFF for i in range(200_000)) + b"end"
+    assert found == bytes(0 if i % 61 else (i * 7 + (i >> 8)) & 0xFF for i in range(200_000)) + b"end"
 
 
 def test_bytes_for_a_program_were_copied_at_every_read() -> None:
