@@ -110,6 +110,10 @@ def permissions_of(limit: int, regions: Iterable[tuple[int, int, Access]]) -> by
     return bytes(permissions)
 
 
+#: From so many pages on it is quicker to see first whether all of them are in the same state.
+_MANY_PAGES: Final = 16
+
+
 @lru_cache(maxsize=256)
 def _alike(state: int, count: int) -> bytes:
     return bytes([state]) * count
@@ -119,6 +123,9 @@ def runs(states: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Runs of equal bytes: (byte, how many). Few of them, and long ones, in most spaces: their ends are found in steps that
     double as long as they fit, and then halve."""
     here = bytes(states)
+    if here and here == _alike(here[0], len(here)):
+        yield here[0], len(here)
+        return
     start = 0
     while start < len(here):
         state = here[start]
@@ -572,7 +579,8 @@ class AddressSpace:
 
     def _before_change(self, first: int, last: int) -> None:
         states = self.permissions[first:last]
-        if not states.translate(None, _UNWATCHED_STATES):
+        alike = last - first > _MANY_PAGES and states == _alike(states[0], last - first)
+        if not (states[:1] if alike else states).translate(None, _UNWATCHED_STATES):
             return
         self.permissions[first:last] = states.translate(_UNWATCHED)
         self._apply(first, last)
