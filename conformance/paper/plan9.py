@@ -33,6 +33,7 @@ from jit import diskcache
 from vx32py import Vx32Error, _compile, _engines, guest
 from vx32py.plan9.errors import Error
 from vx32py.plan9.kernel import Kernel
+from vx32py.plan9.namespace import MBEFORE, MCREATE, MREPL
 from vx32py.vfs.host import HostTree
 
 Column = Literal["native", "plan9"]
@@ -180,10 +181,12 @@ class Place:
             TREE: HostTree(self.folder, writable=True),
             "bin": HostTree(self.programs["plan9"], writable=False),
         }
-        name, *arguments = job.words(times, f"#U{TREE}", "#Ubin")
+        name, *arguments = job.words(times, "/n", "/bin")
         before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         with Kernel(engine="jit", memory=MEMORY, timeout=TIMEOUT, trees=trees) as kernel:
-            result = kernel.run([f"#Ubin/{name}", *arguments])
+            kernel.host.bind(f"#U{TREE}", "/n", MREPL | MCREATE)
+            kernel.host.bind("#Ubin", "/bin", MBEFORE)
+            result = kernel.run([name, *arguments])
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
         if result.status:
             raise Failed(f"{job.name} ended with {result.status!r} {result.stderr.decode(errors='replace').strip()}")
