@@ -382,7 +382,8 @@ class JitEngine(TranslatingEngine):
         kept: KeptCode | None = None
         # Not where another thread may be at work, or an exception has come out of the middle of something.
         at_rest = not (self._closed or self._busy or self._words[_INSIDE])
-        if at_rest and self._to_adopt is None and self.cpu.gs_base is not None:
+        was_forked = self._program is not self._code_program  # what it has translated is for the next one
+        if at_rest and self._to_adopt is None and (self.cpu.gs_base is not None or was_forked):
             self._hold_code()
         if self._loans is not None and at_rest:
             self._loans.end(self._cache)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from plan9_programs import aout, compiled, main, put
 
+from reference.translator import Fragment
+from vx32py import _engines
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
 from vx32py.plan9 import naming
@@ -311,3 +313,29 @@ def test_a_program_that_takes_its_time_moves_to_the_quick_place(monkeypatch: pyt
     """
     assert run("reference", body, files={"long": compiled(long)})[0] == ""
     assert moved.count("long") == 1
+
+
+@pytest.mark.ldt
+def test_what_forked_processes_have_translated_is_there_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    if _engines.unavailable("jit") is not None:
+        pytest.skip("the jit engine cannot run here")
+    from jit import library
+    from jit.engine import JitEngine
+
+    translated, translate = [], JitEngine._translate
+
+    def noting(engine: JitEngine, code: bytes, eip: int, offset: int) -> Fragment:
+        translated.append(eip)
+        return translate(engine, code, eip, offset)
+
+    monkeypatch.setattr(JitEngine, "_translate", noting)
+    monkeypatch.setattr(library, "in_use", lambda: True)
+    body = """
+    int i;
+    for(i = 0; i < 60; i++){
+        if(fork() == 0){ if(i % 2) exits(nil); else exits(""); }
+        check(wait() != nil);
+    }
+    """
+    assert run("jit", body) == ("", "")
+    assert 10 < len(translated) < 60
