@@ -25,14 +25,9 @@ def _case(name: str) -> Case:
     return next(case for case in CASES if case.name == name)
 
 
-@pytest.mark.parametrize("engine", ["jit", "reference"])
-def test_a_program_of_gos_says_hello(go: str, engine: str) -> None:
-    assert programs.compare(_case("hello"), engine).problem == ""
-
-
-@pytest.mark.parametrize("name", ["notes", "statuses"])
+@pytest.mark.parametrize("name", ["hello", "processes"])
 def test_programs_of_gos_do_what_they_should(go: str, name: str) -> None:
-    """Of those that begin others, wait for them, and send them notes; with threads, timers, pipes, /proc and /env."""
+    """Of those the second has threads, pipes, an environment and notes, and begins itself. More takes too long here."""
     assert programs.compare(_case(name)).problem == ""
 
 
