@@ -21,6 +21,8 @@ FAIL: Final = "FAIL"
 SKIP: Final = "SKIP"
 #: What tests may reach of the network.
 NET: Final = "127.0.0.1:*/any,[::1]:*/any,listen:127.0.0.1:*/any,listen:[::1]:*/any"
+#: So the tests that need the command go (in GO_GCFLAGS) know that they cannot have it.
+NO_GO: Final = "none"
 _OVER: Final = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(")
 _EVENT: Final = re.compile(r"^=== (RUN|PAUSE|CONT) +(\S+)", re.MULTILINE)
 #: After so many tests that take the whole program with them it is given up.
@@ -63,7 +65,7 @@ def on_plan9(package: str, program: Path, goroot: Path, engine: str, timeout: fl
             result, started = Path(name, "result"), time.monotonic()
             what = {
                 "program": str(program), "goroot": str(goroot), "directory": str(goroot / "src" / package), "engine": engine,
-                "timeout": timeout, "memory": memory, "net": NET, "arguments": arguments, "result": str(result),
+                "timeout": timeout, "memory": memory, "net": NET, "go": NO_GO, "arguments": arguments, "result": str(result),
             }  # fmt: skip
             command = [sys.executable, "-m", "conformance.plan9.guest", json.dumps(what)]
             output, code = _run(command, timeout + 30, str(Path(__file__).resolve().parents[2]), dict(os.environ))
@@ -78,7 +80,9 @@ def on_linux(package: str, program: Path, goroot: Path, timeout: float) -> Runne
 
     def run(arguments: list[str]) -> Run:
         with tempfile.TemporaryDirectory(prefix="vx32py-gotests-") as name:
-            environment = {"PATH": "/usr/bin:/bin", "GOROOT": str(goroot), "TMPDIR": name, "HOME": name, "TZ": ""}
+            environment = {
+                "PATH": "/usr/bin:/bin", "GOROOT": str(goroot), "TMPDIR": name, "HOME": name, "TZ": "", "GO_GCFLAGS": NO_GO,
+            }  # fmt: skip
             started = time.monotonic()
             output, code = _run([str(program), *arguments], timeout, str(goroot / "src" / package), environment)
             return Run(output, "" if code == 0 else str(code), time.monotonic() - started)

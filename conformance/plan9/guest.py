@@ -47,7 +47,7 @@ def run(what: dict[str, Any]) -> str:
         root.chmod(0o777)
         with Kernel(
             engine=what["engine"], memory=what["memory"], timeout=what["timeout"], root=root, writable=True,
-            trees={"go": HostTree(tree, writable=False)}, env={"GOROOT": str(goroot), "HOME": "/tmp", "home": "/tmp", "path": "/bin"}, net=what["net"],  # noqa: S108
+            trees={"go": HostTree(tree, writable=False)}, env={"GOROOT": str(goroot), "HOME": "/tmp", "home": "/tmp", "path": "/bin", "GO_GCFLAGS": what["go"]}, net=what["net"],  # noqa: S108
         ) as kernel:  # fmt: skip
             kernel.host.bind("#Ugo", str(tree), MREPL)
             proc = kernel.start(

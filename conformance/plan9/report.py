@@ -21,7 +21,8 @@ _HEAD: Final = """\
 Made by `python -m conformance.plan9 gotests --write`; do not edit. The tests of the packages of Go's library ({release}) are built
 for plan9/386 and run on the kernel (`-test.v -test.short`), in the directory of their sources; and the same built for linux/386
 run directly on the host. Counted are tests and examples, not those within others. Tests of the one system only are in its numbers
-and nowhere else. What needs the command `go` is skipped on both, or fails on both: it is not there.
+and nowhere else. Tests that need the command `go` are skipped on
+both, with GO_GCFLAGS.
 
 | package | passed | failed | skipped | seconds | natively passed | failed | skipped | seconds |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|

@@ -179,6 +179,8 @@ def test_names_are_looked_up_by_the_host_only_where_all_is_granted(monkeypatch: 
         ("tcp!gnot!17!rest", ["/net/tcp/clone 127.0.0.1!17!rest"]),
         ("il!helix!9fs", ["/net/il/clone helix!9fs"]),
         ("!protocol=udp", ["protocol=udp ipv4proto=17"]),
+        ("!protocol=igmp", ["protocol=igmp ipv4proto=2"]),
+        ("!protocol=ipv6-icmp", ["protocol=ipv6-icmp ipv4proto=58"]),
         ("tcp!127.0.0.1!nothing", "cs: can't translate service"),
         ("tcp!127.0.0.1", "cs: can't translate service"),
         ("", "cs: can't translate address"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vx32py.plan9 import naming
+from vx32py.plan9.chan import OWRITE
 from vx32py.plan9.errors import Error
 from vx32py.plan9.host import Host
 from vx32py.plan9.kernel import Kernel
@@ -79,3 +80,12 @@ def test_in_a_directory_that_is_read_only_names_could_be_removed_by_a_host_that_
 async def host_wstat(host: Host, name: str, changes: Dir) -> None:
     chan = await naming.find(host, name)
     await chan.device.wstat(host, chan, changes)
+
+
+def test_to_open_a_directory_for_writing_was_not_said_to_be_about_a_directory(tmp_path: Path) -> None:
+    with Kernel(root=tmp_path, writable=True) as kernel:
+        for name in ("/root", "#ktmp"):
+            with pytest.raises(Error, match="file is a directory"):
+                kernel.host.open(name, OWRITE)
+        with pytest.raises(Error, match="permission denied"):
+            kernel.host.open("/dev", OWRITE)

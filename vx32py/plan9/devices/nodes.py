@@ -19,6 +19,7 @@ from vx32py.plan9.chan import (
     OREAD,
     OTRUNC,
     OWRITE,
+    SERVED,
     Caller,
     Chan,
     Device,
@@ -238,7 +239,7 @@ class NodeDevice(Device):
         if not node.permits(caller, needed):
             raise Error(Eperm)
         if node.is_folder and (mode & 3 not in (OREAD, OEXEC) or mode & (OTRUNC | ORCLOSE)):
-            raise Error(Eisdir if mode & 3 == OEXEC else Eperm)
+            raise Error(Eisdir if mode & 3 == OEXEC or self.kind == SERVED else Eperm)
         other = await patiently(node.open, caller, chan, mode)
         if other is not None:
             return other

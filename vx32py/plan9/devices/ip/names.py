@@ -28,7 +28,7 @@ _SERVICES: Final = {
     "rexexec": 17009, "ncpu": 17010, "cpu": 17013, "rcpu": 17019, "exportfs": 17007, "venti": 17034, "wiki": 17035,
     "secstore": 5356, "postgresql": 5432, "mysql": 3306, "redis": 6379,
 }  # fmt: skip
-_PROTOCOLS: Final = {"icmp": 1, "tcp": 6, "udp": 17, "icmpv6": 58}
+_PROTOCOLS: Final = {"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "icmpv6": 58, "ipv6-icmp": 58}
 _NETWORKS: Final = ("tcp", "udp")
 
 
