@@ -32,7 +32,14 @@ def main() -> None:
             _run_at_once(sys.argv[1], sys.argv[2:])
         from vx32py.commands.group import vx32py
 
-        vx32py(prog_name="vx32py")
+        try:
+            vx32py(prog_name="vx32py")
+        except SystemExit:
+            if sys.argv[1:2] == ["plan9"]:  # one Ctrl-C more, while the interpreter ends, would be its exit code
+                import signal
+
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise
     except BrokenPipeError:
         # Whoever read our output has gone. Python would complain again when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -132,8 +132,9 @@ def test_ctrl_c_is_a_note_for_the_consoles_note_group_and_three_end_the_kernel(t
         assert terminal.ended(b"\x03") == 128 + signal.SIGINT
 
 
-def test_ctrl_c_ends_a_program_without_a_handler(tree: Path) -> None:
-    with Terminal("--root", str(tree), "--stats", "spin") as terminal:
+@pytest.mark.parametrize("engine", ["jit", "translated", "reference"])
+def test_ctrl_c_ends_a_program_without_a_handler(tree: Path, engine: str) -> None:
+    with Terminal("--root", str(tree), "--engine", engine, "spin") as terminal:
         terminal.expect(b"ready")
         terminal.type(b"\x03")
         terminal.expect(b"vx32py: spin: interrupt")
@@ -167,6 +168,13 @@ def test_what_is_asked_of_consctl_ends_when_it_is_closed(tree: Path) -> None:
         assert terminal.settings_are_back
         terminal.type(b"line\n")
         assert terminal.ended() == 0
+
+
+def test_keys_after_the_last_one_change_nothing(tree: Path) -> None:
+    """Somebody who goes on to press Ctrl-C while the command ends was its exit code."""
+    with Terminal("--root", str(tree), "spin") as terminal:
+        terminal.expect(b"ready")
+        assert terminal.ended(b"\x03") == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGSEGV])

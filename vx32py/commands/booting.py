@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from vx32py.cli import EXIT_LIMIT, EXIT_SIGNAL, fail, say
 from vx32py.commands import guests
@@ -69,15 +68,13 @@ def run(options: dict[str, Any]) -> None:
     if sys.stdout is not None:
         sys.stdout.flush()
     try:
-        with _kernel_of(options) as kernel:
-            ended = _run(kernel, options, name)
+        with _Signals() as signals:
+            ended = _run(options, name, signals)
     except LimitExceeded as error:
         say(f"vx32py: {printable(name)}: {error}")
         sys.exit(EXIT_LIMIT)
     except (Vx32Error, NotModelled, VerificationError) as error:
         fail(name, error)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_SIGNAL + signal.SIGINT)
     if isinstance(ended, int):
         sys.exit(EXIT_SIGNAL + ended)
     if ended:
@@ -164,38 +161,70 @@ def _size() -> tuple[int, int]:
 # -- running -----------------------------------------------------------------------------------------------------------
 
 
-class _Ends:
-    """Why the kernel is to end before its first process has: the number of a signal."""
+class _Signals:
+    """What this command is told by signals, a context manager: Ctrl-C is a note, and what asks it to end ends the kernel. What
+    it was started to ignore it goes on to ignore. ``number`` is the signal that has ended the kernel."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
+    def __init__(self) -> None:
         self.number = 0
+        self.kernel: Kernel | None = None
+        self.terminal: Terminal | None = None
+        #: Nothing is left to be ended: whoever has pressed Ctrl-C may press it once more.
+        self.over = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        handlers = dict.fromkeys(_ENDING, self._asked_to_end) | {signal.SIGINT: self._interrupted}
+        for number, handler in handlers.items():
+            there = signal.getsignal(number)
+            if there is not signal.SIG_IGN and there is not None:
+                self._before[number] = there
+                signal.signal(number, handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _asked_to_end(self, number: int, frame: object) -> None:
+        self.end(number)
+
+    def _interrupted(self, number: int, frame: object) -> None:
+        if self.terminal is not None and self.terminal.proc is not None:
+            self.terminal.interrupt()
+        else:
+            self.end(number)
 
     def end(self, number: int) -> None:
-        """Soon; or where that has been said before, at once."""
-        if self.number:
-            raise KeyboardInterrupt
-        self.number = number
-        self._kernel.family.interrupt()
+        """End the kernel soon; or where it has been told before, or there is none, at once."""
+        if self.over:
+            return
+        at_once, self.number = bool(self.number) or self.kernel is None, number
+        if at_once:
+            raise SystemExit(EXIT_SIGNAL + number)
+        assert self.kernel is not None
+        self.kernel.family.interrupt()
 
 
-def _run(kernel: Kernel, options: dict[str, Any], name: str) -> str | int:
+def _run(options: dict[str, Any], name: str, signals: _Signals) -> str | int:
     """How the program has ended: its status, or the number of the signal that this command got."""
     from vx32py.plan9.terminal import Terminal
 
-    if options["trace"]:
-        from vx32py import strace
-        from vx32py.plan9.tracing import Tracer
+    with _kernel_of(options) as kernel:
+        if options["trace"]:
+            from vx32py import strace
+            from vx32py.plan9.tracing import Tracer
 
-        kernel.observers.append(Tracer(strace.to_stderr))
-    ends = _Ends(kernel)
-    with Terminal(kernel, 0, lambda: ends.end(signal.SIGINT)) as terminal:
-        proc = terminal.proc = _start(kernel, options, name)
-        with _signals(terminal, ends):
+            kernel.observers.append(Tracer(strace.to_stderr))
+        with Terminal(kernel, 0, lambda: signals.end(signal.SIGINT)) as terminal:
+            signals.terminal = terminal
+            proc = terminal.proc = _start(kernel, options, name)
+            signals.kernel = kernel
             kernel.wait(proc)
-    if options["stats"]:
-        guests.show_stats(proc.stats)
-    return ends.number if proc.status is None or ends.number else proc.status
+            signals.over = True
+        if options["stats"]:
+            guests.show_stats(proc.stats)
+    return signals.number if proc.status is None or signals.number else proc.status
 
 
 def _start(kernel: Kernel, options: dict[str, Any], name: str) -> Proc:
@@ -251,22 +280,3 @@ def _streams() -> tuple[Any, Any, Any]:
 
 def _standard() -> list[int | None]:
     return [stream if isinstance(stream, int) else None for stream in guests.standard_streams().values()]
-
-
-@contextmanager
-def _signals(terminal: Terminal, ends: _Ends) -> Iterator[None]:
-    """Ctrl-C is a note; what asks this command to end ends the kernel. What it was started to ignore it goes on to ignore."""
-    handlers: dict[int, Any] = dict.fromkeys(_ENDING, lambda number, frame: ends.end(number))
-    handlers[signal.SIGINT] = lambda number, frame: terminal.interrupt()
-    before = {}
-    for number, handler in handlers.items():
-        there = signal.getsignal(number)
-        if there is not signal.SIG_IGN and there is not None:
-            before[number] = there
-            signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            # Whoever has pressed Ctrl-C often enough may press it once more, while this command ends.
-            signal.signal(number, signal.SIG_IGN if number == ends.number else handler)
