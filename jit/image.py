@@ -7,9 +7,11 @@ has the file itself: mappings are private, and as soon as it is filled it is sea
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
+import resource
 from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import Final
@@ -89,12 +91,16 @@ def image_of(contents: Contents) -> Image | None:
 
 
 def _create(kept: list[int]) -> int:
-    """A file, whose descriptor ``kept`` has as soon as there is one."""
+    """A file, whose descriptor ``kept`` has as soon as there is one. Raises OSError, also where there would be few descriptors
+    left: one can do without such files, but not without others."""
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
         kept.extend(map(os.memfd_create, ("vx32py guest",), (flags | _NEVER_EXECUTABLE,)))
     except OSError:  # an older kernel does not know the last of them
         kept.extend(map(os.memfd_create, ("vx32py guest",), (flags,)))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most != resource.RLIM_INFINITY and kept[-1] >= most - most // 4:
+        raise OSError(errno.EMFILE, "few descriptors are left")
     return kept[-1]
 
 

@@ -538,9 +538,11 @@ class Task:
         try:
             engine = self._new_engine(limit=kept.limit, budget=kept.budget, policy=parked.policy)
             left = [user.go_on_with(engine if user is self else user.share_engine(engine)) for user in mm.users]
+            kept.memory.put_back(engine.space)
         except CallError as error:
             raise LimitExceeded("memory", f"no room below 4 GiB for process {self.pid} to go on") from error
-        kept.memory.put_back(engine.space)
+        except OSError as error:
+            raise LimitExceeded("memory", f"process {self.pid} cannot go on: {error}") from error
         mm.space, mm.parked = engine.space, None
         for user, code in zip(mm.users, left, strict=True):
             user.engine.take_code(code)

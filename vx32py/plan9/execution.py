@@ -126,7 +126,7 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
         engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)
     except BadImage:
         raise Error(Ebadexec) from None
-    except (LimitExceeded, CallError):
+    except (LimitExceeded, CallError, OSError):
         raise Error(Enovmem) from None
     try:
         loading.begin(engine, program, layout, words, proc.pid)
@@ -139,7 +139,7 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
     except BaseException as error:
         engine.close()
         engine.space.close()
-        if isinstance(error, LimitExceeded | OutOfMemory):
+        if isinstance(error, LimitExceeded | OutOfMemory | OSError):
             raise Error(Enovmem) from None
         raise
     old, before = proc.mm, proc.segments

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from typing import TYPE_CHECKING, Final
 
+from vx32py._errors import CallError
 from vx32py._group import ThreadGroup
 from vx32py.plan9 import memory
 from vx32py.plan9.errors import Ebadarg, Enoprocs, Error
@@ -32,6 +35,19 @@ def rfork(proc: Proc, flags: int) -> int:
     return _new_process(proc, flags).pid
 
 
+def _host_is_busy() -> bool:
+    """Whether the host's process has so many descriptors open that the processes that there are may need the rest."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most == resource.RLIM_INFINITY:
+        return False
+    try:
+        free = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return True
+    os.close(free)
+    return free >= most - most // 8
+
+
 def _change_groups(proc: Proc, flags: int) -> None:
     if flags & (RFFDG | RFCFDG):
         old, proc.fds = proc.fds, proc.fds.clone() if flags & RFFDG else FdGroup()
@@ -57,16 +73,20 @@ def _change_groups(proc: Proc, flags: int) -> None:
 
 def _new_process(proc: Proc, flags: int) -> Proc:
     kernel = proc.kernel
-    if len(kernel.family.processes) >= kernel.family.most:
+    if len(kernel.family.processes) >= kernel.family.most or _host_is_busy():
         raise Error(Enoprocs)
     code = proc.engine.leave_code()
     mm: Mm
-    if flags & RFMEM:
-        engine, stack = memory.share(proc)
-        mm = proc.mm
-    else:
-        engine, mm = memory.copy(proc)
-        stack = None
+    stack = None
+    try:
+        if flags & RFMEM:
+            engine, stack = memory.share(proc)
+            mm = proc.mm
+        else:
+            engine, mm = memory.copy(proc)
+    except (CallError, OSError):  # the host has no room, or no descriptors
+        proc.engine.take_code(code)
+        raise Error(Enoprocs) from None
     parent = kernel.boot if flags & RFNOWAIT else proc.group
     group = ThreadGroup(kernel.family, parent, kernel.family.next_number)
     child = Proc(kernel, engine, mm, creator=proc, group=group)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 from reference.memory import PAGE, PAGE_SHIFT, page_ceil, page_floor
 from reference.shared import Shared, SharedRun
 from reference.traps import Access
-from vx32py._errors import CallError
 from vx32py._mm import HeldMemory, Mm
 from vx32py._snapshot import put_registers
-from vx32py.plan9.errors import Ebadarg, Einuse, Enoprocs, Enovmem, Error, Esoverlap
+from vx32py.plan9.errors import Ebadarg, Einuse, Enovmem, Error, Esoverlap
 from vx32py.plan9.loading import TOS, TOS_PID
 from vx32py.plan9.segments import Kind, Segment, Size
 
@@ -50,12 +49,10 @@ class Memory(Mm):
 
 
 def copy(proc: Proc) -> tuple[Engine, Memory]:
-    """Another address space, with the same contents, and an engine for it that stands where this one does. Raises Error."""
+    """Another address space, with the same contents, and an engine for it that stands where this one does. Raises Error,
+    OutOfMemory, OSError."""
     space = proc.engine.space
-    try:
-        engine = proc.new_engine(limit=space.limit, budget=space.budget)
-    except CallError:
-        raise Error(Enoprocs) from None
+    engine = proc.new_engine(limit=space.limit, budget=space.budget)
     memory: Mm = proc.mm.copy(engine.space)
     assert isinstance(memory, Memory)
     try:
@@ -72,12 +69,9 @@ def copy(proc: Proc) -> tuple[Engine, Memory]:
 
 
 def share(proc: Proc) -> tuple[Engine, SharedRun]:
-    """Another engine for the same address space, and a copy of the stack. Raises Error, OutOfMemory."""
+    """Another engine for the same address space, and a copy of the stack. Raises Error, OutOfMemory, OSError."""
     space, users = proc.engine.space, len(proc.mm.users)
-    try:
-        engine = proc.new_engine(space=space, small=users >= _MOST_LARGE)
-    except CallError:
-        raise Error(Enoprocs) from None
+    engine = proc.new_engine(space=space, small=users >= _MOST_LARGE)
     try:
         proc.own_stack()
         layout = proc.mm.layout
