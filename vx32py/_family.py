@@ -140,6 +140,8 @@ class Family:
         self._limit = _NEVER
         #: When the turn of the task that runs is over.
         self._turn_ends = 0.0
+        #: The same until somebody has looked whether it is another one's turn.
+        self._turn_wakes = _NEVER
         self._watched = False
         self._timers: list[Timer] = []
         self._many_timers = MANY_TIMERS
@@ -264,7 +266,8 @@ class Family:
         while self._errands:
             self._errands.popleft()()
         if self._watched and self.when <= now:
-            self._wake_at(self._limit)
+            # A turn may have ended before its task has begun to run.
+            self._wake_at(min(self._limit, max(self._turn_wakes, now)))
         if self._timers and self._timers[0].when <= now:
             self._run_timers(now)
 
@@ -344,6 +347,7 @@ class Family:
         if time.monotonic() < self._turn_ends:
             self._wake_at(self._turn_ends)
             return False
+        self._turn_wakes = _NEVER
         task.has_used_turn = True
         if self.others_can_run(task) or task.is_new_program:
             return True
@@ -360,7 +364,7 @@ class Family:
         if not self.has_turns:
             return
         if len(self.tasks) > 1 or task.is_new_program or (self.attendants is not None and self.attendants.waits()):
-            self._turn_ends = time.monotonic() + turn
+            self._turn_ends = self._turn_wakes = time.monotonic() + turn * task.share
             self._wake_at(self._turn_ends)
 
     def _next_turn(self, task: Task) -> float:

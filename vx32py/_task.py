@@ -133,6 +133,8 @@ class Task:
         self._trap = -1
         self._states: dict[Any, Any] = {}
         self.attention = False
+        #: How long its turns are, beside those of others.
+        self.share = 1.0
         #: Whether this thread has ended by itself.
         self.ended = False
         # Of the call that is being made, kept while it is made again and again until it need not wait any more:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import time
+
 import pytest
 from plan9_programs import holds, main, program, run
 
+from vx32py._family import TURN, Family
+from vx32py._task import Task
 from vx32py.plan9.kernel import Kernel
 
 pytestmark = pytest.mark.compiler
@@ -282,3 +287,133 @@ def test_a_call_that_does_not_exist_ends_the_process(engine_name: str) -> None:
     proc = run(engine_name, main("nosuchcall();"))
     assert proc.status is not None
     assert proc.status.startswith("sys: bad sys call pc=0x0000")
+
+
+#: To write to a file of another process's.
+CTL = """
+char path[64];
+int ctl(int pid, char *message)
+{
+    int fd, n;
+    sprint(path, "#p/%d/ctl", pid);
+    if((fd = open(path, OWRITE)) < 0) return -1;
+    n = write(fd, message, strlen(message));
+    close(fd);
+    return n < 0 ? -1 : 0;
+}
+"""
+
+
+def test_kill_ends_a_process_whatever_it_does_about_notes(engine_name: str) -> None:
+    before = CTL + "int n; void handler(void *u, char *t) { n++; noted(NCONT); }"
+    body = """
+    int i, pid, ends[2]; char b[8];
+    check(pipe(ends) == 0);
+    for(i = 0; i < 4; i++){
+        if((pid = rfork(RFPROC|(i%2 ? RFMEM : RFFDG))) == 0){ notify(handler); if(i < 2) for(;;); read(ends[0], b, 8); exits("?"); }
+        sleep(20);
+        check(ctl(pid, "kill") == 0 && strcmp(wait(), "Killed") == 0);
+        check(failed(ctl(pid, "kill"), path) == 0);
+    }
+    if((pid = fork()) == 0){ ctl(_tos->pid, "kill"); exits("alive"); }
+    check(strcmp(wait(), "Killed") == 0);
+    if((pid = fork()) == 0){ for(;;); }
+    check(ctl(pid, "stop") == 0 && ctl(pid, "kill") == 0 && strcmp(wait(), "Killed") == 0);
+    """
+    holds(engine_name, body, before)
+
+
+def test_messages_to_ctl_that_mean_nothing_say_so(engine_name: str) -> None:
+    body = """
+    int me = _tos->pid;
+    check(failed(ctl(me, "nonsense x"), "unknown control message \\"nonsense x\\""));
+    check(failed(ctl(me, "pri"), "wrong #args in control message \\"pri\\""));
+    check(failed(ctl(me, "kill me"), "wrong #args in control message \\"kill me\\""));
+    check(failed(ctl(me, " "), "empty control message") && failed(ctl(me, "pri x"), "bad arg in system call"));
+    check(failed(ctl(me, "pri 11"), "permission denied") && failed(ctl(me, "closefd 77"), "fd out of range or not open"));
+    check(ctl(me, "pri 3") == 0 && ctl(me, "closefd 0") == 0 && failed(close(0), "fd out of range or not open"));
+    check(ctl(me, "closefiles") == 0 && failed(write(1, "", 0), "fd out of range or not open"));
+    """
+    holds(engine_name, body, CTL)
+
+
+def test_a_process_of_low_priority_has_shorter_turns_but_has_them(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = CTL + "volatile int count[2]; volatile int over;"
+    body = """
+    int i, pid[2]; char b[200];
+    for(i = 0; i < 2; i++) if((pid[i] = rfork(RFPROC|RFMEM)) == 0){ while(!over) count[i]++; exits(nil); }
+    check(ctl(pid[0], "pri 0") == 0);
+    sprint(b, "#p/%d/status", pid[0]);
+    i = open(b, OREAD);
+    check(read(i, b, 176) == 176 && strncmp(b + 152, "          0           0 ", 24) == 0);
+    while(count[0] < 10 || count[1] < 10) sleep(10);
+    over = 1;
+    check(strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0);
+    """
+    turns: dict[int, float] = {}
+    begin_turn = Family._begin_turn
+
+    def noting(family: Family, task: Task, turn: float = TURN) -> None:
+        begin_turn(family, task, turn)
+        turns[task.tid] = task.share * turn
+
+    monkeypatch.setattr(Family, "_begin_turn", noting)
+    holds(engine_name, body, before)
+    assert 0 < turns[3] < TURN / 2
+    assert turns[4] > TURN / 2
+
+
+def test_a_turn_that_is_over_before_its_process_runs_is_over(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host may be so busy that it takes longer to let a process run than that may run."""
+    set_current, interval = Family.set_current, sys.getswitchinterval()
+    slow: list[Task] = []
+
+    def slowly(family: Family, task: Task | None) -> None:
+        if task is not None and len(family.tasks) == 3 and len(slow) < 12:
+            slow.append(task)
+            over = time.monotonic() + 1.2 * TURN
+            while time.monotonic() < over:
+                pass
+        set_current(family, task)
+
+    monkeypatch.setattr(Family, "set_current", slowly)
+    sys.setswitchinterval(1)  # no other thread runs meanwhile, the watchdog neither
+    body = """
+    int i, pids[2];
+    for(i = 0; i < 2; i++) if((pids[i] = fork()) == 0) for(;;);
+    sleep(50);
+    for(i = 0; i < 2; i++) check(ctl(pids[i], "kill") == 0);
+    for(i = 0; i < 2; i++) check(strcmp(wait(), "Killed") == 0);
+    """
+    try:
+        holds(engine_name, body, CTL)
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_processes_that_spin_do_not_stop_others_that_share_nothing_with_them(engine_name: str) -> None:
+    body = """
+    int i, pids[8], ends[2]; char b[4];
+    check(pipe(ends) == 0);
+    for(i = 0; i < 8; i++) if((pids[i] = fork()) == 0) for(;;);
+    if(fork() == 0){ check(read(ends[0], b, 4) == 4 && write(ends[0], "back", 4) == 4); sleep(10); exits("done"); }
+    check(write(ends[1], "there", 4) == 4 && read(ends[1], b, 4) == 4 && strcmp(wait(), "done") == 0);
+    for(i = 0; i < 8; i++) check(ctl(pids[i], "kill") == 0);
+    for(i = 0; i < 8; i++) check(strcmp(wait(), "Killed") == 0);
+    """
+    holds(engine_name, body, CTL)
+
+
+def test_hundreds_of_processes_live_at_a_time(engine_name: str) -> None:
+    count = 150 if engine_name == "jit" else 30
+    body = f"""
+    int i, n = 0, ends[2]; char b;
+    check(pipe(ends) == 0);
+    for(i = 0; i < {count}; i++) if(rfork(RFPROC|(i%3 ? 0 : RFMEM)) == 0){{ char c; read(ends[0], &c, 1); exits(nil); }}
+    for(i = 0; i < {count}; i++) write(ends[1], "x", 1);
+    while(wait()) n++;
+    check(n == {count});
+    """
+    holds(engine_name, body, memory="2M", processes=400)

@@ -16,6 +16,7 @@ from vx32py.plan9.errors import Ebadarg, Error
 from vx32py.plan9.paths import Path
 
 if TYPE_CHECKING:
+    from vx32py.plan9.account import Account
     from vx32py.plan9.groups import EnvGroup, FdGroup
     from vx32py.plan9.namespace import MountHead, NameGroup
     from vx32py.plan9.stat import Dir
@@ -63,6 +64,8 @@ class KernelView(Protocol):
 
     @property
     def attendants(self) -> Attendants: ...
+    @property
+    def account(self) -> Account: ...
     @property
     def devices(self) -> dict[str, Device]: ...
     @property

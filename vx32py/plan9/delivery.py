@@ -55,7 +55,7 @@ def deliver(task: Task, wait: WouldBlock | None) -> bool:
     """See :class:`vx32py._calls.Hooks`: interrupt the call that waits, and enter the handler, or end the process."""
     proc = cast("Proc", task)
     state = proc.notes
-    if not state.pending:
+    if not state.pending and not proc.doomed:
         return False
     if proc.stops_at_note:  # somebody wants to see it as it is now
         proc.stops_at_note, proc.group.stopped = False, True
@@ -65,6 +65,8 @@ def deliver(task: Task, wait: WouldBlock | None) -> bool:
         if interrupted is None or interrupted() is None:
             proc.error = Eintr
         proc.registers.words[EAX] = MASK32
+    if proc.doomed:
+        proc.end("Killed")
     _notify(proc)
     return wait is not None
 
@@ -154,7 +156,7 @@ def noted(proc: Proc, what: int) -> None:
             if floating is not None:
                 proc.registers.fp[:] = floating
             state.ureg = before
-        proc.attention = bool(state.pending)
+        proc.attention = bool(state.pending) or proc.doomed
         return
     if what != NDFLT:
         proc.say(f"unknown noted arg {what:#x}")

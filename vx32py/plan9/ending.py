@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: So many wait messages are kept for a parent that does not ask for them. (Plan 9 keeps 128, and then loses them.)
 MOST_WAITS: Final = 4096
+#: What each of them counts.
+_MESSAGE: Final = 512
 
 
 class WaitMessage:
@@ -26,9 +28,17 @@ class WaitMessage:
         self.text = text.encode(errors="surrogateescape")[: ERRMAX - 1].decode(errors="surrogateescape")
 
 
+def take_message(proc: Proc) -> WaitMessage:
+    """The first message of those that a process has."""
+    proc.kernel.account.give(_MESSAGE)
+    return proc.wait_queue.popleft()
+
+
 def ended(proc: Proc) -> None:
     """A process has ended: give back what it had, and tell its parent."""
     kernel = proc.kernel
+    while proc.wait_queue:
+        take_message(proc)
     if proc.alarm is not None:
         proc.alarm.cancel()
     interrupted = getattr(proc.waiting, "interrupted", None)
@@ -53,7 +63,8 @@ def ended(proc: Proc) -> None:
     parent = kernel.proc(proc.ppid) if proc.waited_for else None
     if parent is not None and parent.alive:
         parent.child_count -= 1
-        if len(parent.wait_queue) < MOST_WAITS:
+        if len(parent.wait_queue) < MOST_WAITS and kernel.account.left >= _MESSAGE:
+            kernel.account.take(_MESSAGE)
             parent.child_times[0] += times[0]
             parent.child_times[1] += times[1]
             text = f"{proc.text} {proc.pid}: {status}" if status else ""

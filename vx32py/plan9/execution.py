@@ -123,6 +123,7 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
     program, words, name, found = await find(proc.kernel, proc, path, arguments)
     try:
         layout = loading.plan(program, proc.sandbox.memory)
+        proc.kernel.check_room(loading.needed(program, layout))
         engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)
     except BadImage:
         raise Error(Ebadexec) from None
@@ -152,7 +153,7 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
         memory.drop(proc, segment, old)
     proc.fds.close_for_exec()
     proc.notes, proc.attention = Notes(), False
-    proc.text, proc.args, proc.program_path = name, words, found
+    proc.text, proc.args, proc.program_path = name, loading.shown(words), found
 
 
 def _fits(segment: Segment, program: Program, layout: Layout) -> bool:

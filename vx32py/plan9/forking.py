@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import resource
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from vx32py._errors import CallError
 from vx32py._group import ThreadGroup
 from vx32py.plan9 import memory
 from vx32py.plan9.errors import Ebadarg, Enoprocs, Error
-from vx32py.plan9.groups import EnvGroup, FdGroup, RendezvousGroup
+from vx32py.plan9.groups import EnvGroup, FdGroup, Group, RendezvousGroup
 from vx32py.plan9.proc import Proc
 
 if TYPE_CHECKING:
-    from vx32py._mm import Mm
+    from collections.abc import Iterable
+
+    from vx32py.plan9.namespace import NameGroup
 
 RFNAMEG, RFENVG, RFFDG, RFNOTEG, RFPROC, RFMEM, RFNOWAIT = (1 << bit for bit in range(7))
 RFCNAMEG, RFCENVG, RFCFDG, RFREND, RFNOMNT = (1 << bit for bit in range(10, 15))
+_Groups: TypeAlias = "tuple[FdGroup, NameGroup, EnvGroup, RendezvousGroup]"
 #: No group can be both copied and empty.
 _CONTRARY: Final = ((RFFDG, RFCFDG), (RFNAMEG, RFCNAMEG), (RFENVG, RFCENVG))
 
@@ -30,9 +33,41 @@ def rfork(proc: Proc, flags: int) -> int:
     if not flags & RFPROC:
         if flags & (RFMEM | RFNOWAIT):
             raise Error(Ebadarg)
-        _change_groups(proc, flags)
+        before = proc.fds, proc.names, proc.env, proc.rendezvous
+        _join(proc, _groups(proc, flags), flags)
+        _leave(before)
         return 0
     return _new_process(proc, flags).pid
+
+
+def _groups(proc: Proc, flags: int) -> _Groups:
+    """Descriptors, names, environment and meetings as the flags say: others, or the same once more. Raises Error."""
+    made: list[Any] = []
+    kinds = (proc.fds, RFFDG, RFCFDG), (proc.names, RFNAMEG, RFCNAMEG), (proc.env, RFENVG, RFCENVG)
+    try:
+        for group, copied, empty in kinds:
+            made.append(group.clone() if flags & copied else group.empty() if flags & empty else group.share())
+    except Error:
+        _leave(made)
+        raise
+    fds, names, env = made
+    return fds, names, env, RendezvousGroup() if flags & RFREND else proc.rendezvous.share()
+
+
+def _leave(groups: Iterable[Group]) -> None:
+    for group in groups:
+        group.leave()
+
+
+def _join(proc: Proc, groups: _Groups, flags: int) -> None:
+    proc.fds, proc.names, proc.env, proc.rendezvous = groups
+    if flags & RFNOMNT:
+        proc.names.noattach = True
+    if flags & RFNOTEG:
+        proc.note_group.members.remove(proc)
+        proc.note_group.leave()
+        proc.note_group = proc.kernel.new_note_group()
+        proc.note_group.members.append(proc)
 
 
 def _host_is_busy() -> bool:
@@ -48,45 +83,21 @@ def _host_is_busy() -> bool:
     return free >= most - most // 8
 
 
-def _change_groups(proc: Proc, flags: int) -> None:
-    if flags & (RFFDG | RFCFDG):
-        old, proc.fds = proc.fds, proc.fds.clone() if flags & RFFDG else FdGroup()
-        old.leave()
-    if flags & (RFNAMEG | RFCNAMEG):
-        names = proc.names
-        proc.names = names.clone() if flags & RFNAMEG else names.empty()
-        names.leave()
-    if flags & RFNOMNT:
-        proc.names.noattach = True
-    if flags & RFREND:
-        rendezvous, proc.rendezvous = proc.rendezvous, RendezvousGroup()
-        rendezvous.leave()
-    if flags & (RFENVG | RFCENVG):
-        env, proc.env = proc.env, proc.env.clone() if flags & RFENVG else EnvGroup()
-        env.leave()
-    if flags & RFNOTEG:
-        proc.note_group.members.remove(proc)
-        proc.note_group.leave()
-        proc.note_group = proc.kernel.new_note_group()
-        proc.note_group.members.append(proc)
-
-
 def _new_process(proc: Proc, flags: int) -> Proc:
     kernel = proc.kernel
     if len(kernel.family.processes) >= kernel.family.most or _host_is_busy():
         raise Error(Enoprocs)
-    code = proc.engine.leave_code()
-    mm: Mm
-    stack = None
+    space, layout = proc.engine.space, proc.mm.layout
+    kernel.check_room(layout.stack_end - layout.stack_start if flags & RFMEM else space.mapped)
+    groups = _groups(proc, flags)
     try:
-        if flags & RFMEM:
-            engine, stack = memory.share(proc)
-            mm = proc.mm
-        else:
-            engine, mm = memory.copy(proc)
-    except (CallError, OSError):  # the host has no room, or no descriptors
-        proc.engine.take_code(code)
-        raise Error(Enoprocs) from None
+        code = proc.engine.leave_code()
+        engine, mm, stack = memory.share(proc) if flags & RFMEM else memory.copy(proc)
+    except BaseException as error:
+        _leave(groups)
+        if isinstance(error, CallError | OSError):  # the host has no room, or no descriptors
+            raise Error(Enoprocs) from None
+        raise
     parent = kernel.boot if flags & RFNOWAIT else proc.group
     group = ThreadGroup(kernel.family, parent, kernel.family.next_number)
     child = Proc(kernel, engine, mm, creator=proc, group=group)
@@ -97,13 +108,10 @@ def _new_process(proc: Proc, flags: int) -> Proc:
     proc.child_count += child.waited_for
     child.notes = proc.notes.copy()
     child.attention = bool(child.notes.pending)
-    child.slash, child.dot, child.names = proc.slash.incref(), proc.dot.incref(), proc.names.share()
-    child.fds = proc.fds.share()
-    child.env = proc.env.share()
-    child.rendezvous = proc.rendezvous.share()
+    child.slash, child.dot = proc.slash.incref(), proc.dot.incref()
     child.note_group = proc.note_group.share()
     child.note_group.members.append(child)
-    _change_groups(child, flags)
+    _join(child, groups, flags)
     child.begin_as_copy()
     child.engine.take_code(code)
     return child

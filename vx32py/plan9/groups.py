@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from reference.records import dataclass
+from vx32py.plan9.account import FILE, VARIABLE, Account
 from vx32py.plan9.errors import Ebadfd, Enofd, Error
 
 if TYPE_CHECKING:
@@ -65,19 +66,27 @@ class Watcher(Protocol):
 class FdGroup(Group):
     """Descriptors: ``chans`` by number, None where there is none; each holds a reference. ``watchers`` are told of changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__()
         self.chans: list[Channel | None] = []
         self.watchers: set[Watcher] = set()
+        self._account = account
+
+    def empty(self) -> FdGroup:
+        """Another one, without any."""
+        return FdGroup(self._account)
 
     def _set(self, fd: int, chan: Channel | None) -> None:
+        """What a descriptor leads to. Raises Error."""
+        self._account.take(((chan is not None) - (self.chans[fd] is not None)) * FILE)
         self.chans[fd] = chan
         for watcher in self.watchers:
             watcher.channel_changed(fd, chan)
 
     def clone(self) -> FdGroup:
-        """Another group with the same channels."""
-        other = FdGroup()
+        """Another group with the same channels. Raises Error."""
+        other = self.empty()
+        self._account.take(FILE * sum(chan is not None for chan in self.chans))
         other.chans = [chan.incref() if chan is not None else None for chan in self.chans]
         return other
 
@@ -145,26 +154,50 @@ class Variable:
 
 
 class EnvGroup(Group):
-    """The environment: ``variables`` by name. ``next_path`` is the next qid."""
+    """The environment: ``variables`` by name. ``next_path`` is the next qid. ``size`` is how many bytes all of it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__()
+        self._account = account
+        self.size = 0
         self.variables: dict[str, Variable] = {}
         self.next_path = 1
         #: How often a name has come or gone.
         self.version = 0
 
+    def empty(self) -> EnvGroup:
+        """Another one, without any."""
+        return EnvGroup(self._account)
+
+    def charge(self, count: int) -> None:
+        """It has so many bytes more, or less. Raises Error."""
+        self._account.take(count)
+        self.size += count
+
+    def dispose(self) -> None:
+        """There are no variables any more."""
+        self.charge(-self.size)
+        self.variables.clear()
+
+    def remove(self, name: str) -> None:
+        """A variable less."""
+        gone = self.variables.pop(name)
+        self.charge(-len(gone.value) - len(name) - VARIABLE)
+        self.version += 1
+
     def clone(self) -> EnvGroup:
-        """Another group with copies of all."""
-        other = EnvGroup()
+        """Another group with copies of all. Raises Error."""
+        other = self.empty()
+        other.charge(self.size)
         for name, variable in self.variables.items():
             other.variables[name] = Variable(variable.path, bytearray(variable.value), variable.version)
         other.next_path, other.version = self.next_path, self.version
         return other
 
     def set(self, name: str, value: bytes) -> Variable:
-        """Give a variable a value."""
+        """Give a variable a value. Raises Error."""
         found = self.variables.get(name)
+        self.charge(len(value) + len(name) + VARIABLE if found is None else len(value) - len(found.value))
         if found is None:
             found = self.variables[name] = Variable(self.next_path, bytearray(value))
             self.next_path += 1

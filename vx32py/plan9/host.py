@@ -47,9 +47,9 @@ class Host:
     def __init__(self, view: KernelView, user: str) -> None:
         self.view = view
         self.user = user
-        self.names = NameGroup()
-        self.env = EnvGroup()
-        self.fds = FdGroup()
+        self.names = NameGroup(view.account)
+        self.env = EnvGroup(view.account)
+        self.fds = FdGroup(view.account)
         self._objects = 0
         self.patience = PATIENCE
         self.slash = self.dot = finish(self._root(), view.attendants)

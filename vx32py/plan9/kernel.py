@@ -25,6 +25,7 @@ from vx32py._group import ThreadGroup
 from vx32py._network import Network
 from vx32py._sandbox import Sandbox
 from vx32py.plan9 import boot, driving, execution, loading, naming, transfers
+from vx32py.plan9.account import Account
 from vx32py.plan9.aout import TEXT, Program
 from vx32py.plan9.calls.files import channel
 from vx32py.plan9.calls.table import complete_table
@@ -32,11 +33,11 @@ from vx32py.plan9.chan import OREAD, OWRITE
 from vx32py.plan9.devices.ip.device import Ip
 from vx32py.plan9.devices.srv import Services
 from vx32py.plan9.devices.table import devices_of
-from vx32py.plan9.errors import Ebadexec, Error
+from vx32py.plan9.errors import Ebadexec, Enovmem, Error
 from vx32py.plan9.execution import Programs
 from vx32py.plan9.groups import FdGroup, NoteGroup, RendezvousGroup
 from vx32py.plan9.host import Host
-from vx32py.plan9.memory import Memory
+from vx32py.plan9.memory import Memory, used_by_all
 from vx32py.plan9.namespace import MCREATE, MREPL
 from vx32py.plan9.ninep import serving
 from vx32py.plan9.proc import Proc
@@ -44,7 +45,7 @@ from vx32py.plan9.semaphores import Semaphores
 from vx32py.plan9.waiting import Attendants
 from vx32py.vfs.files import Files
 from vx32py.vfs.host import HostTree
-from vx32py.vfs.mounts import Grant
+from vx32py.vfs.mounts import Grant, parse_size
 
 if TYPE_CHECKING:
     import socket
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from vx32py.plan9.waiting import Result as Returned
     from vx32py.plan9.waiting import Running
 
+#: So many times the memory of one process all together may have besides their stacks, if nothing else is said.
+SPACES: Final = 32
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
 #: What the kernel itself puts into the environment (/sys/src/9/pc/main.c, init0).
@@ -106,7 +109,8 @@ class Kernel:
     """A Plan 9 kernel, and all of its processes; a context manager.
 
     ``engine``, ``memory`` (of each process), ``timeout``, ``cpu_time``, ``fuel``, ``policy`` and ``verify`` are a
-    :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time. ``user`` and ``sysname`` are what programs
+    :class:`vx32py.Sandbox`'s; ``processes`` is how many there may be at a time, and ``total_memory`` what all of them may have
+    together, with their stacks and their programs: their stacks and 32 times ``memory``, if nothing else is said. ``user`` and ``sysname`` are what programs
     are told. The console reads from ``source`` (a descriptor of the host's, or bytes), and writes to ``sink`` (a descriptor,
     or a function). ``env`` is the environment that processes begin with, besides what a kernel puts there. ``root``
     is a directory of the host's with a tree of Plan 9's; one that is not ``writable`` has a /tmp in memory. ``trees`` are more
@@ -125,6 +129,7 @@ class Kernel:
         fuel: int | None = None,
         policy: Policy | None = None,
         processes: int = 500,
+        total_memory: int | str | None = None,
         user: str = "glenda",
         sysname: str = "gnot",
         source: Source = None,
@@ -153,6 +158,8 @@ class Kernel:
         self.descriptors = Descriptors(3)
         self.files = Files({})
         self.semaphores = Semaphores()
+        self.account = Account()
+        self.total_memory = _together(total_memory, self.sandbox)
         self.programs = Programs()
         self._next_note_group = 1
         granted = {name: _tree(tree) for name, tree in (trees or {}).items()}
@@ -270,11 +277,15 @@ class Kernel:
         words = [os.fsencode(argument) for argument in arguments] or [os.fsencode(program.name)]
         sandbox = self.sandbox
         layout = loading.plan(program, sandbox.memory)
+        try:
+            self.check_room(loading.needed(program, layout))
+        except Error:
+            raise LimitExceeded("memory", f"the processes may have {self.total_memory} bytes together") from None
         engine = _engines.create(
             sandbox.engine, limit=layout.limit, budget=sandbox.memory, policy=sandbox.policy, program=program.identity,
             verify=sandbox.verify, metered=sandbox.fuel is not None, prefer_zero=self.zero_is_possible,
         )  # fmt: skip
-        fds = FdGroup()
+        fds = self.host.fds.empty()
         try:
             self._connect(fds, streams)
             memory = Memory(engine.space, program, layout)
@@ -289,7 +300,7 @@ class Kernel:
         proc.waited_for = False
         proc.observers = self.observers
         proc.segments = loading.segments_of(program, layout)
-        proc.text, proc.args = os.fsdecode(os.path.basename(words[0])), words
+        proc.text, proc.args = os.fsdecode(os.path.basename(words[0])), loading.shown(words)
         proc.fds, proc.env, proc.rendezvous = fds, self.host.env.clone(), RendezvousGroup()
         proc.names, proc.slash, proc.dot = self.host.names.share(), self.host.slash.incref(), self.host.slash.incref()
         proc.note_group = self.new_note_group()
@@ -327,6 +338,11 @@ class Kernel:
         """A note group without members."""
         self._next_note_group += 1
         return NoteGroup(self._next_note_group)
+
+    def check_room(self, more: int) -> None:
+        """Whether processes may have so many bytes more. Raises Error."""
+        if used_by_all(self.procs()) + more > self.total_memory:
+            raise Error(Enovmem)
 
     def ended(self, proc: Proc) -> None:
         """A process has ended."""
@@ -442,6 +458,13 @@ def _tree(granted: str | os.PathLike[str] | Grant | HostTree) -> HostTree:
     if isinstance(granted, Grant):
         return _directory(granted.path, writable=granted.writable)
     return _directory(granted, writable=False)
+
+
+def _together(total_memory: int | str | None, sandbox: Sandbox) -> int:
+    """What all processes may have together, in bytes."""
+    if total_memory is not None:
+        return parse_size(total_memory)
+    return SPACES * sandbox.memory + sandbox.processes * loading.stack_size(sandbox.memory)
 
 
 def _zero_is_possible(engine: str) -> bool:

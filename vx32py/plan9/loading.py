@@ -25,6 +25,8 @@ MIB: Final = 1 << 20
 STACK_SIZE: Final = 16 * MIB
 #: The arguments may take so much of the stack (TSTKSIZ pages of 4 KiB).
 MOST_ARGUMENTS: Final = 100 * 4096
+#: So much of the arguments others are shown.
+MOST_SHOWN: Final = 4096
 #: struct Tos (/sys/include/tos.h): profiling (pp, next, last, first, pid, what), cyclefreq, kcycles, pcycles, pid, clock.
 TOS: Final = struct.Struct("<6IQqqII")
 #: The frequency of the cycle counter that programs are told; it counts nanoseconds where the policy says so.
@@ -33,11 +35,16 @@ CYCLE_FREQUENCY: Final = 1_000_000_000
 TOS_PID: Final = TOS.size - 8
 
 
+def stack_size(budget: int) -> int:
+    """How large the stack of a process is that may have so much memory."""
+    return max(_loader.STACK_LEAST, min(STACK_SIZE, page_floor(budget // 4)))
+
+
 def plan(program: Program, budget: int) -> Layout:
     """Where things go, with ``budget`` bytes of memory. The stack ends at 0x40000000, or lower where there is less memory
     than that: small address spaces can be placed more freely. Raises LimitExceeded, BadImage."""
     end = program.header.end
-    stack = max(_loader.STACK_LEAST, min(STACK_SIZE, page_floor(budget // 4)))
+    stack = stack_size(budget)
     needed = end - TEXT + stack
     if needed > budget:
         raise LimitExceeded(
@@ -47,6 +54,22 @@ def plan(program: Program, budget: int) -> Layout:
     if limit - stack - 4096 < end:
         raise BadImage(f"the program ends at {end:#x}, which leaves no room for a stack below {limit:#x}")
     return Layout(limit, limit - stack, limit, end, limit - stack, limit - stack, "linux")
+
+
+def needed(program: Program, layout: Layout) -> int:
+    """How many bytes a process needs that begins with a program: its file, its segments, its stack."""
+    return len(program.data) + program.header.end - TEXT + layout.stack_end - layout.stack_start
+
+
+def shown(words: list[bytes]) -> list[bytes]:
+    """Of the arguments of a process what is kept, to be shown to others."""
+    kept, left = [], MOST_SHOWN
+    for word in words:
+        if left <= 0:
+            break
+        kept.append(word[:left])
+        left -= len(word) + 1
+    return kept
 
 
 def segments_of(program: Program, layout: Layout) -> list[Segment]:

@@ -18,6 +18,8 @@ from vx32py.plan9.loading import TOS, TOS_PID
 from vx32py.plan9.segments import Kind, Segment, Size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reference.engine import Engine
     from reference.memory import AddressSpace
     from vx32py.plan9.proc import Proc
@@ -48,7 +50,22 @@ class Memory(Mm):
             self.stack_owner = proc
 
 
-def copy(proc: Proc) -> tuple[Engine, Memory]:
+def used_by_all(procs: Iterable[Proc]) -> int:
+    """How many bytes processes have together: what is mapped, stacks that are not just now, and their programs."""
+    spaces: dict[Mm, None] = {}
+    programs, total = {}, 0
+    for proc in procs:
+        memory, stack = proc.mm, proc.stack
+        programs[id(memory.module)] = len(memory.module.data)
+        if memory not in spaces:
+            spaces[memory] = None
+            total += memory.parked.memory.contents.mapped if memory.parked is not None else memory.space.mapped
+        elif stack is not None:
+            total += stack.shared.size
+    return total + sum(programs.values())
+
+
+def copy(proc: Proc) -> tuple[Engine, Memory, None]:
     """Another address space, with the same contents, and an engine for it that stands where this one does. Raises Error,
     OutOfMemory, OSError."""
     space = proc.engine.space
@@ -65,10 +82,10 @@ def copy(proc: Proc) -> tuple[Engine, Memory]:
         engine.close()
         engine.space.close()
         raise
-    return engine, memory
+    return engine, memory, None
 
 
-def share(proc: Proc) -> tuple[Engine, SharedRun]:
+def share(proc: Proc) -> tuple[Engine, Memory, SharedRun]:
     """Another engine for the same address space, and a copy of the stack. Raises Error, OutOfMemory, OSError."""
     space, users = proc.engine.space, len(proc.mm.users)
     engine = proc.new_engine(space=space, small=users >= _MOST_LARGE)
@@ -93,7 +110,7 @@ def share(proc: Proc) -> tuple[Engine, SharedRun]:
         engine.leave_space()
         engine.close()
         raise
-    return engine, SharedRun(start >> PAGE_SHIFT, layout.stack_end >> PAGE_SHIFT, other, 0)
+    return engine, memory, SharedRun(start >> PAGE_SHIFT, layout.stack_end >> PAGE_SHIFT, other, 0)
 
 
 def write_pid(proc: Proc) -> None:
@@ -142,6 +159,7 @@ def change_top(proc: Proc, segment: Segment, address: int) -> int:
             raise Error(Esoverlap)
         if segment.memory is not None:
             raise Error(Enovmem)
+        proc.kernel.check_room(top - segment.top)
         space.map(segment.top, top - segment.top, Access.RWX)
     segment.size.top = top
     return 0
@@ -161,6 +179,7 @@ def attach(proc: Proc, kind: Kind, address: int, length: int) -> int:
     address = page_floor(address)
     if address == 0 or address + size > space.limit or overlapping(proc, address, address + size) is not None:
         raise Error(Esoverlap)
+    proc.kernel.check_room(size)
     memory = None
     if kind == "Shared":
         memory = Shared(size)

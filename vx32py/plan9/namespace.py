@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from vx32py.plan9.account import MOUNT, Account
 from vx32py.plan9.chan import QTDIR, Chan, Qid, Walked, clone
 from vx32py.plan9.errors import Emount, Enocreate, Enomem, Enonexist, Enotdir, Error, Etoolong, Eunion, Eunmount
 from vx32py.plan9.groups import Group
@@ -59,16 +60,19 @@ class MountHead:
 class NameGroup(Group):
     """A name space, which processes share: ``noattach`` keeps them from what is not in it yet (rfork with RFNOMNT)."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__()
+        self._account = account
+        self._paid = 0
         self.heads: dict[Key, MountHead] = {}
         self.noattach = False
         self._count = 0
         self._next_number = 1
 
     def clone(self) -> NameGroup:
-        """Another one with the same mounts."""
+        """Another one with the same mounts. Raises Error."""
         other = self.empty()
+        other.pay(self._count)
         mounts = []
         for key, head in self.heads.items():
             copy = other.heads[key] = MountHead(head.origin)
@@ -84,15 +88,22 @@ class NameGroup(Group):
         self._count = len(mounts)
         self._next_number = len(mounts) + 1
 
+    def pay(self, count: int) -> None:
+        """There are, or will be, so many mounts. Raises Error."""
+        self._account.take((count - self._paid) * MOUNT)
+        self._paid = count
+
     def empty(self) -> NameGroup:
         """Another one, without any."""
-        other = NameGroup()
+        other = NameGroup(self._account)
         other.noattach = self.noattach
         return other
 
     def dispose(self) -> None:
         """There is no user any more."""
         self.heads.clear()
+        self._count = 0
+        self.pay(0)
 
     def find(self, key: Key) -> MountHead | None:
         """The mount point at a file."""
@@ -112,6 +123,7 @@ class NameGroup(Group):
         gone = len(head.mounts) if head is not None and order == MREPL else 0
         if self._count - gone + len(more) + 2 > MOST_MOUNTS:
             raise Error(Enomem)
+        self.pay(self._count + len(more) + 2)
         if head is None:
             head = self.heads[old.key] = MountHead(old)
             if order != MREPL:
@@ -122,6 +134,7 @@ class NameGroup(Group):
         made = [self._new(new, flag, spec)]
         made += [self._new(each.to, order or MAFTER, each.spec) for each in more]
         head.mounts = [*head.mounts, *made] if order == MAFTER else [*made, *head.mounts]
+        self.pay(self._count)
         return made[0].number
 
     def _new(self, to: Chan, flag: int, spec: str) -> Mount:
@@ -145,6 +158,7 @@ class NameGroup(Group):
             self._count -= 1
         if not head.mounts:
             del self.heads[old.key]
+        self.pay(self._count)
 
     def listed(self) -> list[tuple[Mount, MountHead]]:
         """All that is mounted and where, in the order in which it was."""

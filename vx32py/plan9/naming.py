@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vx32py.plan9.account import Account
 from vx32py.plan9.chan import (
     DMDIR,
     OCEXEC,
@@ -272,12 +273,18 @@ async def read_file(caller: Caller, name: str, most: int = 1 << 30, mode: int = 
 
 
 async def read_all(caller: Caller, chan: Chan, most: int = 1 << 30, offset: int = 0) -> bytes:
-    """What is left of an open file, at most so much. Raises Error."""
+    """What is left of an open file, at most so much. Raises Error, also where there are too many processes that wait for
+    their servers to say all of something."""
+    account = caller.view.account if caller is not caller.view.host else Account(most)
     pieces, here = [], offset
-    while here - offset < most:
-        piece = await chan.device.read(caller, chan, min(most - (here - offset), 64 << 10), here)
-        if not piece:
-            break
-        pieces.append(piece)
-        here += len(piece)
+    try:
+        while here - offset < most:
+            piece = await chan.device.read(caller, chan, min(most - (here - offset), 64 << 10), here)
+            if not piece:
+                break
+            account.take(len(piece))
+            pieces.append(piece)
+            here += len(piece)
+    finally:
+        account.give(here - offset)
     return b"".join(pieces)

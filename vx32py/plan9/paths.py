@@ -7,10 +7,16 @@ directory that was mounted upon, and on from there.
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from vx32py.plan9.errors import Error
 
 if TYPE_CHECKING:
     from vx32py.plan9.chan import Chan
+
+
+#: No path is longer.
+MOST_BYTES: Final = 16 << 10
 
 
 class Path:
@@ -24,12 +30,15 @@ class Path:
         self.points = points
 
     def add(self, name: str, point: Chan | None = None) -> Path:
-        """One name more, which may be ``..``; where it leads to was mounted upon ``point``."""
+        """One name more, which may be ``..``; where it leads to was mounted upon ``point``. Raises Error: through mount points
+        one can go round in circles, and paths would grow without end."""
         if name == ".":
             return self
         if name == "..":
             return Path(clean(self.text + "/.."), self.points[:-1] if len(self.points) > 1 else self.points)
         slash = "" if self.text.endswith("/") else "/"
+        if len(self.text) + len(name) >= MOST_BYTES:
+            raise Error("path too long")
         return Path(f"{self.text}{slash}{name}", (*self.points, point))
 
     def mounted_on(self, point: Chan) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from reference.shared import SharedRun
 from vx32py._calls import tell
@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from vx32py.plan9.namespace import NameGroup
     from vx32py.plan9.paths import Path
     from vx32py.plan9.segments import Segment
+
+#: PriNormal: what processes begin with.
+NORMAL_PRIORITY: Final = 10
+#: With priority 0, of a turn; with much less it might be over before it has begun.
+_LEAST_SHARE: Final = 0.3
 
 
 class Proc(Task):
@@ -84,6 +89,11 @@ class Proc(Task):
         self.wait_queue: deque[ending.WaitMessage] = deque()
         self.child_count = 0
         self.alarm: Timer | None = None
+        #: Somebody has written "kill" to its ctl: it ends whatever it does about notes.
+        self.doomed = False
+        self._priority = NORMAL_PRIORITY
+        if creator is not None:
+            self.priority = creator.priority
         self.started = time.monotonic()
         self.seconds_running = 0.0
         #: Processor time of ended children that were waited for, in ms: user, system.
@@ -120,6 +130,16 @@ class Proc(Task):
     def note(self, text: str) -> None:
         """It is sent a note, about something that it has done."""
         notes.post(self, text)
+
+    @property
+    def priority(self) -> int:
+        """From 0 to NORMAL_PRIORITY: with less, its turns are shorter; but it has them."""
+        return self._priority
+
+    @priority.setter
+    def priority(self, priority: int) -> None:
+        self._priority = priority
+        self.share = _LEAST_SHARE + (1 - _LEAST_SHARE) * priority / NORMAL_PRIORITY
 
     @property
     def ppid(self) -> int:

@@ -97,6 +97,7 @@ def _work(
 ) -> None:
     said = bytearray()
     with _kernel(report.engine, image, memory, report.workers) as kernel:
+        free = kernel.account.left
         words = ["crew", str(report.workers), str(max(int(seconds), 1)), str(seed)]
         boss = kernel.start(words, stdout=said.extend, stderr=said.extend)
         began = told = time.monotonic()
@@ -115,7 +116,7 @@ def _work(
                 report.complaints.append(f"for {PATIENCE:.0f} s nobody has ended: {_state(kernel)}")
                 break
         _listen(report, said + b"\n")
-        _look(report, kernel, boss)
+        _look(report, kernel, boss, free)
 
 
 def _listen(report: Report, said: bytearray) -> None:
@@ -131,8 +132,8 @@ def _listen(report: Report, said: bytearray) -> None:
             report.complaints.append(line)
 
 
-def _look(report: Report, kernel: Kernel, boss: Proc) -> None:
-    """What there is in a kernel whose boss has ended."""
+def _look(report: Report, kernel: Kernel, boss: Proc, free: int) -> None:
+    """What there is in a kernel whose boss has ended; at the beginning its account had so much ``free``."""
     complain = report.complaints.append
     report.processes = kernel.family.processes_started
     if boss.status:
@@ -153,6 +154,7 @@ def _look(report: Report, kernel: Kernel, boss: Proc) -> None:
     assert isinstance(pipes, Pipes)
     assert isinstance(servers, Mnt)
     counts = {
+        "bytes of the kernel's account": free - kernel.account.left,
         "pipes": pipes.count, "semaphores that somebody waits for": len(kernel.semaphores),
         "groups of processes": len(timers.processes), "calls to servers": len(kernel.attendants.waits()),
         "files in /tmp": len(kernel.host.entries("/tmp")),  # noqa: S108

@@ -28,6 +28,8 @@ _ALL64: Final = (1 << 64) - 1
 _SIGN64: Final = 1 << 63
 #: More is not transferred at a time.
 _MOST_TRANSFER: Final = 16 << 20
+#: What is held of as many bytes for a call that waits counts for nothing.
+_MOST_FREE: Final = 64 << 10
 _OLD_STAT: Final = 116
 #: Only entries with as many bytes can be told to programs before the fourth edition.
 _MOST_FOR_OLD: Final = 128
@@ -173,8 +175,9 @@ def _let_go(proc: Proc) -> None:
 async def _read_patiently(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
     chan.incref()
     try:
-        found = await transfers.read(proc, chan, count, offset)
-        proc.memory.write(buffer, found)
+        with proc.kernel.account.using(count if count > _MOST_FREE else 0):
+            found = await transfers.read(proc, chan, count, offset)
+            proc.memory.write(buffer, found)
     finally:
         chan.close()
     return len(found)
@@ -217,7 +220,8 @@ def _write(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> 
 async def _write_patiently(proc: Proc, chan: Chan, data: bytes, offset: int | None) -> int:
     chan.incref()
     try:
-        return await transfers.write(proc, chan, data, offset)
+        with proc.kernel.account.using(len(data) if len(data) > _MOST_FREE else 0):
+            return await transfers.write(proc, chan, data, offset)
     finally:
         chan.close()
 

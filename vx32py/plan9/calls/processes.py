@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vx32py._wait import WouldBlock
 from vx32py.plan9 import forking
 from vx32py.plan9.calls.table import call
+from vx32py.plan9.ending import take_message
 from vx32py.plan9.errors import ERRMAX, Ebadarg, Enochild, Error
 from vx32py.plan9.quoting import cut, quote
 
@@ -65,7 +66,7 @@ def await_(proc: Proc, buffer: int, size: int) -> int:
     line = f"{message.pid} {times} {quote(message.text)}".encode(errors="surrogateescape")
     line = cut(line, max(size - 1, 0))
     proc.memory.write(buffer, (line + b"\0")[:size])
-    proc.wait_queue.popleft()
+    take_message(proc)
     return len(line)
 
 
@@ -79,7 +80,7 @@ def old_wait(proc: Proc, buffer: int) -> int:
         numbers = [f"{each:>11} ".encode() for each in (message.pid, *message.times)]
         text = message.text.encode(errors="surrogateescape")[:63]
         proc.memory.write(buffer, _OLD_WAIT.pack(*numbers, text))
-    proc.wait_queue.popleft()
+    take_message(proc)
     return message.pid
 
 

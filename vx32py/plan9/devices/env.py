@@ -44,6 +44,7 @@ class _Variable(Node):
     def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
         variable = self._there(caller.env)
         if mode & OTRUNC and variable.value:
+            caller.env.charge(-len(variable.value))
             variable.value.clear()
             variable.version += 1
         chan.state = caller.env
@@ -60,8 +61,9 @@ class _Variable(Node):
             raise Error(Etoobig)
         value = variable.value
         more = max(offset + len(data) - len(value), 0)
-        if more and sum(len(each.value) for each in group.variables.values()) + more > MOST_ALL:
+        if more and group.size + more > MOST_ALL:
             raise Error(Enomem)
+        group.charge(more)
         value.extend(bytes(max(offset - len(value), 0)))
         value[offset : offset + len(data)] = data
         variable.version += 1
@@ -69,8 +71,7 @@ class _Variable(Node):
 
     def remove(self, caller: Caller) -> None:
         self._there(caller.env)
-        del caller.env.variables[self.name]
-        caller.env.version += 1
+        caller.env.remove(self.name)
 
     def wstat(self, caller: Caller, changes: Dir) -> None:
         if changes.name:

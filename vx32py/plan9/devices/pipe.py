@@ -6,12 +6,14 @@ who writes to it gets an error, and a note.
 
 from __future__ import annotations
 
+import gc
 import itertools
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
 from vx32py._wait import WouldBlock
+from vx32py.plan9.account import Account
 from vx32py.plan9.chan import DMDIR, Caller, Chan
 from vx32py.plan9.devices.nodes import Node, NodeDevice
 from vx32py.plan9.errors import Ehungup, Enomem, Error
@@ -29,8 +31,9 @@ MOST_PIPES: Final = 20_000
 class _Queue:
     """What was written at one end, and not been read at the other one yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         self.pieces: deque[bytes] = deque()
+        self._account = account
         self.size = 0
         self.closed = False
         self.ends = 0
@@ -57,15 +60,21 @@ class _Queue:
         if len(piece) > count:
             self.pieces.appendleft(piece[count:])
             piece = piece[:count]
+            self._account.give(len(piece))
+        else:
+            self._account.give(len(piece) + _OVERHEAD)
         self.size -= len(piece)
         return piece
 
     def put(self, data: bytes) -> None:
-        for start in range(0, len(data) or 1, MOST_ATOMIC):
+        starts = range(0, len(data) or 1, MOST_ATOMIC)
+        self._account.take(len(data) + _OVERHEAD * len(starts))
+        for start in starts:
             self.pieces.append(data[start : start + MOST_ATOMIC])
         self.size += len(data)
 
     def clear(self) -> None:
+        self._account.give(self.size + _OVERHEAD * len(self.pieces))
         self.pieces.clear()
         self.size = 0
 
@@ -76,7 +85,7 @@ class _End(Node):
     def __init__(self, name: str, root: _PipeRoot) -> None:
         super().__init__(name, 0o600)
         self.root = root
-        self.incoming = _Queue()
+        self.incoming = _Queue(root.account)
         self.other: _End
         self.users = 0
 
@@ -121,6 +130,7 @@ class _End(Node):
 class _PipeRoot(Node):
     def __init__(self, device: Pipes) -> None:
         super().__init__("#|", 0o500 | DMDIR)
+        self.account = device.account
         self.ends = (_End("data", self), _End("data1", self))
         self.ends[0].other, self.ends[1].other = self.ends[1], self.ends[0]
         self._device = device
@@ -136,12 +146,15 @@ class _PipeRoot(Node):
 class Pipes(NodeDevice):
     """The device: each attach is another pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: Account) -> None:
         super().__init__("|")
+        self.account = account
         self._instances = itertools.count(1)
         self.count = 0
 
     def root(self, caller: Caller, spec: str) -> tuple[Node, int]:
+        if self.count >= MOST_PIPES:
+            gc.collect()  # those that nobody has are still in each other's hands
         if self.count >= MOST_PIPES:
             raise Error(Enomem)
         return _PipeRoot(self), next(self._instances)

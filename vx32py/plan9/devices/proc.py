@@ -13,34 +13,31 @@ from vx32py.plan9.chan import DMDIR, Caller, Chan
 from vx32py.plan9.devices.cons import number
 from vx32py.plan9.devices.dup import describe
 from vx32py.plan9.devices.nodes import Node, SingleDevice
-from vx32py.plan9.errors import Ebadarg, Ebadctl, Enonexist, Eperm, Eprocdied, Error, Etoobig
+from vx32py.plan9.ending import take_message
+from vx32py.plan9.errors import (
+    ERRMAX,
+    Ebadarg,
+    Ebadctl,
+    Ecmdargs,
+    Enochild,
+    Enonexist,
+    Eperm,
+    Eprocdied,
+    Error,
+    Etoobig,
+)
 from vx32py.plan9.namespace import MAFTER, MBEFORE, MCACHE, MCREATE
+from vx32py.plan9.proc import NORMAL_PRIORITY
 from vx32py.plan9.quoting import quote
 
 if TYPE_CHECKING:
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.proc import Proc
 
+_MOST_KEPT: Final = 4096
 _MOST_READ: Final = 1 << 20
 #: The floating-point registers as FXSAVE has them; the host's engine may keep more.
 _FXSAVE: Final = 512
-#: Messages to ctl about what there is none of here: priorities, processors, swapping, profiles.
-_HARMLESS: Final = frozenset(
-    (
-        "pri",
-        "wired",
-        "fixedpri",
-        "noswap",
-        "private",
-        "profile",
-        "interrupt",
-        "nointerrupt",
-        "trace",
-        "period",
-        "deadline",
-        "cost",
-    )
-)
 _LETTERS: Final = ((MAFTER, "a"), (MBEFORE, "b"), (MCREATE, "c"), (MCACHE, "C"))
 _FILES: Final[dict[str, int]] = {
     "args": 0o660, "ctl": 0o600, "fd": 0o444, "fpregs": 0o400, "kregs": 0o400, "mem": 0o600, "note": 0o600,
@@ -134,7 +131,10 @@ class _File(Node):
         if make is None:
             raise Error(Eperm)
         if offset == 0 or chan.state is None:
-            chan.state = make(proc).encode(errors="surrogateescape")
+            text = make(proc).encode(errors="surrogateescape")
+            # What is long is not kept for who may never ask for it.
+            chan.state = text if len(text) <= _MOST_KEPT else None
+            return text[offset : offset + count]
         piece: bytes = chan.state[offset : offset + count]
         return piece
 
@@ -184,13 +184,11 @@ def _memory(proc: Proc, address: int, count: int) -> bytes:
 
 def _wait(proc: Proc, count: int) -> bytes:
     """What the process would be told by await, taken from it."""
-    from vx32py.plan9.errors import Enochild
-
     if not proc.wait_queue:
         if not proc.child_count:
             raise Error(Enochild)
         raise WouldBlock(lambda: bool(proc.wait_queue) or not proc.alive)
-    message = proc.wait_queue.popleft()
+    message = take_message(proc)
     times = " ".join(map(str, message.times))
     return f"{message.pid} {times} {quote(message.text)}".encode(errors="surrogateescape")[:count]
 
@@ -210,7 +208,7 @@ def _status(proc: Proc) -> str:
     times = (own, 0, real, *proc.child_times[:2], 0)
     size = sum(each.top - each.base for each in proc.segments if each.kind != "Stack") >> 10
     state = _state(proc)
-    numbers = "".join(number(each) for each in (*times, size, 10, 10))
+    numbers = "".join(number(each) for each in (*times, size, proc.priority, proc.priority))
     return f"{proc.text[:27]:<28}{proc.user[:27]:<28}{state:<12}{numbers}"
 
 
@@ -274,13 +272,26 @@ _TEXTS: Final[dict[str, Callable[[Proc], str]]] = {
 }  # fmt: skip
 
 
+#: Messages to ctl, and how many words each has. Of processors, swapping and so on there are none here: these change nothing.
+_MESSAGES: Final = {
+    "closefd": 2, "closefiles": 1, "cost": 2, "deadline": 2, "fixedpri": 2, "hang": 1, "interrupt": 1, "kill": 1,
+    "nohang": 1, "nointerrupt": 1, "noswap": 1, "period": 2, "pri": 2, "private": 1, "profile": 1, "start": 1,
+    "startstop": 1, "stop": 1, "trace": 1, "waitstop": 1, "wired": 2,
+}  # fmt: skip
+
+
 def _control(proc: Proc, text: str) -> None:
-    """A message to ctl."""
+    """A message to ctl. Raises Error."""
     words = text.split("\0", maxsplit=1)[0].split()
-    word = words[0] if words else ""
+    if not words:
+        raise Error("empty control message")
+    word = words[0]
+    if _MESSAGES.get(word) != len(words):
+        said = " ".join(map(quote, words))[: ERRMAX - 40]
+        raise Error(f'{Ecmdargs if word in _MESSAGES else "unknown control message"} "{said}"')
     if word == "kill":
         proc.group.stopped = False
-        notes.post(proc, "sys: killed", notes.NEXIT)
+        proc.doomed = proc.attention = True
     elif word == "stop":
         proc.group.stopped = True
         proc.attention = True
@@ -295,14 +306,24 @@ def _control(proc: Proc, text: str) -> None:
             raise WouldBlock(lambda: proc.group.stopped or not proc.alive)
         if not proc.alive:
             raise Error(Eprocdied)
-    elif word == "closefd" and len(words) == 2 and words[1].isdigit():
-        proc.fds.take(int(words[1])).close()
+    elif word == "closefd":
+        proc.fds.take(_number(words[1])).close()
     elif word == "closefiles":
         fds = proc.fds
         for fd, _ in tuple(fds):
             fds.take(fd).close()
-    elif word not in _HARMLESS:
-        raise Error(Ebadctl)
+    elif word in ("pri", "fixedpri"):
+        priority = _number(words[1])
+        if priority > NORMAL_PRIORITY:
+            raise Error(Eperm)
+        proc.priority = priority
+
+
+def _number(word: str) -> int:
+    """A number that a message has. Raises Error."""
+    if not (word.isascii() and word.isdigit() and len(word) < 10):
+        raise Error(Ebadarg)
+    return int(word)
 
 
 def _set_registers(proc: Proc, data: bytes, offset: int) -> None:

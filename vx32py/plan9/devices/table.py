@@ -37,7 +37,7 @@ def devices_of(
 ) -> dict[str, Device]:
     """By letter. ``o`` has the application's own objects."""
     found: tuple[Device, ...] = (
-        _root(trees), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(), Services(), Mnt(), Ram(), proc_device(kernel),
+        _root(trees), Cons(kernel, source, sink), env_device(), dup_device(), Pipes(kernel.account), Services(), Mnt(), Ram(), proc_device(kernel),
         SingleDevice("o", Folder("#o")),
     )  # fmt: skip
     if trees:
