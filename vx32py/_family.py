@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
@@ -499,15 +500,16 @@ class Family:
         while True:
             if self.attendants is not None:
                 self.attendants.advance()
-            order = [each for each in self.tasks.values() if each.alive]
-            if task in order:
-                here = order.index(task) + 1
+            everybody = list(self.tasks.values())
+            if self.tasks.get(task.tid) is task:
+                here = everybody.index(task) + 1
             else:
-                here = next((i for i, each in enumerate(order) if each.tid > task.tid), 0)
-            for each in (*order[here:], *order[:here]):
-                if each.can_run():
+                here = next((i for i, each in enumerate(everybody) if each.tid > task.tid), 0)
+            for each in chain(everybody[here:], everybody[:here]):
+                if each.alive and each.can_run():
                     self._begin_turn(each)
                     return each
+            order = [each for each in everybody if each.alive]
             waits = [each.waiting for each in order if each.waiting is not None]
             if self.attendants is not None:
                 if self.attendants.can_run():
