@@ -21,6 +21,8 @@ FAIL: Final = "FAIL"
 SKIP: Final = "SKIP"
 #: What tests may reach of the network.
 NET: Final = "127.0.0.1:*/any,[::1]:*/any,listen:127.0.0.1:*/any,listen:[::1]:*/any"
+#: Commands that tests take for granted.
+SUPPORT: Final = Path(__file__).resolve().parent / "support"
 #: So the tests that need the command go (in GO_GCFLAGS) know that they cannot have it.
 NO_GO: Final = "none"
 _OVER: Final = re.compile(r"--- (PASS|FAIL|SKIP): (\S+) \(")
@@ -58,14 +60,15 @@ Runner = Callable[[list[str]], Run]
 
 
 def on_plan9(package: str, program: Path, goroot: Path, engine: str, timeout: float, memory: str) -> Runner:
-    """Runs it on the kernel, with these arguments."""
+    """Runs it on the kernel, with these arguments. Raises golang.Unavailable."""
+    commands = {source.stem: str(golang.build(source)) for source in SUPPORT.glob("*.go")}
 
     def run(arguments: list[str]) -> Run:
         with tempfile.TemporaryDirectory(prefix="vx32py-gotests-") as name:
             result, started = Path(name, "result"), time.monotonic()
             what = {
                 "program": str(program), "goroot": str(goroot), "directory": str(goroot / "src" / package), "engine": engine,
-                "timeout": timeout, "memory": memory, "net": NET, "go": NO_GO, "arguments": arguments, "result": str(result),
+                "timeout": timeout, "memory": memory, "net": NET, "go": NO_GO, "commands": commands, "arguments": arguments, "result": str(result),
             }  # fmt: skip
             command = [sys.executable, "-m", "conformance.plan9.guest", json.dumps(what)]
             output, code = _run(command, timeout + 30, str(Path(__file__).resolve().parents[2]), dict(os.environ))

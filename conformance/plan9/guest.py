@@ -41,9 +41,10 @@ def run(what: dict[str, Any]) -> str:
         (root / "lib" / "ndb").mkdir(parents=True)
         for each in ("common", "local"):  # which tests take for granted
             (root / "lib" / "ndb" / each).write_text("tcp=http port=80\n")
-        program = root / "386" / "bin" / "test"
-        program.write_bytes(Path(what["program"]).read_bytes())
-        program.chmod(0o755)
+        for each, source in {**what["commands"], "test": what["program"]}.items():
+            program = root / "386" / "bin" / each
+            program.write_bytes(Path(source).read_bytes())
+            program.chmod(0o755)
         root.chmod(0o777)
         with Kernel(
             engine=what["engine"], memory=what["memory"], timeout=what["timeout"], root=root, writable=True,
