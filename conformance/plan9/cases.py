@@ -39,7 +39,7 @@ class Case:
     Where its source ends with a comment that begins with ``Output:``, that is what it should say, and ``Status:`` how it should
     end; else what the same source says on Linux. ``options`` are variables for the compiler. ``place`` is where its
     directory is. Each of its processes has so much ``memory``. ``net`` is what it may
-    reach of the network. ``check`` gets what it was given and what it has said, and says what is wrong.
+    reach of the network, and ``peer`` whether there is somebody at the other end. ``check`` gets what it was given and what it has said, and says what is wrong.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Case:
     place: str = RAM
     memory: str = "128M"
     net: str = "none"
+    peer: bool = False
     stdin: Callable[[], bytes] = _nothing
     check: Check = _no_check
 
@@ -115,13 +116,14 @@ def _compressed(stdin: bytes, stdout: bytes) -> str:
     return ""
 
 
+_LOOPBACK: Final = "127.0.0.1:*/any,listen:127.0.0.1:*/any"
 _MODES: Final = tuple(MappingProxyType({"GO386": mode}) for mode in ("sse2", "softfloat"))
 
 CASES: Final = (
     Case("hello"), Case("threads"), Case("processes"), Case("goroutines"), Case("garbage", memory="512M"), Case("timers"), Case("pipes"),
     Case("children"), Case("files"), Case("files", place=HOST), Case("environment"), Case("notes"), Case("panics"),
     Case("statuses"), Case("digests", stdin=_plain, check=_digests), Case("compressed", memory="256M", stdin=_packed, check=_compressed),
-    Case("networks", net="127.0.0.1:*/any,listen:127.0.0.1:*/any"), Case("encodings"), *(Case("floats", mode) for mode in _MODES),
+    Case("networks", net=_LOOPBACK), Case("sockets", net=_LOOPBACK, peer=True), Case("encodings"), *(Case("floats", mode) for mode in _MODES),
 )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ import os
 import subprocess
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
 from conformance.plan9 import golang
 from conformance.plan9.cases import HOST, Case
+from conformance.plan9.peer import Peer
 from reference.records import dataclass
 from vx32py import LimitExceeded
 from vx32py.plan9.devices.nodes import Folder
@@ -83,8 +85,10 @@ def on_plan9(
             folder.add(Blob(case.name, image))
             if trees:
                 kernel.host.bind("#Uwork", "/tmp", MREPL | MCREATE)  # noqa: S108
-            stdin, started = case.stdin(), time.monotonic()
-            result = kernel.run([case.name], stdin=stdin, directory="/tmp")  # noqa: S108
+            with Peer() if case.peer else nullcontext() as peer:
+                command = [case.name, *(peer.arguments if peer is not None else ())]
+                stdin, started = case.stdin(), time.monotonic()
+                result = kernel.run(command, stdin=stdin, directory="/tmp")  # noqa: S108
     return Said(result.stdout, result.status, result.stderr, time.monotonic() - started)
 
 
