@@ -79,6 +79,27 @@ def test_print_formats_as_the_manual_says(compiler: CompilerName) -> None:
     assert result.stdout.decode().splitlines() == [expected for _, _, expected in PRINTED]
 
 
+def test_verbs_of_ones_own(compiler: CompilerName) -> None:
+    source = """
+    typedef struct Point { int x, y; } Point;
+    static int pointfmt(Fmt *f) {
+        Point *p = va_arg(f->args, Point *); char s[64];
+        if(f->flags & FmtSharp) return fmtprint(f, "Point(%d, %d)", p->x, p->y);
+        snprint(s, sizeof s, "[%d %d]%s", p->x, p->y, f->flags & FmtLong ? "l" : ""); return fmtstrcpy(f, s);
+    }
+    static int runes(Fmt *f) { int n = va_arg(f->args, int); while(n-- > 0) fmtrune(f, 0x20AC); return 0; }
+    """ + main(r"""
+    Point p = { 1, -2 }; char *s;
+    fmtinstall('P', pointfmt); fmtinstall('z', runes); quotefmtinstall();
+    print("%P|%#P|%10P|%-10P|%.2P|%lP|%d\n", &p, &p, &p, &p, &p, &p, 5);
+    s = smprint("%d%z%d", 1, 100, 2); print("%d %s\n", utflen(s), s + 298);
+    print("%d\n", fmtinstall(0x20AC, runes));
+    """)
+    assert run(compiler, source).stdout.decode().splitlines() == [
+        "[1 -2]|Point(1, -2)|    [1 -2]|[1 -2]    |[1|[1 -2]l|5", "102 €2", "-1",
+    ]  # fmt: skip
+
+
 def test_strings_go_where_there_is_room_for_them(compiler: CompilerName) -> None:
     body = """
     char b[8], *p; int n;

@@ -86,6 +86,28 @@ extern char *vseprint(char *, char *, char *, va_list);
 extern char *smprint(char *, ...);
 extern char *vsmprint(char *, va_list);
 
+/* A verb of one's own (fmtinstall(2)): the function takes its arguments from args, by va_arg. */
+enum {
+    FmtWidth = 1, FmtLeft = 2, FmtPrec = 4, FmtSharp = 8, FmtSpace = 16, FmtSign = 32, FmtZero = 64, FmtUnsigned = 128,
+    FmtShort = 256, FmtLong = 512, FmtVLong = 1024, FmtComma = 2048, FmtByte = 4096
+};
+
+typedef struct Fmt Fmt;
+struct Fmt {
+    void *farg;
+    va_list args;
+    Rune r; /* the verb */
+    int width, prec;
+    ulong flags;
+};
+
+extern int fmtinstall(int, int (*)(Fmt *));
+extern int fmtprint(Fmt *, char *, ...);
+extern int fmtvprint(Fmt *, char *, va_list);
+extern int fmtstrcpy(Fmt *, char *);
+extern int fmtrune(Fmt *, int);
+extern void quotefmtinstall(void); /* %q is always there */
+
 /* -- the process ------------------------------------------------------------------------------------------------- */
 
 enum { ERRMAX = 128 };

@@ -205,6 +205,36 @@ static void quoted9(Sink *sink, int flags, int width, char *s)
     free(quoted);
 }
 
+/* Verbs of the program's. */
+static int (*verbs9[128])(Fmt *);
+
+int fmtinstall(int verb, int (*function)(Fmt *))
+{
+    if (verb <= 0 || verb >= (int)nelem(verbs9))
+        return -1;
+    verbs9[verb] = function;
+    return 0;
+}
+
+static void verb9(Sink *sink, int verb, int flags, int longs, int shorts, int width, int precision, va_list *args)
+{
+    Fmt fmt;
+
+    fmt.farg = sink;
+    va_copy(fmt.args, *args);
+    fmt.r = verb;
+    fmt.width = width;
+    fmt.prec = precision < 0 ? 0 : precision;
+    fmt.flags = (width ? FmtWidth : 0) | (precision >= 0 ? FmtPrec : 0) | (flags & Left ? FmtLeft : 0) |
+                (flags & Sharp ? FmtSharp : 0) | (flags & Space ? FmtSpace : 0) | (flags & Plus ? FmtSign : 0) |
+                (flags & Zero ? FmtZero : 0) | (flags & Unsigned ? FmtUnsigned : 0) | (flags & Comma ? FmtComma : 0) |
+                (shorts > 1 ? FmtByte : shorts ? FmtShort : 0) | (longs > 1 ? FmtVLong : longs ? FmtLong : 0);
+    if (verbs9[verb](&fmt) < 0)
+        sink->failed = 1;
+    va_end(*args);
+    va_copy(*args, fmt.args);
+}
+
 static void format9(Sink *sink, char *f, va_list *args)
 {
     for (;;) {
@@ -255,6 +285,11 @@ static void format9(Sink *sink, char *f, va_list *args)
             f++;
         }
         base = 10;
+        if (*f > 0 && verbs9[(int)*f]) {
+            verb9(sink, *f, flags, longs, shorts, width, precision, args);
+            f++;
+            continue;
+        }
         switch (*f++) {
         case 0:
             if (flags & Unsigned) { /* "%u" at the very end */
@@ -315,6 +350,34 @@ static void format9(Sink *sink, char *f, va_list *args)
     }
 }
 
+int fmtvprint(Fmt *fmt, char *f, va_list args)
+{
+    va_list copy;
+
+    va_copy(copy, args);
+    format9(fmt->farg, f, &copy);
+    return ((Sink *)fmt->farg)->failed ? -1 : 0;
+}
+
+int fmtstrcpy(Fmt *fmt, char *s)
+{
+    int flags = fmt->flags & FmtLeft ? Left : 0;
+
+    string9(fmt->farg, flags, fmt->width, fmt->flags & FmtPrec ? fmt->prec : -1, s);
+    return 0;
+}
+
+int fmtrune(Fmt *fmt, int c)
+{
+    Rune rune = c;
+    char s[UTFmax];
+
+    put9(fmt->farg, s, runetochar(s, &rune));
+    return 0;
+}
+
+void quotefmtinstall(void) {}
+
 int vfprint(int fd, char *f, va_list args)
 {
     char buffer[512];
@@ -373,6 +436,7 @@ int vsnprint(char *to, int size, char *f, va_list args)
         return result;                                                                                                 \
     }
 
+int fmtprint(Fmt *fmt, char *f, ...) VARIADIC(int, n, fmtvprint(fmt, f, args))
 int print(char *f, ...) VARIADIC(int, n, vfprint(1, f, args))
 int fprint(int fd, char *f, ...) VARIADIC(int, n, vfprint(fd, f, args))
 int sprint(char *to, char *f, ...) VARIADIC(int, n, vseprint(to, to + 65536, f, args) - to)
