@@ -165,6 +165,11 @@ def test_names_are_looked_up_by_the_host_only_where_all_is_granted(monkeypatch: 
             asked(host, "cs", "net!unknown.example!80")
 
 
+def test_a_host_without_an_address_is_refused_at_the_door() -> None:
+    with pytest.raises(ValueError, match=r"hosts: 'nowhere' is no address, but that of 'db'"):
+        Kernel(engine="reference", net="host", hosts={"db": "nowhere"})
+
+
 # -- names -------------------------------------------------------------------------------------------------------------
 
 

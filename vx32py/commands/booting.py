@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from vx32py.cli import EXIT_LIMIT, EXIT_SIGNAL, fail, say
@@ -49,6 +51,8 @@ OPTIONS: Final = (
 )  # fmt: skip
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 _LONGEST_NAME: Final = 64
+#: What a process of the host's needs no more of, however many programs it runs.
+_MOST_DESCRIPTORS: Final = 65536
 
 
 def run(options: dict[str, Any]) -> None:
@@ -113,6 +117,7 @@ def _kernel_of(options: dict[str, Any]) -> Kernel:
         net = Network.parse(options["net"] or "none")
     except ValueError as error:
         raise WrongUsage(str(error), "--net") from None
+    _take_descriptors()
     source, *outputs = _standard()
     sink = next((fd for fd in outputs if fd is not None and os.isatty(fd)), outputs[0])
     try:
@@ -128,6 +133,15 @@ def _kernel_of(options: dict[str, Any]) -> Kernel:
         raise WrongUsage(str(error)) from None
     except UnsupportedHost as error:
         fail(options["program"] or "plan9", error)
+
+
+def _take_descriptors() -> None:
+    """As many descriptors as the host lets this process have: each process of the kernel needs some."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tree(text: str) -> tuple[str, HostTree]:

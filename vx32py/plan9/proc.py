@@ -6,6 +6,7 @@ in which each has its own stack, always at the same place: whose turn it is has 
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from reference.shared import SharedRun
 from vx32py._calls import tell
+from vx32py._errors import CallError
 from vx32py._group import ThreadGroup
 from vx32py._task import Task
-from vx32py.plan9 import ending, notes
+from vx32py.plan9 import ending, headroom, notes
 from vx32py.plan9.answers import Plan9Answers
 from vx32py.plan9.calls.table import PLAN9_TRAP, TABLE
 from vx32py.plan9.errors import Ebadarg, Error
@@ -210,7 +212,9 @@ class Proc(Task):
         program: object = None,
         small: bool = False,
     ) -> Engine:
-        """See Task. Raises CallError."""
+        """See Task. Raises CallError, also where the host has not enough descriptors left."""
+        if not headroom.is_there():
+            raise CallError(errno.EAGAIN)
         return self._new_engine(limit=limit, budget=budget, space=space, program=program, small=small)
 
     def _new_engine(

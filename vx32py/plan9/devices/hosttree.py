@@ -17,6 +17,7 @@ from typing import Final
 from reference.weak import WeakGroup
 from vx32py._errors import CallError
 from vx32py._hostfile import HostFile, Transfers
+from vx32py.plan9 import headroom
 from vx32py.plan9.chan import (
     DMAPPEND,
     DMDIR,
@@ -35,7 +36,7 @@ from vx32py.plan9.chan import (
     Qid,
 )  # fmt: skip
 from vx32py.plan9.devices.nodes import Node, NodeDevice
-from vx32py.plan9.errors import Ebadspec, Eexist, Eio, Eisdir, Enomem, Enonexist, Enotdir, Eperm, Error
+from vx32py.plan9.errors import Ebadspec, Eexist, Eio, Eisdir, Enofd, Enomem, Enonexist, Enotdir, Eperm, Error
 from vx32py.plan9.stat import Dir
 from vx32py.vfs.host import HostNode, HostTree, rename_to_new
 from vx32py.vfs.nodes import View
@@ -55,7 +56,7 @@ _FLAGS: Final = {OREAD: os.O_RDONLY, OWRITE: os.O_WRONLY, ORDWR: os.O_RDWR, OEXE
 _TEXTS: Final = {
     errno.ENOENT: Enonexist, errno.EACCES: Eperm, errno.EPERM: Eperm, errno.EROFS: Eperm, errno.EEXIST: Eexist,
     errno.ENOTDIR: Enotdir, errno.EISDIR: Eisdir, errno.ENOTEMPTY: "directory not empty", errno.EIO: Eio,
-    errno.ENOSPC: "file system full", errno.ENAMETOOLONG: "name too long", errno.ELOOP: Enonexist, errno.EXDEV: Enonexist,
+    errno.EMFILE: Enofd, errno.ENFILE: Enofd, errno.ENOSPC: "file system full", errno.ENAMETOOLONG: "name too long", errno.ELOOP: Enonexist, errno.EXDEV: Enonexist,
 }  # fmt: skip
 
 
@@ -256,6 +257,9 @@ class _HostNode(Node):
         with _ERRORS:
             file = self.host.open(flags)
             assert isinstance(file, HostFile)
+        if not headroom.is_spare(file.fd):
+            file.close()
+            raise Error(Enofd)
             if self._wanted is not None and self._wanted & 0o600 != 0o600:
                 os.fchmod(file.fd, self._wanted)
             self._wanted = None

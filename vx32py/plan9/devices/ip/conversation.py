@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from vx32py._wait import WouldBlock
+from vx32py.plan9 import headroom
 from vx32py.plan9.devices.ip.addresses import (
     UNSPECIFIED,
     Place,
@@ -170,8 +171,7 @@ class Conversation:
             made = socket.socket(family, self.kind)
         except OSError as error:
             raise error_of(error) from None
-        made.setblocking(False)
-        return made
+        return kept(made)
 
     def _connect(self, place: Place, local: str | None) -> None:
         """Begin to connect. Raises Error."""
@@ -299,6 +299,15 @@ class Conversation:
             lambda: self.socket is not host or self.state != state or is_ready(host, events),
             fds=[(host.fileno(), events)],
         )
+
+
+def kept(host: socket.socket) -> socket.socket:
+    """A socket for a conversation. Raises Error where the host has not enough descriptors left."""
+    if not headroom.is_spare(host.fileno()):
+        host.close()
+        raise Error(Enodev)
+    host.setblocking(False)
+    return host
 
 
 def is_ready(host: socket.socket, events: int) -> bool:

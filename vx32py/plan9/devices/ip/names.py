@@ -79,7 +79,12 @@ class Names:
     ``ask_host`` all others are the host's resolver's."""
 
     def __init__(self, hosts: Mapping[str, str], sysname: Callable[[], str], *, ask_host: bool) -> None:
-        self._hosts = {name.lower(): str(parse_address(address)) for name, address in hosts.items()}
+        self._hosts: dict[str, str] = {}
+        for name, address in hosts.items():
+            try:
+                self._hosts[name.lower()] = str(parse_address(address))
+            except Error:
+                raise ValueError(f"hosts: {address!r} is no address, but that of {name!r}") from None
         self._sysname = sysname
         self._ask_host = ask_host
 

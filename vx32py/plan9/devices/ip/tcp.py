@@ -18,6 +18,7 @@ from vx32py.plan9.devices.ip.conversation import (
     Conversation,
     error_of,
     is_ready,
+    kept,
 )  # fmt: skip
 from vx32py.plan9.errors import Error
 
@@ -61,8 +62,11 @@ class Tcp(Conversation):
             if isinstance(error, BlockingIOError | ConnectionAbortedError):
                 raise self.wait(self.socket, select.POLLIN) from None
             raise error_of(error) from None
-        host.setblocking(False)
-        made.socket, made.state, made.remote = host, CONNECTED, of_host(name)
+        try:
+            made.socket, made.state, made.remote = kept(host), CONNECTED, of_host(name)
+        except Error:
+            made.close()
+            raise
         return made
 
     def receive(self, count: int) -> bytes:

@@ -30,6 +30,7 @@ from vx32py.plan9.devices.ip.conversation import (
     Conversation,
     error_of,
     is_ready,
+    kept,
 )  # fmt: skip
 from vx32py.plan9.errors import Eperm, Error, Eshort
 
@@ -107,10 +108,10 @@ class Udp(Conversation):
         assert isinstance(made, Udp)
         place = next(iter(callers.waiting))
         try:
-            made.socket = self.socket.dup()
-        except OSError as error:
+            made.socket = kept(self.socket.dup())
+        except (OSError, Error) as error:
             made.close()
-            raise error_of(error) from None
+            raise (error_of(error) if isinstance(error, OSError) else error) from None
         made.state, made.remote, made._callers = CONNECTED, place, callers  # noqa: SLF001
         made.queue = callers.waiting.pop(place)
         callers.calls[place] = made
