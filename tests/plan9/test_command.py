@@ -290,6 +290,7 @@ def test_a_program_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
         ([], "neither --root nor PROGRAM"),
         (["-c", "x"], "no shell without --root"),
         (["--aout"], "there is no PROGRAM"),
+        (["--roott", "x"], "no such option: --roott"),
         (["--env", "novalue", "x"], "NAME=VALUE"),
         (["--tree", "nopath", "x"], "NAME=DIR"),
         (["--tree", "a/b=/tmp", "x"], "NAME=DIR"),

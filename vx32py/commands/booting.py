@@ -61,6 +61,8 @@ def run(options: dict[str, Any]) -> None:
     from vx32py._errors import LimitExceeded, NotModelled, Vx32Error
 
     program, command = options["program"], options["command"]
+    if program is not None and program.startswith("-") and command is None:
+        raise WrongUsage(f"no such option: {printable(program)}")
     if options["aout"] and program is None:
         raise WrongUsage("there is no PROGRAM", "--aout")
     if options["root"] is None and command is not None:
@@ -128,7 +130,7 @@ def _kernel_of(options: dict[str, Any]) -> Kernel:
             )},
         )  # fmt: skip
     except OSError as error:
-        fail(options["root"], error.strerror or error)
+        fail(options["root"] or "plan9", error.strerror or error)
     except ValueError as error:
         raise WrongUsage(str(error)) from None
     except UnsupportedHost as error:

@@ -15,7 +15,7 @@ Examples:
   vx32py plan9 --root 9legacy -c 'ls -l /386/bin | wc -l'
   vx32py plan9 --root 9legacy ls -l /usr            a program of the tree, without a shell
   vx32py plan9 --root 9legacy --tree src=.:rw -c 'cd /mnt/src; mk'
-  vx32py plan9 --root 9legacy --net '*:564' -c 'srv tcp!sources.example!564 s /n/s && ls /n/s'
+  vx32py plan9 --root 9legacy --net host -c 'srv tcp!9p.io sources /n/sources && ls /n/sources'
   vx32py cc --libc plan9 hello.c -o 8.out           a program of one's own
   vx32py plan9 8.out one two                        needs no tree
   vx32py plan9 --root 9legacy --aout 8.out          and sees one where there is one
