@@ -164,6 +164,20 @@ def test_modes_times_and_lengths_are_the_hosts(tree: Path, host: Host) -> None:
     assert before.version != after.version
 
 
+def test_owners_are_the_kernels_user_root_and_numbers(tree: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.getuid():
+        pytest.skip("only root gives files away")
+    os.chown(tree / "file", 4711, 0)
+    found = host.stat("/file")
+    assert (found.uid, found.gid, found.muid) == ("4711", "glenda", "4711")
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    monkeypatch.setattr(os, "getgid", lambda: 4712)
+    with Kernel(engine="reference", root=tree, user="rob") as kernel:
+        found = kernel.host.stat("/file")
+        assert (found.uid, found.gid) == ("rob", "sys")
+        assert next(each for each in kernel.host.entries("/root") if each.name == "folder").uid == "sys"
+
+
 def test_changes_of_wstat_are_made_to_the_hosts_file(tree: Path, host: Host) -> None:
     wstat(host, "/file", Dir(mode=0o600))
     wstat(host, "/file", Dir(length=3))

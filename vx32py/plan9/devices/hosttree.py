@@ -78,7 +78,9 @@ class _Known:
     """What is remembered of the host's files: small numbers for its devices; the bits of modes that it has no place for
     (append-only, exclusive use), as long as the kernel lives; and what is open for one alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str) -> None:
+        self._user = user
+        self._own = os.getuid(), os.getgid()
         self._devices: dict[int, int] = {}
         self._bits: dict[tuple[int, int], int] = {}
         self.taken: dict[tuple[int, int], HostFile] = {}
@@ -88,6 +90,13 @@ class _Known:
     def device(self, number: int) -> int:
         """A small number for a device of the host's."""
         return self._devices.setdefault(number, len(self._devices))
+
+    def names(self, found: os.stat_result) -> tuple[str, str]:
+        """Whose a file is, and of which group: what is this process's own is the kernel's user's. The host's names for
+        others are nobody's affair here."""
+        uid, gid = self._own
+        user, group = str(found.st_uid) if found.st_uid else "sys", str(found.st_gid) if found.st_gid else "sys"
+        return self._user if found.st_uid == uid else user, self._user if found.st_gid == gid else group
 
     def let_go(self, file: HostFile) -> None:
         """It is closed, and may have been open for one alone."""
@@ -175,10 +184,10 @@ class _HostNode(Node):
 
     def entry(self, caller: Caller, name: str, found: os.stat_result) -> Dir:
         """What a file of the same tree is."""
-        mode, user = self._mode_of(found), caller.user
+        mode, (user, group) = self._mode_of(found), self._known.names(found)
         return Dir(
             name, self._qid_of(found), mode, int(found.st_atime) & 0xFFFF_FFFF, int(found.st_mtime) & 0xFFFF_FFFF,
-            0 if mode & DMDIR else found.st_size, user, user, user,
+            0 if mode & DMDIR else found.st_size, user, group, user,
         )  # fmt: skip
 
     def stamp(self) -> Hashable | None:
@@ -257,9 +266,9 @@ class _HostNode(Node):
         with _ERRORS:
             file = self.host.open(flags)
             assert isinstance(file, HostFile)
-        if not headroom.is_spare(file.fd):
-            file.close()
-            raise Error(Enofd)
+            if not headroom.is_spare(file.fd):
+                file.close()
+                raise Error(Enofd)
             if self._wanted is not None and self._wanted & 0o600 != 0o600:
                 os.fchmod(file.fd, self._wanted)
             self._wanted = None
@@ -376,11 +385,11 @@ class _Listed(Node):
 class HostTrees(NodeDevice):
     """The device: ``trees`` by name; that without a name is the root that programs see."""
 
-    def __init__(self, trees: Mapping[str, HostTree]) -> None:
+    def __init__(self, trees: Mapping[str, HostTree], user: str) -> None:
         super().__init__("U")
         self._trees = list(trees.items())
         self.names = [name for name in trees if name]
-        self._known = _Known()
+        self._known = _Known(user)
 
     def stamp(self, chan: Chan) -> Hashable | None:
         node = self.node(chan)

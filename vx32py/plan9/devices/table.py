@@ -41,7 +41,7 @@ def devices_of(
         SingleDevice("o", Folder("#o")),
     )  # fmt: skip
     if trees:
-        found += (HostTrees(trees),)
+        found += (HostTrees(trees, kernel.user),)
     if not network.nothing:
         found += (Ip(network, hosts, lambda: kernel.sysname),)
     return {device.letter: device for device in found}
