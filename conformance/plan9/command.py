@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conformance.plan9 import cases, golang
-from conformance.plan9.soak.command import soak
+from conformance.plan9.soak.command import every_line, soak
 from conformance.plan9.tree.command import programs as tree_programs
 from conformance.plan9.tree.command import tree
 
@@ -150,4 +150,5 @@ def speed(runs: int) -> None:
 
 main.add_command(tree)
 main.add_command(soak)
+main.add_command(every_line)
 main.add_command(tree_programs)

@@ -112,9 +112,12 @@ def stories(engine: str) -> dict[str, Callable[[], None]]:
     return {"run": run, "limit": limit, "mutate": mutate, "fork": fork, "go back": go_back, "forget": forget}
 
 
-def sweep(engine: str, name: str, *, step: int = 1, first: int = 0) -> Iterator[Line]:
-    """Raise at every ``step``-th line of a story, from ``first`` on."""
-    all_of_them = stories(engine)
+def sweep(
+    engine: str, name: str, *, step: int = 1, first: int = 0, others: dict[str, Callable[[], None]] | None = None
+) -> Iterator[Line]:
+    """Raise at every ``step``-th line of a story, from ``first`` on: one of :func:`stories`, or of ``others``, of which
+    ``run`` is a plain one."""
+    all_of_them = others if others is not None else stories(engine)
     story, plain = all_of_them[name], all_of_them["run"]
     for _ in range(3):
         story()
@@ -167,6 +170,8 @@ def _left(engine: str) -> dict[str, int]:
         lending.collect()
         segments.pool.empty()
         resting.empty()
+        gc.collect()
+        lending.collect()  # what those had borrowed that have rested
         low = sum(end - start for start, end in lowmem.mappings())
     sample = resources.sample()
     names = ("descriptors", "threads", "ldt", "timers")

@@ -79,6 +79,106 @@ def test_wild_arguments_of_every_call_leave_the_kernel_whole(engine_name: str, t
     assert (len(lines) > len(numbers)) == traced
 
 
+EDGES = """
+/* Calls at the very edges of what there is: each address in each place, with small numbers in the others. */
+char *page; ulong edges[24]; int nedges;
+void edge(ulong a) { edges[nedges++] = a; }
+void find(void)
+{
+    char *shared = segattach(0, "shared", nil, 8192), *memory = segattach(0, "memory", (void*)0x500000, 8192);
+    edge(0); edge(1); edge(0xfff); edge(0xffffffff); edge(0xfffffffc); edge(0x7ffffffe); edge(0x80000000);
+    edge(0x1000); edge((ulong)TOP - 1); edge((ulong)TOP - 4); edge((ulong)TOP);
+    edge((ulong)shared); edge((ulong)shared + 8191); edge((ulong)shared + 8192); edge((ulong)memory - 1); edge((ulong)memory + 8190);
+    edge((ulong)(_tos + 1) - 1); edge((ulong)(_tos + 1) - 4); edge((ulong)(_tos + 1)); edge((ulong)find); edge((ulong)etext);
+    memset(shared, 'x', 8192); memset(memory, 'y', 8192);
+}
+"""
+#: exits, noted, sleep, rfork.
+NOT_AT_EDGES = {8, 29, 17, 19}
+
+
+def test_addresses_at_the_edges_of_memory_in_every_argument_of_every_call_leave_the_kernel_whole(
+    engine_name: str,
+) -> None:
+    numbers = [entry.number for entry in complete_table() if entry.number not in NOT_AT_EDGES]
+    if engine_name == "reference":
+        numbers = numbers[::4]
+    body = f"""
+    static int numbers[] = {{ {", ".join(map(str, numbers))} }};
+    int i, k, place, alive = 0;
+    find();
+    for(i = 0; i < nelem(numbers); i++){{
+        if(rfork(RFPROC|RFFDG|RFREND|RFNOTEG|RFNAMEG|RFENVG) == 0){{
+            notify(handler);
+            for(place = 0; place < 5; place++) for(k = 0; k < nedges; k++){{
+                ulong a[5] = {{ 1, 64, 64, 0, 0 }};
+                a[place] = edges[k];
+                alarm(20);
+                wild(numbers[i], a[0], a[1], a[2], a[3], a[4]);
+                alarm(0);
+            }}
+            exits("alive");
+        }}
+        char *s = wait();
+        check(s != nil);
+        alive += strcmp(s, "alive") == 0;
+    }}
+    check(alive > {len(numbers) // 2});
+    """
+    with Kernel(engine=engine_name, timeout=120, memory="16M", processes=30) as kernel:
+        proc = kernel.start_program(program(main(body, WILD + EDGES)), ["test"])
+        kernel.wait(proc)
+        assert proc.status == ""
+
+
+#: Calls that wait, with a buffer in the page that goes meanwhile, and what wakes them up.
+WAITING = {
+    "read": ("read(ends[0], p, 100)", 'write(ends[1], "there", 5)'),
+    "write": (
+        "write(ends[0], big, 1<<20) == 1<<20 && read(ends[0], p, 100)",
+        'read(ends[1], b, sizeof b); write(ends[1], "x", 1)',
+    ),
+    "await": ("await(p, 200)", "0"),
+    "semacquire": ("semacquire((long*)p, 1)", "0"),
+    "_wait": ("_wait(p)", "0"),
+    "fstat": ('(mount(server(), -1, "/n", MREPL, ""), stat("/n", p, 200))', "0"),
+}
+
+
+@pytest.mark.parametrize("how", ["segdetach(p)", 'segdetach(p), segattach(0, "memory", p, 4096)'])
+@pytest.mark.parametrize("name", WAITING)
+def test_a_buffer_that_goes_while_a_call_waits_is_a_bad_address(engine_name: str, name: str, how: str) -> None:
+    call, wake = WAITING[name]
+    before = """
+    int n, ready, result; char *p, b[1000]; static char big[1<<20];
+    void handler(void *u, char *text) { n++; noted(NCONT); }
+    int server(void) { int e[2]; static char m[100]; pipe(e); if(rfork(RFPROC|RFFDG|RFNOWAIT) == 0){ int k = read(e[1], m, 100); m[4]++; write(e[1], m, k); sleep(30); close(e[0]); exits(nil); } close(e[1]); return e[0]; }
+    """
+    body = f"""
+    int ends[2];
+    check(pipe(ends) == 0);
+    p = segattach(0, "memory", (void*)0x600000, 4096);
+    if(rfork(RFPROC|RFMEM) == 0){{
+        notify(handler);
+        alarm(3000);
+        if(rfork(RFPROC) == 0){{ sleep(60); exits("child"); }}
+        ready = 1;
+        result = {call};
+        ready = 2;
+        exits(nil);
+    }}
+    while(!ready) sleep(0);
+    sleep(20);
+    {how};
+    {wake};
+    check(wait() != nil);
+    """
+    with Kernel(engine=engine_name, timeout=60, memory="16M", processes=30) as kernel:
+        proc = kernel.start_program(program(main(body, before)), ["test"])
+        kernel.wait(proc)
+        assert proc.status == ""
+
+
 def test_a_stack_pointer_that_leads_nowhere_is_a_bad_address(engine_name: str) -> None:
     body = """
     if(fork() == 0) asm volatile("mov $0x10, %esp\\n mov $47, %eax\\n int $0x40");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.plan9.soak import run
+from conformance.plan9.soak import lines, run
 
 pytestmark = pytest.mark.compiler
 
@@ -15,3 +15,10 @@ def test_a_crew_of_processes_leaves_nothing(engine_name: str) -> None:
     assert report.complaints == []
     assert report.made == report.waited >= workers
     assert report.refused == 0
+
+
+def test_ctrl_c_at_any_line_leaves_nothing(engine_name: str) -> None:
+    """A few of all lines; ``python -m conformance.plan9 lines`` meets more."""
+    found = list(lines.sweep(engine_name, "run", step=5003))
+    assert len(found) > 1
+    assert [line for line in found if line.problem] == []

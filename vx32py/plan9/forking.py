@@ -16,6 +16,7 @@ from vx32py.plan9.proc import Proc
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reference.shared import SharedRun
     from vx32py.plan9.namespace import NameGroup
 
 RFNAMEG, RFENVG, RFFDG, RFNOTEG, RFPROC, RFMEM, RFNOWAIT = (1 << bit for bit in range(7))
@@ -101,6 +102,18 @@ def _new_process(proc: Proc, flags: int) -> Proc:
     parent = kernel.boot if flags & RFNOWAIT else proc.group
     group = ThreadGroup(kernel.family, parent, kernel.family.next_number)
     child = Proc(kernel, engine, mm, creator=proc, group=group)
+    try:
+        _equip(child, proc, groups, flags, stack)
+        child.begin_as_copy()
+    except BaseException:
+        child.kill("killed")
+        raise
+    child.engine.take_code(code)
+    return child
+
+
+def _equip(child: Proc, proc: Proc, groups: _Groups, flags: int, stack: SharedRun | None) -> None:
+    """Give a child what it has of its parent."""
     child.stack = stack
     memory.write_pid(child)
     child.segments = memory.copy_segments(proc, shared=bool(flags & RFMEM))
@@ -112,6 +125,3 @@ def _new_process(proc: Proc, flags: int) -> Proc:
     child.note_group = proc.note_group.share()
     child.note_group.members.append(child)
     _join(child, groups, flags)
-    child.begin_as_copy()
-    child.engine.take_code(code)
-    return child

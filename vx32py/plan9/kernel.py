@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import errno
 import os
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -171,7 +172,7 @@ class Kernel:
         network = net if isinstance(net, Network) else Network.parse(net)
         self.devices = devices_of(self, source, sink, granted, network, hosts or {})
         #: The application, as it is seen in the name space.
-        self.host = Host(self, user)
+        self.host: Host = Host(self, user)
         self.host.boot(read_only=not writable)
         for name, value in {**ENVIRONMENT, "user": user, "sysname": sysname, **(env or {})}.items():
             self.host.env.set(name, os.fsencode(value))
@@ -417,18 +418,19 @@ class Kernel:
         return trap if proc.status is None else None
 
     def close(self) -> None:
-        """End all processes, and give back what they had."""
-        for proc in tuple(self.procs()):
-            proc.kill("killed")
-        self.host.names.dispose()  # servers are left
-        self.attendants.close()
-        services = self.devices["s"]
-        assert isinstance(services, Services)
-        services.close()
-        ip = self.devices.get("I")
-        if isinstance(ip, Ip):
-            ip.close()
-        self.family.close()
+        """End all processes, and give back what they had. What is interrupted by Ctrl-C does not keep the rest from being
+        done."""
+        with ExitStack() as last:  # the last one first
+            last.callback(self.family.close)
+            services, ip = self.devices["s"], self.devices.get("I")
+            if isinstance(ip, Ip):
+                last.callback(ip.close)
+            assert isinstance(services, Services)
+            last.callback(services.close)
+            last.callback(self.attendants.close)
+            last.callback(self.host.names.dispose)  # servers are left
+            for proc in self.procs():
+                last.callback(proc.kill, "killed")
 
     def __enter__(self) -> Self:
         return self

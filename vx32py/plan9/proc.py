@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vx32py._mm import Mm
     from vx32py._native import NativeAnswers
     from vx32py.plan9.chan import Chan
+    from vx32py.plan9.host import Host
     from vx32py.plan9.kernel import Kernel
     from vx32py.plan9.namespace import NameGroup
     from vx32py.plan9.paths import Path
@@ -67,9 +68,11 @@ class Proc(Task):
     ) -> None:
         """Without its groups, which whoever makes it gives it."""
         sandbox = kernel.sandbox
-        super().__init__(
-            sandbox, engine, kernel.family, kernel.descriptors, kernel.files, sandbox.tables, mm, creator=creator, group=group
-        )  # fmt: skip
+        # Empty ones until then: Ctrl-C may come at any line, and then the process ends with these.
+        host: Host = kernel.host
+        self.env, self.names, self.rendezvous = host.env.empty(), host.names.empty(), RendezvousGroup()
+        self._fds, self.note_group = host.fds.empty(), NoteGroup(0)
+        self.slash, self.dot = host.slash.incref(), host.slash.incref()
         self.kernel = kernel
         self.error = ""
         self.user: str = creator.user if creator is not None else kernel.user
@@ -93,9 +96,6 @@ class Proc(Task):
         self.alarm: Timer | None = None
         #: Somebody has written "kill" to its ctl: it ends whatever it does about notes.
         self.doomed = False
-        self._priority = NORMAL_PRIORITY
-        if creator is not None:
-            self.priority = creator.priority
         self.started = time.monotonic()
         self.seconds_running = 0.0
         #: Processor time of ended children that were waited for, in ms: user, system.
@@ -103,6 +103,13 @@ class Proc(Task):
         self.segments: list[Segment] = []
         #: In an address space that it shares: what its stack is there, and is in between.
         self.stack: SharedRun | None = None
+        # From here on others know it.
+        super().__init__(
+            sandbox, engine, kernel.family, kernel.descriptors, kernel.files, sandbox.tables, mm, creator=creator, group=group
+        )  # fmt: skip
+        self.priority = NORMAL_PRIORITY
+        if creator is not None:
+            self.set_priority(creator.priority)
 
     @property
     def fds(self) -> FdGroup:
@@ -133,14 +140,9 @@ class Proc(Task):
         """It is sent a note, about something that it has done."""
         notes.post(self, text)
 
-    @property
-    def priority(self) -> int:
+    def set_priority(self, priority: int) -> None:
         """From 0 to NORMAL_PRIORITY: with less, its turns are shorter; but it has them."""
-        return self._priority
-
-    @priority.setter
-    def priority(self, priority: int) -> None:
-        self._priority = priority
+        self.priority = priority
         self.share = _LEAST_SHARE + (1 - _LEAST_SHARE) * priority / NORMAL_PRIORITY
 
     @property

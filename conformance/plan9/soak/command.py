@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from conformance.plan9.soak import run
+from conformance.plan9.soak import lines, run
 from conformance.soak import resources
 
 
@@ -38,6 +38,27 @@ def soak(minutes: float, processes: int, engine: str, memory: str, seed: int | N
     console = Console()
     tell(report, console, seed)
     sys.exit(0 if report.ok else 1)
+
+
+@click.command(name="lines")
+@click.option("--step", default=101, show_default=True, type=click.IntRange(1), help="Only every so many lines.")
+@click.option("--engine", default="jit", show_default=True, type=click.Choice(("jit", "translated", "reference")))
+@click.argument("names", nargs=-1, metavar="[STORY]...", type=click.Choice(lines.NAMES))
+def every_line(step: int, engine: str, names: tuple[str, ...]) -> None:
+    """An exception at every line of the library that kernels' lives execute, as of Ctrl-C: nothing may be left."""
+    wrong = 0
+    for name in names or lines.NAMES:
+        count = 0
+        with Progress(transient=True, console=Console(stderr=True)) as progress:
+            task = progress.add_task(name, total=None)
+            for line in lines.sweep(engine, name, step=step):
+                count += 1
+                progress.update(task, completed=count)
+                if line.problem:
+                    wrong += 1
+                    click.echo(f"{name}, line {line.number}, {line.where}: {line.problem}")
+        click.echo(f"{name}: {count} lines")
+    sys.exit(1 if wrong else 0)
 
 
 def tell(report: run.Report, console: Console, seed: int) -> None:

@@ -1,5 +1,7 @@
 /* The processes of the soak: a boss that keeps so many workers at work, each of which lives one story and says how it ended.
  * crew workers seconds seed
+ * crew story name		lives that one, and ends well if it did
+ * crew status			ends with that
  * Each second it prints: seconds, children made, children waited for, stories with a problem. */
 #include <u.h>
 #include <libc.h>
@@ -366,6 +368,14 @@ void main(int argc, char **argv)
 
     if (argc == 2)
         exits(argv[1]);
+    if (argc == 3) {
+        for (k = 0; k < (int)(sizeof stories / sizeof stories[0]); k++)
+            if (strcmp(stories[k].name, argv[2]) == 0) {
+                stories[k].tell();
+                exits(nil);
+            }
+        exits("no such story");
+    }
     workers = atoi(argv[1]);
     seconds = atoi(argv[2]);
     seed = atoi(argv[3]);

@@ -77,7 +77,8 @@ def soak(
     return report
 
 
-def _kernel(engine: str, image: bytes, memory: str, workers: int) -> Kernel:
+def kernel_with_crew(engine: str, image: bytes, memory: str, workers: int) -> Kernel:
+    """A kernel in whose /bin the program is, with room for so many workers."""
     kernel = Kernel(engine=engine, memory=memory, processes=workers * _CHILDREN + 50)
     root = kernel.devices["/"]
     assert isinstance(root, Root)
@@ -88,7 +89,7 @@ def _kernel(engine: str, image: bytes, memory: str, workers: int) -> Kernel:
 
 
 def _once(engine: str, image: bytes, memory: str) -> None:
-    with _kernel(engine, image, memory, 8) as kernel:
+    with kernel_with_crew(engine, image, memory, 8) as kernel:
         kernel.run(["crew", "4", "1", "1"])
 
 
@@ -96,7 +97,7 @@ def _work(
     report: Report, image: bytes, seconds: float, seed: int, memory: str, progress: Callable[[Report], None]
 ) -> None:
     said = bytearray()
-    with _kernel(report.engine, image, memory, report.workers) as kernel:
+    with kernel_with_crew(report.engine, image, memory, report.workers) as kernel:
         free = kernel.account.left
         words = ["crew", str(report.workers), str(max(int(seconds), 1)), str(seed)]
         boss = kernel.start(words, stdout=said.extend, stderr=said.extend)
@@ -185,4 +186,6 @@ def _settled(engine: str) -> dict[str, int]:
         lending.collect()
         segments.pool.empty()
         resting.empty()
+        gc.collect()
+        lending.collect()  # what those had borrowed that have rested
     return resources.sample()

@@ -316,7 +316,7 @@ def _control(proc: Proc, text: str) -> None:
         priority = _number(words[1])
         if priority > NORMAL_PRIORITY:
             raise Error(Eperm)
-        proc.priority = priority
+        proc.set_priority(priority)
 
 
 def _number(word: str) -> int:
