@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from plan9_programs import main, program
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from plan9_programs import compiled, main, program, put
 
 from vx32py.plan9.calls.table import complete_table
 from vx32py.plan9.kernel import Kernel
@@ -201,3 +203,41 @@ def test_a_fork_bomb_meets_a_limit_and_goes_when_the_kernel_is_closed(engine_nam
         assert other.status == "fine"
         assert 5 < len(list(kernel.procs())) < 10
     assert not list(kernel.procs())
+
+
+_WORDS = (0, 1, 0x1F, 0x20, 0xFFF, 0x1000, 0x101F, 0x1020, 0x1021, 0x10_0000, 0x3FFF_FFFF, 0x4000_0000, 0x7FFF_FFFF, 0xFFFF_F000, 0xFFFF_FFFF)  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.tuples(st.integers(1, 7), st.sampled_from(_WORDS)), max_size=3),
+    st.integers(0, 400),
+    st.booleans(),
+)
+def test_damaged_programs_are_refused_or_end_and_others_go_on(
+    engine_name: str, words: list[tuple[int, int]], cut: int, attached: bool
+) -> None:
+    image = bytearray(compiled(main('exits("as ever");')))
+    for index, word in words:
+        image[4 * index : 4 * index + 4] = word.to_bytes(4, "big")
+    body = f"""
+    char *words[] = {{ "bad", "x", nil }}, path[32]; int pid, fd; char *s;
+    if({int(attached)}) segattach(0, "shared", (void*)0x2000, 0x2000) == (void*)-1 && segattach(0, "shared", nil, 4096);
+    if((pid = fork()) == 0){{ exec("/bin/bad", words); exits("refused"); }}
+    notify(handler);
+    alarm(2000);
+    if((s = wait()) == nil){{
+        sprint(path, "#p/%d/ctl", pid);
+        check((fd = open(path, OWRITE)) >= 0 && write(fd, "kill", 4) == 4 && (s = wait()) != nil);
+    }}
+    exits(s);
+    """
+    before = "void handler(void *u, char *text) { noted(NCONT); }"
+    with Kernel(engine=engine_name, timeout=60, memory="4M", processes=10) as kernel:
+        put(kernel, "bad", bytes(image[: len(image) - cut]))
+        proc = kernel.start_program(program(main(body, before)), ["test"])
+        kernel.wait(proc)
+        assert proc.status is not None
+        if not words and not cut:
+            assert proc.status == "as ever"
+        assert not proc.status.startswith(("8:", "9:", "10:", "11:", "12:", "13:"))
