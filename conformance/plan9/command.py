@@ -138,12 +138,15 @@ def speed(runs: int) -> None:
     """How long Go programs take on the kernel and natively, and the calls that they make most."""
     from conformance.plan9 import speed as measuring
 
-    click.echo(f"{'':24} {'plan9':>9} {'native':>9} {'ratio':>7}  calls")
+    click.echo(f"{'':24} {'plan9':>9} {'native':>9} {'ratio':>7}   processor {'native':>9} {'ratio':>7}  calls")
     try:
         for figure in measuring.measured(runs, progress):
             most = sorted(figure.calls.items(), key=lambda pair: -pair[1])[:5]
             calls = ", ".join(f"{name} {count}" for name, count in most)
-            click.echo(f"{figure.title:24} {figure.guest:8.3f}s {figure.native:8.3f}s {figure.ratio:7.2f}  {calls}")
+            click.echo(
+                f"{figure.title:24} {figure.guest:8.3f}s {figure.native:8.3f}s {figure.guest / figure.native:7.2f}   "
+                f"{figure.guest_cpu:8.3f}s {figure.native_cpu:8.3f}s {figure.guest_cpu / max(figure.native_cpu, 0.01):7.2f}  {calls}"
+            )
     except golang.Unavailable as error:
         raise click.UsageError(str(error)) from None
 

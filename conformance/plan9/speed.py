@@ -1,7 +1,12 @@
-"""How long Go's programs take on the kernel, and natively on Linux, side by side: medians of runs that take turns."""
+"""How long Go's programs take on the kernel, and natively on Linux, side by side: medians of runs that take turns.
+
+Besides the time that has passed there is the processor time, start and end included, which says more where a machine has
+much else to do.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import subprocess
@@ -42,17 +47,14 @@ MEASURES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Medians in seconds, and how many calls it makes on the kernel."""
+    """Medians in seconds, of time and of processor time, and how many calls it makes on the kernel."""
 
     title: str
     guest: float
     native: float
+    guest_cpu: float
+    native_cpu: float
     calls: dict[str, int]
-
-    @property
-    def ratio(self) -> float:
-        """How many times as long it takes on the kernel."""
-        return self.guest / self.native
 
 
 def measured(runs: int, progress: golang.Progress = lambda line: None) -> Iterator[Figure]:
@@ -60,8 +62,8 @@ def measured(runs: int, progress: golang.Progress = lambda line: None) -> Iterat
     for measure in MEASURES:
         image = golang.build(measure.source, golang.PLAN9, progress=progress).read_bytes()
         program = golang.build(measure.source, golang.LINUX, progress=progress)
-        guest: list[float] = []
-        native: list[float] = []
+        guest: list[tuple[float, float]] = []
+        native: list[tuple[float, float]] = []
         calls: dict[str, int] = {}
         for number in range(runs + 1):
             here, calls = _on_plan9(measure, image)
@@ -69,10 +71,11 @@ def measured(runs: int, progress: golang.Progress = lambda line: None) -> Iterat
             if number:  # the first one is there to translate and to read from disk
                 guest.append(here)
                 native.append(there)
-        yield Figure(measure.title, statistics.median(guest), statistics.median(native), calls)
+        times = [statistics.median(each[i] for each in side) for i in (0, 1) for side in (guest, native)]
+        yield Figure(measure.title, times[0], times[1], times[2], times[3], calls)
 
 
-def _on_plan9(measure: Measure, image: bytes) -> tuple[float, dict[str, int]]:
+def _on_plan9(measure: Measure, image: bytes) -> tuple[tuple[float, float], dict[str, int]]:
     tallies: list[dict[str, int]] = []
 
     def run() -> str:
@@ -95,7 +98,7 @@ def _on_plan9(measure: Measure, image: bytes) -> tuple[float, dict[str, int]]:
     return _time(measure, run), tallies[0]
 
 
-def _on_linux(measure: Measure, program: Path) -> float:
+def _on_linux(measure: Measure, program: Path) -> tuple[float, float]:
     def run() -> str:
         return subprocess.run(
             [str(program), *measure.arguments],
@@ -109,12 +112,19 @@ def _on_linux(measure: Measure, program: Path) -> float:
     return _time(measure, run)
 
 
-def _time(measure: Measure, run: Callable[[], str]) -> float:
-    started = time.perf_counter()
+def _time(measure: Measure, run: Callable[[], str]) -> tuple[float, float]:
+    """How long it took, as the program says or from start to end; and the processor time."""
+    started, cpu = time.perf_counter(), _cpu()
     said = run()
-    took = time.perf_counter() - started
+    took, cpu = time.perf_counter() - started, _cpu() - cpu
     if not measure.says:
-        return took
+        return took, cpu
     found = re.search(r"^seconds ([0-9.e+-]+)$", said, re.MULTILINE)
     assert found is not None
-    return float(found[1])
+    return float(found[1]), cpu
+
+
+def _cpu() -> float:
+    """Processor time of this process and of its children."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
