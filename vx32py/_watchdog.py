@@ -80,13 +80,18 @@ class _Watchdog:
             while True:
                 self._wakes = _NEVER  # whoever comes now, perhaps too late for the look at the list, says so
                 now = time.monotonic()
+                wakes = _NEVER
                 for watched in self._watched:
-                    if watched.when <= now:
+                    # Only looked at: between a look and a change of it another time may come from another thread, and would be
+                    # forgotten.
+                    when = watched.when
+                    if when <= now:
                         with suppress(Exception):  # or nobody would watch the others any more
                             watched.time_is_up()
-                        watched.when = max(watched.when, now + _AGAIN)
+                        when = max(watched.when, now + _AGAIN)
+                    wakes = min(wakes, when)
                     del watched  # or the last one would be kept alive until the next time
-                self._wakes = wakes = min((watched.when for watched in self._watched), default=_NEVER)
+                self._wakes = wakes
                 self._condition.wait(None if wakes == _NEVER else max(wakes - time.monotonic(), 0))
 
 
