@@ -47,3 +47,17 @@ def test_programs_write_what_they_write_on_linux() -> None:
     assert len(chosen) == len(CASES)
     with comparing.comparer(tree()) as comparer:
         assert [f"{each.case.title}: {each.problem}" for each in comparer.compare_all(chosen) if each.problem] == []
+
+
+def test_outcomes_that_differ_are_told() -> None:
+    case, said = cases.Case("echo", "words", "echo a\n"), comparing.Outcome(b"a\nb\n", True, 0.0)
+    differing = {
+        "line 2 is b'b'": comparing.Outcome(b"a\nc\n", True, 0.0),
+        "line 2 is b'b', not b'<end>'": comparing.Outcome(b"a\n", True, 0.0),
+        "it ended well": comparing.Outcome(b"a\nb\n", False, 0.0),
+    }
+    for told, other in differing.items():
+        comparison = comparing.Comparison(case, said, other)
+        assert not comparison.agree
+        assert comparison.problem.startswith(told)
+    assert comparing.Comparison(case, said, said).problem == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -169,6 +170,13 @@ def _link(recipe: Recipe, files: list[Path], folder: Path) -> Path:
 
 def build_all(names: Iterable[str], progress: Progress = lambda line: None) -> tuple[dict[str, Path], dict[str, str]]:
     """The programs that can be built, and why the others cannot. Raises Unavailable where none can."""
+    oracle.folder().mkdir(parents=True, exist_ok=True)
+    with (oracle.folder() / ".lock").open("w") as lock:  # two processes would build the same
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _build_all(names, progress)
+
+
+def _build_all(names: Iterable[str], progress: Progress) -> tuple[dict[str, Path], dict[str, str]]:
     source(), oracle.programs(), library()
     built: dict[str, Path] = {}
     failed: dict[str, str] = {}
