@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,8 +18,9 @@ from vx32py.plan9.errors import Error
 from vx32py.plan9.kernel import Kernel
 from vx32py.vfs.host import HostTree
 
-#: Seconds for one case.
-TIMEOUT: Final = 120.0
+#: Seconds for one case on Linux, and for all cases on the kernel.
+TIMEOUT: Final = 300.0
+TIMEOUT_OF_ALL: Final = 3600.0
 #: No time zone, on whatever host.
 _ZONE: Final = "/nothing"
 
@@ -40,7 +40,8 @@ class OnKernel:
 
     def __init__(self, tree: Path, given: Path, *, engine: str = "auto") -> None:
         self.kernel = Kernel(
-            root=tree, engine=engine, trees={"in": HostTree(given, writable=False)}, memory="192M", env={"timezone": _ZONE}
+            root=tree, engine=engine, trees={"in": HostTree(given, writable=False)}, memory="192M", env={"timezone": _ZONE},
+            timeout=TIMEOUT_OF_ALL,
         )  # fmt: skip
         host = self.kernel.host
         host.make_directory("/tmp/in")  # noqa: S108
@@ -52,11 +53,10 @@ class OnKernel:
         host, self._number = self.kernel.host, self._number + 1
         place = f"/tmp/{self._number}"  # noqa: S108
         host.make_directory(place)
-        script = f"../{self._number}.rc"
-        host.write(place + ".rc", case.script.encode())
+        host.write("/tmp/script.rc", case.script.encode())  # noqa: S108
         started = time.monotonic()
         try:
-            result = self.kernel.run(["rc", script], directory=place)
+            result = self.kernel.run(["rc", "../script.rc"], directory=place)
         except (LimitExceeded, Error) as error:
             return Outcome(b"", False, time.monotonic() - started, str(error))
         note = f"{result.status!r} {result.stderr.decode(errors='replace')}"
@@ -70,19 +70,21 @@ class OnKernel:
 
 
 class OnLinux:
-    """Runs cases with the programs that Debian built; a context manager. Raises Unavailable."""
+    """Runs cases with the programs that Debian built, in a directory in which ``in`` has the files that they read. Raises
+    Unavailable."""
 
-    def __init__(self, given: Path) -> None:
+    def __init__(self, place: Path) -> None:
         self._programs = oracle.programs()
-        self._folder = tempfile.TemporaryDirectory(prefix="vx32py-")
-        self._place = Path(self._folder.name)
-        (self._place / "in").symlink_to(given)
+        self._place = place
         self._shell = oracle.shell()
         # What programs look for in plan9port's tree.
         (self._place / "plan9").mkdir()
         (self._place / "plan9" / "bin").symlink_to(self._programs)
         (self._place / "plan9" / "yacc").symlink_to(building.source() / "yacc")
-        self._path = f".:{self._shell}:{self._programs}"
+        self._environment = {
+            "PATH": f".:{self._shell}:{self._programs}", "timezone": _ZONE, "LC_ALL": "C.UTF-8", "PLAN9": str(self._place / "plan9"),
+            "DWBHOME": f"{building.source()}/troff/",
+        }  # fmt: skip
         self._number = 0
 
     def run(self, case: Case) -> Outcome:
@@ -90,23 +92,17 @@ class OnLinux:
         self._number += 1
         place = self._place / str(self._number)
         place.mkdir()
-        (self._place / f"{self._number}.rc").write_text(case.script)
-        started, source = time.monotonic(), str(building.source())
+        (self._place / "script.rc").write_text(case.script)
+        started = time.monotonic()
         try:
             done = subprocess.run(
-                [str(self._shell / "rc"), f"../{self._number}.rc"], cwd=place, capture_output=True, check=False, timeout=TIMEOUT,
-                stdin=subprocess.DEVNULL, env={"PATH": self._path, "timezone": _ZONE, "LC_ALL": "C.UTF-8", "PLAN9": str(self._place / "plan9"), "DWBHOME": f"{source}/troff/"},
+                [str(self._shell / "rc"), "../script.rc"], cwd=place, env=self._environment, stdin=subprocess.DEVNULL,
+                capture_output=True, check=False, timeout=TIMEOUT,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return Outcome(b"", False, TIMEOUT, "it took too long")
         note = f"{done.returncode} {done.stderr.decode(errors='replace')}"
         return Outcome(done.stdout, done.returncode == 0, time.monotonic() - started, note)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._place, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +135,14 @@ class Comparison:
 @contextmanager
 def comparer(tree: Path, *, engine: str = "auto", large: bool = False) -> Iterator[_Comparer]:
     """Something that compares; ``large``: also the cases of ``stress``. Raises Unavailable."""
-    with tempfile.TemporaryDirectory(prefix="vx32py-") as given:
-        inputs.write(Path(given))
+    with tempfile.TemporaryDirectory(prefix="vx32py-") as name:
+        given = Path(name, "in")
+        given.mkdir()
+        inputs.write(given)
         if large:
-            inputs.write_large(Path(given))
-        with OnKernel(tree, Path(given), engine=engine) as kernel, OnLinux(Path(given)) as linux:
-            yield _Comparer(kernel, linux)
+            inputs.write_large(given)
+        with OnKernel(tree, given, engine=engine) as kernel:
+            yield _Comparer(kernel, OnLinux(Path(name)))
 
 
 class _Comparer:
