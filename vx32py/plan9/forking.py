@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from vx32py._errors import CallError
 from vx32py._group import ThreadGroup
-from vx32py.plan9 import memory
+from vx32py.plan9 import headroom, memory
 from vx32py.plan9.errors import Ebadarg, Enoprocs, Error
 from vx32py.plan9.groups import EnvGroup, FdGroup, Group, RendezvousGroup
 from vx32py.plan9.proc import Proc
@@ -71,22 +69,9 @@ def _join(proc: Proc, groups: _Groups, flags: int) -> None:
         proc.note_group.members.append(proc)
 
 
-def _host_is_busy() -> bool:
-    """Whether the host's process has so many descriptors open that the processes that there are may need the rest."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if most == resource.RLIM_INFINITY:
-        return False
-    try:
-        free = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return True
-    os.close(free)
-    return free >= most - most // 8
-
-
 def _new_process(proc: Proc, flags: int) -> Proc:
     kernel = proc.kernel
-    if len(kernel.family.processes) >= kernel.family.most or _host_is_busy():
+    if len(kernel.family.processes) >= kernel.family.most or not headroom.is_there():
         raise Error(Enoprocs)
     space, layout = proc.engine.space, proc.mm.layout
     kernel.check_room(layout.stack_end - layout.stack_start if flags & RFMEM else space.mapped)
