@@ -234,9 +234,14 @@ def test_a_file_where_9p_is_spoken_is_nobodys_to_read(tmp_path: Path) -> None:
         proc = kernel.start(["#Ut/program"])
 
         def speak() -> None:
-            channel(proc, 3).speaks_9p = True
+            if proc.native is not None:
+                proc.native.count()
+            if proc.tally.get("pread", 0) > 10:
+                channel(proc, 3).speaks_9p = True
+            else:
+                kernel.family.add_timer(time.monotonic() + 0.02, speak)
 
-        kernel.family.add_timer(time.monotonic() + 0.1, speak)
+        speak()
         kernel.wait(proc)
         assert proc.tally["pread"] > 10
         assert proc.status == "stopped"
