@@ -387,6 +387,35 @@ def test_a_connection_that_is_being_made_can_be_hung_up(engine_name: str) -> Non
             )
 
 
+def test_numbers_without_end_were_errors_of_pythons() -> None:
+    """int() refuses more than 4300 digits, and takes digits that are not ASCII."""
+    with Kernel(engine="reference", net="host") as kernel:
+        host = kernel.host
+        call(host, "tcp")
+        for digits in ("1" * 5000, "\u0661", "²", "+1", "1_0"):
+            for message in (
+                f"connect 127.0.0.1!{digits}",
+                f"announce {digits}",
+                f"connect {digits}!1",
+                f"bind {digits}",
+            ):
+                with pytest.raises(Error, match=r"malformed address|bad ip address"):
+                    call(host, "tcp", message)
+            with pytest.raises(Error, match=r"does not exist|too long"):
+                host.stat(f"/net/tcp/{digits}")
+
+
+def test_a_name_with_a_zero_byte_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: object) -> None:
+        raise ValueError("embedded null character")  # as Python's has it
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with Kernel(engine="reference", net="host") as kernel:
+        for server, question in (("dns", "a\0b ip"), ("cs", "tcp!a\0b!80")):
+            with pytest.raises(Error, match="name does not exist"):
+                asked(kernel.host, server, question)
+
+
 def test_ipv6_is_an_address_like_any_other() -> None:
     try:
         server = echo(socket.AF_INET6)

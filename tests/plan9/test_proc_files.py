@@ -203,11 +203,14 @@ def test_messages_that_are_none_are_refused(kernel: Kernel) -> None:
     holds(
         kernel,
         """
-        char *bad[] = {"", "nothing", "kill me", "closefd", "closefd x", "closefd -1", "start", "startstop", "\\xff\\xff", "stop\\n now"};
+        char *bad[] = {"", "nothing", "kill me", "closefd", "closefd x", "closefd -1", "closefd \\xc2\\xb2", "start", "startstop", "\\xff\\xff", "stop\\n now"};
         n = _tos->pid;
-        for(fd = 0; fd < nelem(bad); fd++) if(fd != 2 && fd != 9) check(tell(n, "ctl", bad[fd]) == -1);
+        for(fd = 0; fd < nelem(bad); fd++) if(fd != 2 && fd != 10) check(tell(n, "ctl", bad[fd]) == -1);
         check(tell(n, "ctl", "pri 5") > 0 && tell(n, "ctl", "noswap") > 0);
         check(failed(tell(n, "noteid", "x"), "bad arg in system call") && failed(tell(n, "noteid", "99999"), "bad arg in system call"));
+        check(failed(tell(n, "noteid", "\\xc2\\xb2"), "bad arg in system call"));
+        static char digits[5001]; memset(digits, '1', 5000);
+        check(failed(tell(n, "noteid", digits), "bad arg in system call"));
         check(pfile(n, "status", OWRITE) < 0 && pfile(n, "nothing", OREAD) < 0 && pfile(99999, "status", OREAD) < 0);
         check(create("/proc/new", OREAD, 0x80000000|0777) < 0 && remove("/proc/1") < 0);
         """,

@@ -340,10 +340,8 @@ def _set_registers(proc: Proc, data: bytes, offset: int) -> None:
 def _join(proc: Proc, text: str) -> None:
     """Be in the note group of another process's."""
     wanted = text.split("\0", maxsplit=1)[0].strip()
-    if not wanted.isdigit():
-        raise Error(Ebadarg)
     for other in proc.kernel.procs():
-        if other.note_group.number == int(wanted) and other.user == proc.user:
+        if str(other.note_group.number) == wanted and other.user == proc.user:
             proc.note_group.members.remove(proc)
             proc.note_group.leave()
             proc.note_group = other.note_group.share()

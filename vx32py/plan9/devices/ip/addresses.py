@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from vx32py.plan9.errors import Ebadip, Error
 
 MOST_PORT: Final = 0xFFFF
+_LONGEST_PORT: Final = 5
 #: The lengths of addresses: IPv4, and IPv6, which is also how IPv4 is told in headers of datagrams.
 IPV4_BYTES: Final = 4
 IPV6_BYTES: Final = 16
@@ -60,7 +61,7 @@ def parse_place(text: str, *, local: bool) -> Place:
     address, port = parts
     if port == "*" and local:
         port = "0"
-    if not (port.isascii() and port.isdigit() and int(port) <= MOST_PORT):
+    if not (port.isascii() and port.isdigit() and len(port) <= _LONGEST_PORT and int(port) <= MOST_PORT):
         raise Error("malformed address")
     return Place(None if address == "*" and local else parse_address(address), int(port))
 

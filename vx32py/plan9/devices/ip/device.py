@@ -124,9 +124,8 @@ class Protocol(Folder):
         return self._folders[conversation.number].nodes["ctl"]
 
     def child(self, caller: Caller, name: str) -> Node:
-        if name.isascii() and name.isdigit() and str(int(name)) == name and int(name) < len(self._folders):
-            return self._folders[int(name)]
-        return super().child(caller, name)
+        found = next((each for each in self._folders if each.name == name), None)
+        return found if found is not None else super().child(caller, name)
 
     def children(self, caller: Caller) -> Iterable[Node]:
         return (*self.nodes.values(), *self._folders)

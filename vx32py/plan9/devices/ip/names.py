@@ -52,7 +52,7 @@ class Lookup:
         except socket.gaierror as error:
             unknown = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
             self._failure = "dns: name does not exist" if error.errno in unknown else "dns failure"
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             self._failure = "dns: name does not exist"
         finally:
             self._running.release()
