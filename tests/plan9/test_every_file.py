@@ -40,12 +40,12 @@ def files(host: Host, path: str, depth: int) -> Iterator[str]:
 
 def attempt(host: Host, running: Running[object]) -> object:
     with contextlib.suppress(Error):
-        return host.do(running, timeout=0.05)
+        return host.do(running, timeout=0.01)
     return None
 
 
 async def use(host: Host, chan: Chan, chance: random.Random) -> None:
-    for _ in range(3):
+    for _ in range(2):
         with contextlib.suppress(Error):
             found = await chan.device.read(host, chan, chance.choice(COUNTS), chance.choice(OFFSETS))
             assert isinstance(found, bytes)
@@ -58,7 +58,7 @@ async def change(host: Host, name: str, changes: Dir) -> None:
     await chan.device.wstat(host, chan, changes)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_every_file_is_used_in_every_way(engine_name: str, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     (tmp_path / "file").write_text("content")
@@ -80,6 +80,7 @@ def test_every_file_is_used_in_every_way(engine_name: str, tmp_path: Path, seed:
         names += ["#c/null", "#d", "#e/x", "#s", "#|", "#U", "#I/tcp", "#p", "#kx", "#o", "#M", "#", "#Zx"]
         assert len(names) > 120
         chance.shuffle(names)
+        host.patience = 0.05  # to open a listen may take for ever
         for name in names:
             for mode in (OREAD, OWRITE, ORDWR, OEXEC, OREAD | OTRUNC, ORDWR | OTRUNC | ORCLOSE):
                 if mode & ORCLOSE and chance.random() < 0.9:

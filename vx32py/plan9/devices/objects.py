@@ -248,6 +248,8 @@ class ObjectNode(Node):
             self.file.truncate()
         if rename:
             assert self.up is not None
+            if "/" in changes.name or changes.name in {".", ".."} or len(changes.name) > _LONGEST:
+                raise Error(Eperm)
             folder = cast("MutableMapping[str, Any]", self.up.folder)
             if changes.name in folder:
                 raise Error(Eexist)
