@@ -162,8 +162,8 @@ def test_a_buffer_that_goes_while_a_call_waits_is_a_bad_address(engine_name: str
     p = segattach(0, "memory", (void*)0x600000, 4096);
     if(rfork(RFPROC|RFMEM) == 0){{
         notify(handler);
-        alarm(3000);
-        if(rfork(RFPROC) == 0){{ sleep(60); exits("child"); }}
+        alarm(500);
+        if(rfork(RFPROC) == 0){{ sleep(40); exits("child"); }}
         ready = 1;
         result = {call};
         ready = 2;
