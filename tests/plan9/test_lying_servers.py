@@ -204,12 +204,17 @@ def test_who_waits_for_a_silent_server_can_be_killed_and_what_it_asked_is_flushe
             program(
                 main(
                     """
-            char b[200]; int fd, server, f, pid, n;
+            char b[200]; int fd, server, f, pid, n, i;
             start(argv, &fd, &server);
             check(mount(fd, -1, "/n", MREPL, "") >= 0);
             f = open("/n/f", OREAD);
             if((pid = fork()) == 0){ read(f, b, 3); exits("was answered"); }
-            sleep(20);
+            do {	/* until it has asked */
+                sleep(5);
+                n = open("/env/asked", OREAD);
+                i = read(n, b, sizeof b - 1); b[i] = 0;
+                close(n);
+            } while(i < 20);
             check(fstat(f, b, sizeof b) > 0);	/* others are answered meanwhile */
             sprint(b, "/proc/%d/note", pid);
             n = open(b, OWRITE);
