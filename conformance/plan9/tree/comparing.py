@@ -41,7 +41,7 @@ class OnKernel:
     def __init__(self, tree: Path, given: Path, *, engine: str = "auto") -> None:
         self.kernel = Kernel(
             root=tree, engine=engine, trees={"in": HostTree(given, writable=False)}, memory="192M", env={"timezone": _ZONE},
-            timeout=TIMEOUT_OF_ALL,
+            timeout=TIMEOUT_OF_ALL, processes=1000,
         )  # fmt: skip
         host = self.kernel.host
         host.make_directory("/tmp/in")  # noqa: S108

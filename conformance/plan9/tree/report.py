@@ -26,7 +26,7 @@ descriptors in `/fd`. {ours} small commands are ours, as 9base leaves them to Un
 Linux, and compares what they write and whether they end well; `--write` writes this file. What Linux cannot say (notes, statuses,
 the environment, name spaces, descriptors, processes: the rows without a time on Linux) is compared with what the scripts themselves
 expect, as Plan 9's manual has it. Seconds are wall-clock, of all cases together, and on the kernel they have the time in which each
-program's code is translated first. `programs stress` runs what takes longer: hundreds of processes, pipelines of a hundred, fifty
+program's code is translated first. `programs stress` runs what takes longer: six hundred processes at a time, pipelines of a hundred, fifty
 megabytes sorted, ten thousand files, parallel builds.
 
 | program | cases | agree | s on the kernel | s on Linux |
