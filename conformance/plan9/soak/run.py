@@ -29,6 +29,7 @@ PATIENCE: Final = 120.0
 #: A worker may have so many children at a time, and there are a few more.
 _CHILDREN: Final = 6
 _MOST_TOLD: Final = 20
+_NEARLY: Final = 0.9
 
 
 @dataclass
@@ -43,10 +44,22 @@ class Report:
     refused: int = 0
     processes: int = 0
     calls: dict[str, int] = field(default_factory=dict)
-    most_at_a_time: int = 0
+    #: How many processes there were at each sample.
+    living: list[int] = field(default_factory=list)
     samples: list[dict[str, int]] = field(default_factory=list)
     trends: list[Trend] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+
+    @property
+    def most_at_a_time(self) -> int:
+        """How many processes there were at a time."""
+        return max(self.living, default=0)
+
+    @property
+    def steady(self) -> list[dict[str, int]]:
+        """The samples from when nearly as many processes lived as ever did: until then there is more of everything."""
+        enough = (i for i, living in enumerate(self.living) if living >= _NEARLY * self.most_at_a_time)
+        return self.samples[next(enough, 0) :]
 
     @property
     def ok(self) -> bool:
@@ -72,7 +85,7 @@ def soak(
     before = _settled(engine)
     _work(report, image, seconds, seed, memory, progress)
     after = _settled(engine)
-    report.trends = resources.trends(report.samples, before, after)
+    report.trends = resources.trends(report.steady, before, after)
     report.complaints += [f"{trend.name} grows: {trend}" for trend in report.trends if not trend.is_flat]
     return report
 
@@ -110,7 +123,7 @@ def _work(
             now = time.monotonic()
             told = now if report.waited != waited else told
             report.seconds = now - began
-            report.most_at_a_time = max(report.most_at_a_time, len(kernel.family.tasks))
+            report.living.append(len(kernel.family.tasks))
             report.samples.append(resources.sample())
             progress(report)
             if now - told > PATIENCE:
