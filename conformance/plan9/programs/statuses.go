@@ -13,6 +13,9 @@ import (
 	"unsafe"
 )
 
+// The first thread is the process that others wait for.
+func init() { runtime.LockOSThread() }
+
 func main() {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -22,7 +25,6 @@ func main() {
 			panic("on purpose")
 		case "exits":
 			text, _ := syscall.BytePtrFromString(os.Args[2])
-			runtime.LockOSThread()
 			os.WriteFile("/proc/"+strconv.Itoa(os.Getpid())+"/notepg", []byte("kill"), 0) // the other threads
 			syscall.RawSyscall(syscall.SYS_EXITS, uintptr(unsafe.Pointer(text)), 0, 0)
 		}
