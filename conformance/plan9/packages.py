@@ -29,6 +29,7 @@ net net/http net/http/httptest net/http/cookiejar net/rpc net/smtp log/syslog
 PACKAGES: Final = tuple(_NAMES.split())
 
 _NO_ZONES: Final = "Debian leaves out Go's file of time zones, lib/time/zoneinfo.zip"
+_NO_PACKAGES: Final = "it wants packages built for the tests' system in GOROOT/pkg, which Debian does not have"
 #: Reasons by package and test; a package's own reason is under "".
 REASONS: Final[Mapping[str, Mapping[str, str]]] = {
     "time": {
@@ -40,7 +41,5 @@ REASONS: Final[Mapping[str, Mapping[str, str]]] = {
         "TestIPv6WriteMsgUDPAddrPortTargetAddrIPVersion": "net has no WriteMsgUDP on Plan 9, which the test does not know",
         "TestLookupNonLDH": "to cs a ! is between host and service, so that !!!.###.bogus. is a bad service and not an unknown host",
     },
-    "runtime": {
-        "TestAtomicAlignment": "it wants packages built for the tests' system in GOROOT/pkg, which Debian does not have"
-    },
+    "runtime": {"TestAtomicAlignment": _NO_PACKAGES},
 }

@@ -21,8 +21,9 @@ _HEAD: Final = """\
 Made by `python -m conformance.plan9 gotests --write`; do not edit. The tests of the packages of Go's library ({release}) are built
 for plan9/386 and run on the kernel (`-test.v -test.short`), in the directory of their sources; and the same built for linux/386
 run directly on the host. Counted are tests and examples, not those within others. Tests of the one system only are in its numbers
-and nowhere else. Tests that need the command `go` are skipped on
-both, with GO_GCFLAGS.
+and nowhere else. Tests that need the command `go` are skipped on both,
+with GO_GCFLAGS. Seconds are from start to end, on a machine that has other work as well; on the kernel a kernel is started, twice, and
+code is translated.
 
 | package | passed | failed | skipped | seconds | natively passed | failed | skipped | seconds |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|
@@ -71,7 +72,9 @@ def document(found: dict[str, Any], release: str) -> str:
         failures += _failures(package, here, there)
     one, two = totals[:3], totals[3:]
     rows.append(f"| **all** | {' | '.join(map(str, one))} | | {' | '.join(map(str, two))} | |")
-    text = _HEAD.format(release=release) + "\n".join(rows) + "\n\n## What fails, and why\n\n"
+    missing = [f"`{each}`" for each in PACKAGES if "plan9" not in found.get(each, {})]
+    rest = f"\n\nOf the command's packages these were not run: {', '.join(missing)}." if missing else ""
+    text = _HEAD.format(release=release) + "\n".join(rows) + rest + "\n\n## What fails, and why\n\n"
     if not failures:
         return text + "Nothing.\n"
     return text + "| package | test | natively | why |\n|---|---|---|---|\n" + "\n".join(failures) + "\n"
