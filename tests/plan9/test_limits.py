@@ -36,9 +36,12 @@ def test_processes_have_only_so_much_memory_together(engine_name: str) -> None:
 
 def test_memory_that_is_asked_for_later_counts_too(engine_name: str) -> None:
     body = """
-    if(fork() == 0){ sleep(50); exits(nil); }
+    int ends[2]; char c;
+    check(pipe(ends) == 0);
+    if(fork() == 0){ read(ends[0], &c, 1); exits(nil); }
     check(failed(brk_(TOP + (8<<20)), "virtual memory allocation failed"));
     check(failed((int)segattach(0, "memory", nil, 8<<20), "virtual memory allocation failed"));
+    write(ends[1], "x", 1);
     check(strcmp(wait(), "") == 0 && brk_(TOP + (8<<20)) == 0);
     """
     with Kernel(engine=engine_name, memory="16M", total_memory="14M", timeout=60) as kernel:
