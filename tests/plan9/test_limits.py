@@ -190,9 +190,11 @@ def test_files_in_memory_have_an_end(engine_name: str, monkeypatch: pytest.Monke
 def test_notes_that_are_not_delivered_are_few(engine_name: str) -> None:
     before = "int n; char b[64]; void handler(void *u, char *t) { n++; noted(NCONT); }"
     body = """
-    int i, fd, pid = rfork(RFPROC|RFNOTEG);
-    if(pid == 0){ notify(handler); sleep(200); sleep(1); exits(n == 5 ? nil : "not five"); }
-    sleep(20);
+    int i, fd, pid, ends[2];
+    check(pipe(ends) == 0);
+    pid = rfork(RFPROC|RFNOTEG);
+    if(pid == 0){ notify(handler); write(ends[1], "x", 1); while(n < 5) sleep(10); sleep(1); exits(n == 5 ? nil : "not five"); }
+    read(ends[0], b, 1);
     sprint(b, "#p/%d/ctl", pid);
     check((fd = open(b, OWRITE)) >= 0 && write(fd, "stop", 4) == 4);
     sprint(b, "#p/%d/note", pid);
