@@ -16,6 +16,8 @@ FILE: Final = 4096
 #: The same of something that is mounted, and of a variable besides its bytes.
 MOUNT: Final = 1024
 VARIABLE: Final = 512
+#: The same of a request to a file server that has not been answered.
+REQUEST: Final = 4096
 
 
 class Account:

@@ -169,7 +169,11 @@ class Chan:
         if self.host is None:
             self._offset = offset
         else:
-            os.lseek(self.host.fd, offset, os.SEEK_SET)
+            try:
+                os.lseek(self.host.fd, offset, os.SEEK_SET)
+            except OSError:  # too much for its file system
+                self.keep_host()
+                self._offset = offset
 
     @property
     def speaks_9p(self) -> bool:

@@ -64,7 +64,7 @@ def deliver(task: Task, wait: WouldBlock | None) -> bool:
         interrupted = getattr(wait, "interrupted", None)
         if interrupted is None or interrupted() is None:
             proc.error = Eintr
-        proc.registers.words[EAX] = MASK32
+        proc.registers.words[EAX], proc.call = MASK32, ""
     if proc.doomed:
         proc.end("Killed")
     _notify(proc)

@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 SPACES: Final = 32
 #: The number of who starts the first processes: the kernel itself.
 BOOT_PID: Final = 1
+#: So many messages of the kernel's wait at a time until somebody reads them.
+_MOST_SAYINGS: Final = 32
 #: What the kernel itself puts into the environment (/sys/src/9/pc/main.c, init0).
 ENVIRONMENT: Final = {"terminal": "generic pc", "cputype": "386", "objtype": "386", "service": "terminal"}
 #: So much of the addresses below 4 GiB is for processes; and so much is what each needs besides its memory: a stack, and what
@@ -163,6 +165,7 @@ class Kernel:
         self.total_memory = _together(total_memory, self.sandbox)
         self.programs = Programs()
         self._next_note_group = 1
+        self._sayings = 0
         granted = {name: _tree(tree) for name, tree in (trees or {}).items()}
         if root is not None:
             granted[""] = _directory(root, writable=writable)
@@ -354,12 +357,17 @@ class Kernel:
             chan = channel(proc, 2, OWRITE).incref()
         except Error:
             return
+        if self._sayings >= _MOST_SAYINGS:  # nobody listens
+            chan.close()
+            return
+        self._sayings += 1
         self.attendants.start(self._say(chan, message))
 
     async def _say(self, chan: Chan, message: bytes) -> None:
         try:
             await transfers.write(self.host, chan, message, None)
         finally:
+            self._sayings -= 1
             chan.close()
 
     @property

@@ -7,13 +7,15 @@ goes from mount point to mount point; ``..`` goes back through them. This module
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from vx32py.plan9.account import MOUNT, Account
 from vx32py.plan9.chan import QTDIR, Chan, Qid, Walked, clone
 from vx32py.plan9.errors import Emount, Enocreate, Enomem, Enonexist, Enotdir, Error, Etoolong, Eunion, Eunmount
 from vx32py.plan9.groups import Group
+from vx32py.plan9.waiting import let_others_run
 
 if TYPE_CHECKING:
     from vx32py.plan9.chan import Caller
@@ -29,6 +31,8 @@ MMASK: Final = 0x17
 MOST_MOUNTS: Final = 10_000
 #: Paths are no longer: each step makes a new one.
 MOST_PATH: Final = 8192
+#: After so many steps of a walk it is the others' turn.
+_MOST_STEPS: Final = 500
 #: MAXWELEM: no walk message has more names.
 MOST_NAMES: Final = 16
 
@@ -199,7 +203,7 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
     As in Plan 9, a step is a walk by several names as far as no ``..`` and no mount point is on the way.
     """
     chan, path, head = start, start.path, None
-    entered, done, is_new = False, 0, False
+    entered, done, is_new, steps = False, 0, False, itertools.count(1)
     while done < len(names):
         if not chan.is_directory:
             raise Lost(Enotdir, done)
@@ -207,7 +211,7 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
         back = wanted[0] == ".."
         if not back and not nomount and not entered:
             chan, head, path = enter(caller, chan, path)
-        walked, origin = await _step(caller, chan, None if nomount or back else head, wanted, done)
+        walked, origin = await _step(caller, chan, None if nomount or back else head, wanted, done, steps)
         entered, head = False, None
         if back:
             path, point = path.add("..").leave_mount()
@@ -254,12 +258,14 @@ def _stretch(names: Sequence[str], start: int) -> list[str]:
 
 
 async def _step(
-    caller: Caller, chan: Chan, head: MountHead | None, wanted: list[str], done: int
+    caller: Caller, chan: Chan, head: MountHead | None, wanted: list[str], done: int, steps: Iterator[int]
 ) -> tuple[Walked, tuple[str, int]]:
     """Follow names in a directory, or in the first one of a union where the first of them is; and whose qids those are."""
     places = [chan] + ([each.to for each in head.mounts[1:]] if head is not None else [])
     first = None
     for place in places:
+        if next(steps) % _MOST_STEPS == 0:
+            await let_others_run()
         try:
             return await place.device.walk(caller, place, wanted), (place.device.kind, place.dev)
         except Lost:

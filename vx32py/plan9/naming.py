@@ -246,6 +246,7 @@ async def create_file(caller: Caller, name: str, mode: int, perm: int) -> Chan:
 
 async def create_at(caller: Caller, folder: Chan, name: str, mode: int, perm: int, *, nomount: bool = False) -> Chan:
     """Create something in a directory that has no such name, and open it. Raises Error."""
+    open_mode(mode & ~OEXCL)
     place = await place_to_create(caller, folder, nomount=nomount)
     chan = await clone(caller, place)
     chan = await chan.device.create(caller, chan, name, mode & ~(OEXCL | OCEXEC), perm)

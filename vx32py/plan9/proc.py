@@ -174,6 +174,11 @@ class Proc(Task):
         """Where its stack ends."""
         return self.mm.layout.stack_end
 
+    @property
+    def is_in_call(self) -> bool:
+        """Whether there is a call that is made again when it goes on."""
+        return self.waiting is not None or self._pending is not None
+
     # -- memory ----------------------------------------------------------------------------------------------------
 
     def own_stack(self) -> None:

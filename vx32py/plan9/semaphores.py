@@ -9,11 +9,12 @@ if TYPE_CHECKING:
 
 
 class Waiter:
-    """One who waits for a semaphore; ``woken`` when it is worth trying."""
+    """One who waits for a semaphore, which ``key`` tells from others; ``woken`` when it is worth trying."""
 
-    __slots__ = ("proc", "woken")
+    __slots__ = ("key", "proc", "woken")
 
-    def __init__(self, proc: Proc) -> None:
+    def __init__(self, key: object, proc: Proc) -> None:
+        self.key = key
         self.proc = proc
         self.woken = False
 
@@ -26,7 +27,7 @@ class Semaphores:
 
     def wait(self, key: object, proc: Proc) -> Waiter:
         """One more."""
-        waiter = Waiter(proc)
+        waiter = Waiter(key, proc)
         self._queues.setdefault(key, []).append(waiter)
         return waiter
 

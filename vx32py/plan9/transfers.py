@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: What is read from a directory's device at a time, at least: entries may grow when names are replaced.
 _LEAST_READ: Final = 8192
+#: And no more than this of a directory, so that one with very many entries does not keep the others waiting.
+_MOST_READ: Final = 128 << 10
 
 
 def read_plainly(caller: Caller, chan: Chan, count: int, offset: int | None) -> bytes:
@@ -57,6 +59,7 @@ async def read(caller: Caller, chan: Chan, count: int, offset: int | None) -> by
 
 
 async def _read_directory(caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
+    count = min(count, _MOST_READ)
     if offset == 0:
         chan.offset = chan.device_offset = 0
         chan.rewind()
@@ -75,9 +78,13 @@ async def _read_directory(caller: Caller, chan: Chan, count: int, offset: int) -
             if head is not None and head.mounts:
                 entries[i] = await _as_mounted(caller, entry, head.mounts[0].to)
         chan.rock = entries
-    found = bytearray()
-    while chan.rock and len(found) + len(chan.rock[0]) <= count:
-        found += chan.rock.pop(0)
+    found, taken = bytearray(), 0
+    for entry in chan.rock:
+        if len(found) + len(entry) > count:
+            break
+        found += entry
+        taken += 1
+    del chan.rock[:taken]
     if chan.rock and not found:
         raise Error(Eshort)
     chan.offset += len(found)

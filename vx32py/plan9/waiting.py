@@ -38,6 +38,11 @@ def suspend(wait: WouldBlock) -> Generator[WouldBlock, None, None]:
     yield wait
 
 
+async def let_others_run() -> None:
+    """Give up for now, and go on in the next turn: for what may take long and waits for nobody."""
+    await suspend(WouldBlock(lambda: True))
+
+
 async def until(ready: Callable[[], bool], deadline: float | None = None, fds: HostEvents = ()) -> bool:
     """Wait for something; False if the deadline has passed before."""
     while not ready():

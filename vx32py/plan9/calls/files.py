@@ -141,7 +141,11 @@ def _read(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> i
     if kept is not None and not isinstance(kept, Chan):
         return go_on(proc, kept)
     memory = proc.memory
-    memory.check(buffer, count, writable=True)
+    try:
+        memory.check(buffer, count, writable=True)
+    except BaseException:
+        _let_go(proc)  # others may have changed it while the call waited
+        raise
     chan, count = kept or channel(proc, fd, OREAD), min(count, _MOST_TRANSFER)
     if not chan.device.is_plain or chan.is_directory:
         return go_on(proc, _read_patiently(proc, chan, buffer, count, offset))
@@ -200,7 +204,11 @@ def _write(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> 
     if kept is not None and not isinstance(kept, Chan):
         return go_on(proc, kept)
     memory = proc.memory
-    memory.check(buffer, count)
+    try:
+        memory.check(buffer, count)
+    except BaseException:
+        _let_go(proc)
+        raise
     chan = kept or channel(proc, fd, OWRITE)
     data = memory.read(buffer, min(count, _MOST_TRANSFER))
     if not chan.device.is_plain or chan.is_directory:

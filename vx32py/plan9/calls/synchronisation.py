@@ -38,6 +38,8 @@ def rendezvous(proc: Proc, tag: int, value: int) -> int:
             other = waiting[-1]
             group.remove(other)
             other.answer = value
+            if other.proc.waiting is not None:  # they have met, whatever notes come before it goes on
+                other.proc.waiting.interruptible = False
             return other.value
         meeting = proc.kept = Meeting(tag, value, proc)
         group.waiting.setdefault(tag, []).append(meeting)
@@ -67,8 +69,8 @@ def tsemacquire(proc: Proc, address: int, milliseconds: int) -> int:
 def _acquire(proc: Proc, address: int, *, block: bool, deadline: float | None) -> int:
     proc.memory.check(address, 4, writable=True)
     queues = proc.kernel.semaphores
-    key = _key(proc, address)
     waiter: Waiter | None = proc.kept
+    key = waiter.key if waiter is not None else _key(proc, address)
     value = signed(proc.memory.read_u32(address))
     if value < 0 and waiter is None:
         raise Error(Ebadarg)

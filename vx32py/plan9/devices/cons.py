@@ -11,7 +11,7 @@ from vx32py._hostfile import Transfers
 from vx32py.plan9.chan import Caller, Chan, HostDescriptor
 from vx32py.plan9.devices.nodes import Folder, SingleDevice, TextFile
 from vx32py.plan9.devices.streams import Sink, Source, Stream
-from vx32py.plan9.errors import Ebadctl, Eperm, Error
+from vx32py.plan9.errors import Ebadctl, Eperm, Error, Etoobig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ _MOST_RANDOM: Final = 64 << 10
 #: What osversion says (the fourth edition's).
 _VERSION: Final = "2000"
 _LONGEST_NAME: Final = 64
+_MOST_CONTROL: Final = 1024
 #: What drivers are called.
 _NAMES: Final = {
     "/": "root", "c": "cons", "e": "env", "d": "dup", "|": "pipe", "s": "srv", "M": "mnt", "k": "ram", "p": "proc", "o": "objects",
@@ -143,6 +144,8 @@ class Cons(SingleDevice):
 
     def control(self, _: Caller, data: bytes) -> None:
         """A message to consctl. Raises Error."""
+        if len(data) > _MOST_CONTROL:
+            raise Error(Etoobig)
         for word in data.split():
             if word in (b"rawon", b"rawoff"):
                 self.set_raw(word == b"rawon")

@@ -26,7 +26,7 @@ from vx32py.plan9.chan import (
     Qid,
     Walked,
 )
-from vx32py.plan9.errors import Ebadspec, Eisdir, Enonexist, Enotdir, Eperm, Error, Eshort
+from vx32py.plan9.errors import Ebadspec, Efilename, Eisdir, Enonexist, Enotdir, Eperm, Error, Eshort, Etoolong
 from vx32py.plan9.stat import Dir
 from vx32py.plan9.waiting import patiently
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: What each way to open a file needs: read 4, write 2, execute 1.
 _NEEDED: Final = {OREAD: 4, OWRITE: 2, ORDWR: 6, OEXEC: 1}
+#: No file has a longer name, nor a longer group: what counts little must not need much.
+LONGEST_NAME: Final = 255
 _numbers = itertools.count(1)
 
 
@@ -252,6 +254,7 @@ class NodeDevice(Device):
             raise Error(Eperm)
         if perm & DMDIR and mode & 3 not in (OREAD, OEXEC):
             raise Error(Eperm)
+        check_length(name)
         node = await patiently(folder.create, caller, name, mode, perm)
         made = Chan(self, chan.dev, node.qid, node, chan.path)
         other = await patiently(node.open, caller, made, mode & ~OTRUNC)
@@ -308,7 +311,12 @@ class NodeDevice(Device):
         return entry
 
     async def wstat(self, caller: Caller, chan: Chan, changes: Dir) -> None:
-        await patiently(self.node(chan).wstat, caller, changes)
+        node = self.node(chan)
+        for name in (changes.name, changes.uid, changes.gid, changes.muid):
+            check_length(name)
+        if changes.name != node.name and (changes.name in (".", "..") or "/" in changes.name):
+            raise Error(Efilename)
+        await patiently(node.wstat, caller, changes)
 
     async def remove(self, caller: Caller, chan: Chan) -> None:
         await patiently(self.node(chan).remove, caller)
@@ -316,6 +324,12 @@ class NodeDevice(Device):
     def clunk(self, chan: Chan) -> None:
         self.node(chan).close(chan)
         chan.state = None
+
+
+def check_length(name: str) -> None:
+    """Whether a file may have this name. Raises Error."""
+    if len(name) > LONGEST_NAME:
+        raise Error(Etoolong)
 
 
 def _step(caller: Caller, node: Node, name: str) -> Node:

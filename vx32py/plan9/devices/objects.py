@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 #: A ``bytearray`` grows to this size at most, and a writable directory has so many files.
 MOST_BYTES: Final = 64 << 20
 MOST_FILES: Final = 10_000
-_LONGEST: Final = 255
 #: How files begin that can be executed.
 _PROGRAMS: Final = (MAGIC.to_bytes(4, "big"), b"#!")
 _WRITES: Final = (OWRITE, ORDWR)
@@ -220,8 +219,6 @@ class ObjectNode(Node):
             raise Error(Eexist)
         if len(folder) >= MOST_FILES:
             raise Error("directory full")
-        if len(name) > _LONGEST:
-            raise Error("name too long")
         value: Served = {} if perm & DMDIR else bytearray()
         folder[name] = value
         return self._node(name, value)
@@ -248,8 +245,6 @@ class ObjectNode(Node):
             self.file.truncate()
         if rename:
             assert self.up is not None
-            if "/" in changes.name or changes.name in {".", ".."} or len(changes.name) > _LONGEST:
-                raise Error(Eperm)
             folder = cast("MutableMapping[str, Any]", self.up.folder)
             if changes.name in folder:
                 raise Error(Eexist)

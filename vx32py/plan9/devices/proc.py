@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 from reference.errors import MemoryFault
+from reference.registers import EAX
 from vx32py._wait import WouldBlock
 from vx32py.plan9 import delivery, notes
 from vx32py.plan9.chan import DMDIR, Caller, Chan
@@ -38,6 +39,11 @@ _MOST_KEPT: Final = 4096
 _MOST_READ: Final = 1 << 20
 #: The floating-point registers as FXSAVE has them; the host's engine may keep more.
 _FXSAVE: Final = 512
+#: Where EAX and ESP are in a Ureg.
+_AX: Final = 7
+_SP: Final = 17
+#: Longer messages are none.
+_MOST_MESSAGE: Final = 16 << 10
 _LETTERS: Final = ((MAFTER, "a"), (MBEFORE, "b"), (MCREATE, "c"), (MCACHE, "C"))
 _FILES: Final[dict[str, int]] = {
     "args": 0o660, "ctl": 0o600, "fd": 0o444, "fpregs": 0o400, "kregs": 0o400, "mem": 0o600, "note": 0o600,
@@ -140,6 +146,8 @@ class _File(Node):
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         proc = self._check()
+        if len(data) >= (ERRMAX - 1 if self.name in {"note", "notepg"} else _MOST_MESSAGE) and self.name != "mem":
+            raise Error(Etoobig)
         text = data.decode(errors="surrogateescape")
         if self.name == "ctl":
             _control(proc, text)
@@ -334,7 +342,12 @@ def _set_registers(proc: Proc, data: bytes, offset: int) -> None:
     if offset % 4 or len(data) % 4 or offset + len(data) > len(ureg):
         raise Error(Ebadarg)
     ureg[offset : offset + len(data)] = data
-    delivery.set_registers(proc, delivery.UREG.unpack(ureg))
+    changed = list(delivery.UREG.unpack(ureg))
+    if proc.is_in_call:  # which is made again: it must remain the same call, and EAX gets its result anyway
+        if changed[_SP] != proc.registers.esp:
+            raise Error(Ebadctl)
+        changed[_AX] = proc.registers.words[EAX]
+    delivery.set_registers(proc, changed)
 
 
 def _join(proc: Proc, text: str) -> None:

@@ -88,8 +88,10 @@ class _Ram(Node):
         as_it_is, owns = Dir(), caller.user == self.owner
         rename = bool(changes.name) and changes.name != self.name
         if rename:
-            if self.up is None or not self.up.permits(caller, 2) or changes.name in (".", ".."):
+            if self.up is None or not self.up.permits(caller, 2):
                 raise Error(Eperm)
+            if not self.is_there:
+                raise Error(Enonexist)
             if changes.name in self.up.files:
                 raise Error(Eexist)
         changed_mode = changes.mode != as_it_is.mode
@@ -185,8 +187,6 @@ class _Folder(_Ram):
             raise Error(Enonexist)
         if name in self.files:
             raise Error(Eexist)
-        if len(name) > 255:
-            raise Error("name too long")
         # Of the permissions only those that the directory has, too (open(5)).
         made: _Ram
         if perm & DMDIR:

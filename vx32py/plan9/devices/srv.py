@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from vx32py.plan9.chan import DMDIR, ORCLOSE, ORDWR, OTRUNC, OWRITE, Caller, Chan, open_mode
-from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice
+from vx32py.plan9.devices.nodes import Folder, Node, SingleDevice, check_length
 from vx32py.plan9.errors import Ebadarg, Ebadusefd, Eexist, Eisdir, Enomem, Enonexist, Eperm, Error, Eshutdown
 from vx32py.plan9.stat import Dir
 
@@ -66,16 +66,16 @@ class _Service(Node):
         if not self.permits(caller, 2):
             raise Error(Eperm)
         untouched = Dir()
-        if changes.mode != untouched.mode:
-            self.mode = changes.mode & 0o777
         if changes.name and changes.name != self.name:
-            if "/" in changes.name:
-                raise Error("invalid name")
+            if self._folder.nodes.get(self.name) is not self:
+                raise Error(Enonexist)
             if changes.name in self._folder.nodes:
                 raise Error(Eexist)
             del self._folder.nodes[self.name]
             self.name = changes.name
             self._folder.nodes[self.name] = self
+        if changes.mode != untouched.mode:
+            self.mode = changes.mode & 0o777
         self.mtime = int(time.time())
 
 
@@ -101,6 +101,7 @@ class Services(SingleDevice):
         super().__init__("s", self.folder)
 
     async def create(self, caller: Caller, chan: Chan, name: str, mode: int, perm: int) -> Chan:
+        check_length(name)
         node = self.folder.create(caller, name, mode, perm)
         made = Chan(self, chan.dev, node.qid, node, chan.path)
         made.state = "new"

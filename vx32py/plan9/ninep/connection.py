@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from vx32py.plan9.account import REQUEST
 from vx32py.plan9.errors import ERRMAX, Ehungup, Emountrpc, Enomem, Error, Eshutdown
 from vx32py.plan9.ninep import codec
 from vx32py.plan9.ninep.codec import NOTAG, BadMessage, Message
@@ -79,6 +80,7 @@ class Connection:
         self._host = host
         self.chan = chan
         self.attendants: Attendants = host.view.attendants
+        self._account = host.view.account
         self.size = size
         self.number = number
         self.depth = depth
@@ -135,8 +137,9 @@ class Connection:
         request = self._waiting[tag] = _Request(kind, data, makes)
         self._outbox.append(request)
         try:
-            await self._send(request)
-            await self._receive(request)
+            with self._account.using(REQUEST):
+                await self._send(request)
+                await self._receive(request)
         except BaseException:
             self._give_up(tag, request)
             raise
@@ -153,7 +156,7 @@ class Connection:
         return answer
 
     def _new_tag(self, newfid: int | None) -> int:
-        if len(self._waiting) >= _MOST_TAGS:
+        if len(self._waiting) >= _MOST_TAGS or self._account.left < REQUEST:
             if newfid is not None:
                 self.free_fid(newfid)
             raise Error(Enomem)

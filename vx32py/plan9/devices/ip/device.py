@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: So many conversations a protocol has at a time, each with a socket of the host's.
 MOST_CONVERSATIONS: Final = 256
 _MOST_NDB: Final = 1024
+_MOST_CONTROL: Final = 16 << 10
 _FILES: Final = ("ctl", "data", "err", "listen", "local", "remote", "status")
 #: As files tell them: an address, a mask, and on which interface it is. There is no more than the loopback.
 _ROUTES: Final = (
@@ -215,6 +216,8 @@ class _File(Node):
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
         if self.name == "ctl":
+            if len(data) > _MOST_CONTROL:
+                raise Error(Etoobig)
             self._conversation.control(caller, data)
             return len(data)
         if self.name != "data":

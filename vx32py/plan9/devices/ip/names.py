@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from vx32py._wait import WouldBlock
+from vx32py.plan9 import headroom
 from vx32py.plan9.devices.ip.addresses import parse_address
-from vx32py.plan9.errors import Error
+from vx32py.plan9.errors import Enodev, Error
 
 #: So many lookups of the host's at a time.
 _MOST_LOOKUPS: Final = 16
@@ -43,8 +44,16 @@ class Lookup:
         self._ask = ask
         self._answer: list[str] | None = None
         self._failure = ""
-        self._reader, self._writer = os.pipe()
-        threading.Thread(target=self._run, daemon=True).start()
+        self._reader = self._writer = -1
+        try:
+            self._reader, self._writer = os.pipe()
+            if not headroom.is_spare(self._writer):
+                raise Error(Enodev)  # noqa: TRY301
+            threading.Thread(target=self._run, daemon=True).start()
+        except (OSError, RuntimeError, Error):  # the host has no descriptors, or no threads
+            self._running.release()
+            self._close(self._writer)
+            raise Error("dns failure") from None
 
     def _run(self) -> None:
         try:
@@ -55,6 +64,8 @@ class Lookup:
         except (OSError, ValueError):
             self._failure = "dns: name does not exist"
         finally:
+            if self._answer is None and not self._failure:
+                self._failure = "dns failure"
             self._running.release()
             os.close(self._writer)
 
@@ -64,6 +75,7 @@ class Lookup:
             raise WouldBlock(
                 lambda: self._answer is not None or bool(self._failure), fds=[(self._reader, select.POLLIN)]
             )
+        self._reader = self._close(self._reader)
         if self._failure:
             raise Error(self._failure)
         assert self._answer is not None
@@ -71,7 +83,14 @@ class Lookup:
 
     def __del__(self) -> None:
         if hasattr(self, "_reader"):
-            os.close(self._reader)
+            self._close(self._reader)
+
+    @staticmethod
+    def _close(fd: int) -> int:
+        """Close a descriptor, if it is one; what stands for none."""
+        if fd >= 0:
+            os.close(fd)
+        return -1
 
 
 class Names:
