@@ -105,6 +105,51 @@ def test_names_and_groups_have_an_end_which_files_in_memory_did_not_mind(kernel:
     assert LONGEST_NAME < 1000
 
 
+def test_what_guests_write_into_a_directory_of_the_applications_has_an_end(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of 10,000 files in each of any number of directories could have 64 MiB."""
+    monkeypatch.setattr("vx32py.plan9.devices.objects.MOST_TOGETHER", 300_000)
+    files: dict[str, object] = {}
+    kernel.bind(Directory(files), "/mnt/app")
+    holds(
+        kernel,
+        """
+        static char data[100000];
+        check(close(create("/mnt/app/d", OREAD, 0x800001ff)) == 0);
+        for(n = 0; n < 3; n++){
+            for(i = 0; i < 2; i++){
+                sprint(b, i ? "/mnt/app/d/%d" : "/mnt/app/%d", i);
+                fd = create(b, OWRITE, 0666);
+                check(write(fd, data, sizeof data) == sizeof data);
+                close(fd);
+            }
+            fd = create("/mnt/app/third", OWRITE, 0666);
+            check(failed(write(fd, data, sizeof data), "file system full"));
+            close(fd);
+            check(remove("/mnt/app/0") == 0 && remove("/mnt/app/third") == 0);
+        }
+        """,
+    )
+    assert list(files) == ["d"]
+
+
+def test_who_may_not_remove_a_file_does_not_by_closing_it(kernel: Kernel) -> None:
+    holds(
+        kernel,
+        """
+        check(close(create("/tmp/d", OREAD, 0x800001ed)) == 0);
+        check(close(create("/tmp/d/file", OWRITE, 0666)) == 0);
+        fd = open("#c/user", OWRITE);
+        check(write(fd, "none", 4) == 4);
+        check(failed(remove("/tmp/d/file"), "permission denied"));
+        fd = open("/tmp/d/file", OREAD|ORCLOSE);
+        close(fd);
+        check(stat("/tmp/d/file", change, sizeof change) > 0);
+        """,
+    )
+
+
 def test_numbers_with_thousands_of_digits_and_of_other_scripts_are_no_numbers(engine_name: str) -> None:
     with Kernel(engine=engine_name, timeout=60, memory="32M", net="127.0.0.1:1") as kernel:
         holds(

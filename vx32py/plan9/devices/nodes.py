@@ -240,6 +240,8 @@ class NodeDevice(Device):
         needed = _NEEDED[mode & 3] | (2 if mode & OTRUNC else 0)
         if not node.permits(caller, needed):
             raise Error(Eperm)
+        if mode & ORCLOSE and self.kind == SERVED and not node.parent(caller).permits(caller, 2):
+            raise Error(Eperm)  # it is to be removed
         if node.is_folder and (mode & 3 not in (OREAD, OEXEC) or mode & (OTRUNC | ORCLOSE)):
             raise Error(Eisdir if mode & 3 == OEXEC or self.kind == SERVED else Eperm)
         other = await patiently(node.open, caller, chan, mode)

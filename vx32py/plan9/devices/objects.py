@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from vx32py.plan9.chan import KernelView
     from vx32py.plan9.stat import Dir
 
-#: A ``bytearray`` grows to this size at most, and a writable directory has so many files.
+#: A ``bytearray`` grows to this size at most, and all together in a writable :class:`Directory` grow by so much; it has so many
+#: files.
 MOST_BYTES: Final = 64 << 20
+MOST_TOGETHER: Final = 256 << 20
+#: What a file counts besides its bytes.
+_OVERHEAD: Final = 1024
 MOST_FILES: Final = 10_000
 #: How files begin that can be executed.
 _PROGRAMS: Final = (MAGIC.to_bytes(4, "big"), b"#!")
@@ -77,11 +81,18 @@ class File:
 
 class Directory:
     """A mapping as a directory in which guests may create and remove files (a ``bytearray`` each) and directories (a ``dict``
-    each), if it is ``writable``."""
+    each), if it is ``writable``; ``left`` is by how many bytes all that is in it may still grow."""
 
     def __init__(self, files: MutableMapping[str, Any], *, writable: bool = True) -> None:
         self.files = files
         self.writable = writable
+        self.left = MOST_TOGETHER
+
+    def take(self, count: int) -> None:
+        """It has so many bytes more; or less, if that is negative. Raises Error."""
+        if count > self.left:
+            raise Error("file system full")
+        self.left -= count
 
 
 #: What can be a file or a directory.
@@ -119,10 +130,11 @@ class _Made(File):
 
 
 class _Array(File):
-    """A bytearray."""
+    """A bytearray, perhaps one in a directory that has an end."""
 
-    def __init__(self, content: bytearray) -> None:
+    def __init__(self, content: bytearray, directory: Directory | None) -> None:
         self._content = content
+        self._directory = directory
 
     def read(self, opened: Opened, count: int, offset: int) -> bytes:
         return bytes(self._content[offset : offset + count])
@@ -131,12 +143,16 @@ class _Array(File):
         content = self._content
         if offset + len(data) > MOST_BYTES:
             raise Error(Etoobig)
+        if self._directory is not None:
+            self._directory.take(max(offset + len(data) - len(content), 0))
         if offset > len(content):
             content.extend(bytes(offset - len(content)))
         content[offset : offset + len(data)] = data
         return len(data)
 
     def truncate(self) -> None:
+        if self._directory is not None:
+            self._directory.take(-len(self._content))
         self._content.clear()
 
     def size(self) -> int:
@@ -155,14 +171,15 @@ class ObjectNode(Node):
         self.file: File | None = None
         self.folder: Mapping[str, Any] | None = None
         self.writable = False
+        self._directory = up._directory if up is not None else None  # noqa: SLF001
         if isinstance(value, Directory):
-            self.folder, self.writable = value.files, value.writable
+            self.folder, self.writable, self._directory = value.files, value.writable, value
         elif isinstance(value, Mapping):
             self.folder, self.writable = value, up is not None and up.writable
         elif isinstance(value, File):
             self.file = value
         elif isinstance(value, bytearray):
-            self.file = _Array(value)
+            self.file = _Array(value, self._directory)
         elif isinstance(value, bytes | str) or callable(value):
             self.file = _Made(value)
         else:
@@ -219,6 +236,8 @@ class ObjectNode(Node):
             raise Error(Eexist)
         if len(folder) >= MOST_FILES:
             raise Error("directory full")
+        if self._directory is not None:
+            self._directory.take(_OVERHEAD)
         value: Served = {} if perm & DMDIR else bytearray()
         folder[name] = value
         return self._node(name, value)
@@ -233,6 +252,8 @@ class ObjectNode(Node):
             del cast("MutableMapping[str, Any]", up.folder)[self.name]
         except KeyError:
             raise Error(Enonexist) from None
+        if self._directory is not None:
+            self._directory.take(-_OVERHEAD - (self.length if isinstance(self.file, _Array) else 0))
 
     def wstat(self, caller: Caller, changes: Dir) -> None:
         untouched = type(changes)()

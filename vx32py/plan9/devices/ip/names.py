@@ -63,9 +63,9 @@ class Lookup:
             self._failure = "dns: name does not exist" if error.errno in unknown else "dns failure"
         except (OSError, ValueError):
             self._failure = "dns: name does not exist"
+        except Exception:  # noqa: BLE001 - whatever it is, somebody waits
+            self._failure = "dns failure"
         finally:
-            if self._answer is None and not self._failure:
-                self._failure = "dns failure"
             self._running.release()
             os.close(self._writer)
 
