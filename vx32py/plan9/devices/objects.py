@@ -171,7 +171,7 @@ class ObjectNode(Node):
         self.file: File | None = None
         self.folder: Mapping[str, Any] | None = None
         self.writable = False
-        self._directory = up._directory if up is not None else None  # noqa: SLF001
+        self._directory: Directory | None = up._directory if up is not None else None  # noqa: SLF001
         if isinstance(value, Directory):
             self.folder, self.writable, self._directory = value.files, value.writable, value
         elif isinstance(value, Mapping):
