@@ -150,6 +150,28 @@ def test_who_may_not_remove_a_file_does_not_by_closing_it(kernel: Kernel) -> Non
     )
 
 
+def test_descriptors_of_deep_paths_needed_ten_times_what_they_counted(kernel: Kernel) -> None:
+    """A path has a place for each of its elements, of which there were thousands."""
+    holds(
+        kernel,
+        """
+        static char name[9000];
+        check(create("/tmp/a", OREAD, 0x800001ff) >= 0 && bind("/tmp", "/tmp/a", MREPL) > 0);
+        strcpy(name, "/tmp");
+        for(i = 0; i < 1000; i++){
+            strcpy(name + 4 + 2 * i, "/a");
+            if((fd = open(name, OREAD)) < 0) break;
+            close(fd);
+        }
+        check(i > 400 && i < 600);
+        check(chdir("/tmp") == 0);
+        for(i = 0; i < 1000; i++) if(chdir("a") < 0) break;
+        check(i > 400 && i < 600 && failed(-1, "'a' name too long"));
+        check(chdir("..") == 0);
+        """,
+    )
+
+
 def test_numbers_with_thousands_of_digits_and_of_other_scripts_are_no_numbers(engine_name: str) -> None:
     with Kernel(engine=engine_name, timeout=60, memory="32M", net="127.0.0.1:1") as kernel:
         holds(

@@ -31,6 +31,8 @@ MMASK: Final = 0x17
 MOST_MOUNTS: Final = 10_000
 #: Paths are no longer: each step makes a new one.
 MOST_PATH: Final = 8192
+#: And they have no more elements: each needs room in every channel below.
+_MOST_ELEMENTS: Final = 512
 #: After so many steps of a walk it is the others' turn.
 _MOST_STEPS: Final = 500
 #: MAXWELEM: no walk message has more names.
@@ -238,7 +240,7 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
             at_mount = entered and i == count - 1
             path = path.add(names[done + i], head.origin if at_mount and head is not None else None)
         done += count
-        if len(path.text) > MOST_PATH:  # a directory that is in itself has names without end
+        if len(path.text) > MOST_PATH or len(path.points) > _MOST_ELEMENTS:  # a directory that is in itself has names without end
             raise Lost(Etoolong, done)
     # A channel of its own, whose path can be changed.
     if not is_new:
