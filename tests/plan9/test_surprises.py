@@ -172,6 +172,30 @@ def test_descriptors_of_deep_paths_needed_ten_times_what_they_counted(kernel: Ke
     )
 
 
+def test_a_read_whose_buffer_went_while_it_waited_held_its_channel_for_ever(kernel: Kernel) -> None:
+    holds(
+        kernel,
+        """
+        char *there = (char*)0x1000000;
+        check(pipe(fds) == 0);
+        if(rfork(RFPROC|RFMEM|RFFDG) == 0){
+            close(fds[0]);
+            if(segattach(0, "memory", there, 4096) != there) exits("no segment");
+            read(fds[1], there, 10);
+            exits("read");
+        }
+        close(fds[1]);
+        sleep(50);
+        check(segattach(0, "memory", there, 4096) == there && segdetach(there) == 0);
+        check(write(fds[0], "x", 1) == 1);
+        check(strncmp(wait(), "sys: bad address", 16) == 0);
+        notify(handler);
+        check(failed(write(fds[0], "x", 1), "i/o on hungup channel"));
+        """,
+        "void handler(void *u, char *text) { noted(NCONT); }",
+    )
+
+
 def test_numbers_with_thousands_of_digits_and_of_other_scripts_are_no_numbers(engine_name: str) -> None:
     with Kernel(engine=engine_name, timeout=60, memory="32M", net="127.0.0.1:1") as kernel:
         holds(

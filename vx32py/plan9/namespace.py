@@ -240,7 +240,8 @@ async def walk(caller: Caller, start: Chan, names: Sequence[str], *, nomount: bo
             at_mount = entered and i == count - 1
             path = path.add(names[done + i], head.origin if at_mount and head is not None else None)
         done += count
-        if len(path.text) > MOST_PATH or len(path.points) > _MOST_ELEMENTS:  # a directory that is in itself has names without end
+        # A directory that is in itself has names without end.
+        if len(path.text) > MOST_PATH or len(path.points) > _MOST_ELEMENTS:
             raise Lost(Etoolong, done)
     # A channel of its own, whose path can be changed.
     if not is_new:
