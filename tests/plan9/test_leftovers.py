@@ -14,6 +14,7 @@ from plan9_programs import main, program
 
 from vx32py.plan9 import Error, File, Kernel, Opened, WouldBlock
 from vx32py.plan9.chan import ORDWR
+from vx32py.plan9.devices.pipe import Pipes
 
 
 def descriptors() -> set[str]:
@@ -76,3 +77,19 @@ def test_a_kernel_that_is_closed_in_the_midst_of_everything_leaves_no_descriptor
             del held, host, kernel
             gc.collect()
     assert descriptors() == before
+
+
+def test_pipes_that_nobody_had_any_more_waited_for_the_garbage_collector(engine_name: str) -> None:
+    """There are only so many: a program that makes and closes them made everybody wait for it."""
+    body = "int i, ends[2]; for(i = 0; i < 50; i++){ check(pipe(ends) == 0); close(ends[0]); close(ends[1]); }"
+    with Kernel(engine=engine_name, timeout=60) as kernel:
+        device = kernel.devices["|"]
+        assert isinstance(device, Pipes)
+        gc.collect()
+        gc.disable()
+        try:
+            proc = kernel.start_program(program(main(body)))
+            kernel.wait(proc)
+            assert (proc.status, device.count) == ("", 0)
+        finally:
+            gc.enable()

@@ -6,8 +6,8 @@ who writes to it gets an error, and a note.
 
 from __future__ import annotations
 
-import gc
 import itertools
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -26,6 +26,7 @@ _OVERHEAD: Final = 64
 #: So often one may read nothing from a pipe whose other end is closed (qread).
 _MOST_ENDS: Final = 3
 MOST_PIPES: Final = 20_000
+_ENDS: Final = ("data", "data1")
 
 
 class _Queue:
@@ -79,32 +80,48 @@ class _Queue:
         self.size = 0
 
 
+class _Pipe:
+    """The two queues, each by the number of the end that reads it; how many have opened each end, and when it was made.
+
+    Files refer to it, but it to none: what nobody has any more goes at once.
+    """
+
+    def __init__(self, device: Pipes) -> None:
+        self.queues = (_Queue(device.account), _Queue(device.account))
+        self.users = [0, 0]
+        self.made = int(time.time())
+        self._device = device
+        device.count += 1
+
+    def __del__(self) -> None:
+        self._device.count -= 1
+
+
 class _End(Node):
     """``data`` or ``data1``: reads what the other one writes."""
 
-    def __init__(self, name: str, root: _PipeRoot) -> None:
-        super().__init__(name, 0o600)
-        self.root = root
-        self.incoming = _Queue(root.account)
-        self.other: _End
-        self.users = 0
+    def __init__(self, pipe: _Pipe, number: int) -> None:
+        super().__init__(_ENDS[number], 0o600, path=1 + number)
+        self.atime = self.mtime = pipe.made
+        self.incoming, self.outgoing = pipe.queues[number], pipe.queues[1 - number]
+        self._pipe, self._number = pipe, number
 
     @property
     def length(self) -> int:
         return self.incoming.size
 
     def parent(self, caller: Caller) -> Node:
-        return self.root
+        return _PipeRoot(self._pipe)
 
     def open(self, caller: Caller, chan: Chan, mode: int) -> Chan | None:
-        self.users += 1
+        self._pipe.users[self._number] += 1
         return None
 
     def read(self, caller: Caller, chan: Chan, count: int, offset: int) -> bytes:
         return self.incoming.get(count)
 
     def write(self, caller: Caller, chan: Chan, data: bytes, offset: int) -> int:
-        queue = self.other.incoming
+        queue = self.outgoing
         if queue.closed:
             if not chan.speaks_9p:
                 caller.note("sys: write on closed pipe")
@@ -115,32 +132,27 @@ class _End(Node):
         return len(data)
 
     def close(self, chan: Chan) -> None:
-        self.users -= 1
-        if self.users:
+        users = self._pipe.users
+        users[self._number] -= 1
+        if users[self._number]:
             return
         # What this end has written can still be read; what was written to it cannot.
-        self.other.incoming.closed = self.incoming.closed = True
+        self.outgoing.closed = self.incoming.closed = True
         self.incoming.clear()
-        if not self.other.users:
-            for queue in (self.incoming, self.other.incoming):  # as good as new
+        if not any(users):
+            for queue in (self.incoming, self.outgoing):  # as good as new
                 queue.clear()
                 queue.closed, queue.ends = False, 0
 
 
 class _PipeRoot(Node):
-    def __init__(self, device: Pipes) -> None:
-        super().__init__("#|", 0o500 | DMDIR)
-        self.account = device.account
-        self.ends = (_End("data", self), _End("data1", self))
-        self.ends[0].other, self.ends[1].other = self.ends[1], self.ends[0]
-        self._device = device
-        device.count += 1
-
-    def __del__(self) -> None:
-        self._device.count -= 1
+    def __init__(self, pipe: _Pipe) -> None:
+        super().__init__("#|", 0o500 | DMDIR, path=0)
+        self.atime = self.mtime = pipe.made
+        self._pipe = pipe
 
     def children(self, caller: Caller) -> Iterable[Node]:
-        return self.ends
+        return [_End(self._pipe, number) for number in range(len(_ENDS))]
 
 
 class Pipes(NodeDevice):
@@ -154,7 +166,5 @@ class Pipes(NodeDevice):
 
     def root(self, caller: Caller, spec: str) -> tuple[Node, int]:
         if self.count >= MOST_PIPES:
-            gc.collect()  # those that nobody has are still in each other's hands
-        if self.count >= MOST_PIPES:
             raise Error(Enomem)
-        return _PipeRoot(self), next(self._instances)
+        return _PipeRoot(_Pipe(self)), next(self._instances)
