@@ -187,6 +187,7 @@ def test_code_was_kept_of_a_guest_that_was_still_running_it() -> None:
     thread.start()
     while sum(process.unknown_calls.values()) < 5 or not control[hostarea.INSIDE >> 2]:
         time.sleep(0.001)
+    process.engine.close()  # at once: a process that is closed sees that its guest is left first
     process.close()
     thread.join()
     del process, control, thread
