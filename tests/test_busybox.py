@@ -25,7 +25,7 @@ EVERYWHERE = (
 )  # fmt: skip
 FAST = "jit"
 #: Run on megabytes.
-LARGE = ("sha256sum", "gzip -d", "bunzip2", "sort", "awk", "sed")
+LARGE = ("sha256sum", "gzip -d", "sort", "sed")
 #: sendfile64: a program that is told that there is none reads and writes.
 REFUSED = {("linux", 239)}
 #: Of the first MiB of text.

@@ -329,7 +329,7 @@ def run_disturbed(engine: Engine, whole: int, rng: random.Random) -> int:
             surprises += 1
         left -= engine.stats.instructions - before
         if trap is not None:
-            assert (trap.number, left) == (Vector.BREAKPOINT, 0)
+            assert (trap.number, left) == (Vector.BREAKPOINT, 0), (trap, left, whole, surprises)
             return surprises
 
 

@@ -27,7 +27,7 @@ from reference.policy import Policy
 from reference.traps import Access, Vector
 
 #: Cases of each shape, by engine and way.
-PER_SHAPE = {"jit running": 24, "jit stepping": 2, "translated running": 3}
+PER_SHAPE = {"jit running": 10, "jit stepping": 2, "translated running": 3}
 
 SHAPES: dict[str, list[Shape]] = defaultdict(list)
 for _shape in shapes():

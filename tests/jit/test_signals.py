@@ -233,7 +233,7 @@ def test_a_signal_just_before_entering_is_not_missed() -> None:
         signal.setitimer(signal.ITIMER_REAL, delay)
         bare.processor.enter(CODE)  # cannot end by itself
 
-    for i in range(1000):
+    for i in range(400):
         with pytest.raises(Surprise):
             enter_soon_to_be_interrupted(1e-6 * (1 + i % 40))
         stop = bare.processor.last_stop()

@@ -26,7 +26,7 @@ from reference.registers import CPU, EBP, EDI, ESP, MASK32
 from vx32py import _engines
 
 #: Cases of each shape, by engine.
-PER_SHAPE: Final = {"jit": 40, "translated": 4}
+PER_SHAPE: Final = {"jit": 16, "translated": 3}
 
 #: The groups of the three tables, and what Linux calls those that are not called the same.
 GROUPS: Final = {

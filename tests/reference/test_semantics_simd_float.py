@@ -38,7 +38,7 @@ from reference.traps import Vector
 from vx32py import _engines
 
 #: Cases of each shape, by engine.
-PER_SHAPE: Final = {"jit": 150, "translated": 8}
+PER_SHAPE: Final = {"jit": 60, "translated": 6}
 
 #: What these tests are about, by mnemonic.
 OURS: Final = re.compile(
