@@ -194,23 +194,3 @@ def test_segments_of_one_that_has_ended_leave_room_for_others(engine_name: str) 
     }
     """
     holds(engine_name, body, memory="32M")
-
-
-def test_a_segment_was_attached_over_one_of_a_process_that_shares_memory(engine_name: str) -> None:
-    body = """
-    int ends[2]; char c;
-    check(pipe(ends) == 0);
-    if(rfork(RFPROC|RFMEM) == 0){
-        char *p = segattach(0, "memory", (void*)0x1000000, 8192);
-        p[0] = 1;
-        write(ends[1], "x", 1);
-        read(ends[1], &c, 1);
-        exits(p[0] == 1 ? nil : "it was overwritten");
-    }
-    read(ends[0], &c, 1);
-    check(failed((int)segattach(0, "memory", (void*)0x1001000, 4096), "segments overlap"));
-    check(segattach(0, "memory", (void*)0x1002000, 4096) == (void*)0x1002000);
-    write(ends[0], "x", 1);
-    check(strcmp(wait(), "") == 0);
-    """
-    holds(engine_name, body)

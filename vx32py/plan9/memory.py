@@ -132,11 +132,8 @@ def find(proc: Proc, address: int) -> Segment | None:
 
 
 def overlapping(proc: Proc, base: int, top: int, but: Segment | None = None) -> Segment | None:
-    """A segment that has some of these pages, of the process's or of one that shares its memory: they have one address space."""
-    own = None if but is None else but.size
-    everybody = [proc, *(user for user in proc.mm.users if user is not proc)]
-    segments = (each for user in everybody for each in getattr(user, "segments", ()))
-    return next((each for each in segments if each.size is not own and each.base < top and base < each.top), None)
+    """A segment that has some of these pages."""
+    return next((each for each in proc.segments if each is not but and each.base < top and base < each.top), None)
 
 
 def change_top(proc: Proc, segment: Segment, address: int) -> int:
