@@ -10,8 +10,9 @@ first used: importing the package costs next to nothing.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vx32py._lazy import exports
 
 if TYPE_CHECKING:
     from reference.errors import VerificationError as VerificationError
@@ -110,18 +111,6 @@ _HOMES = {
     "vx32py.plugin.stream": ("Stream",),
     "vx32py.vfs.mounts": ("Dev", "Grant", "Overlay", "Proc", "Tmpfs"),
 }  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted((*_HOME_OF, "__version__"))  # noqa: PLE0605 - a list of str, made from the one table above
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_HOME_OF]
+__all__ = sorted(("__version__", *(name for names in _HOMES.values() for name in names)))  # noqa: PLE0605 - a list of str, made from the one table above
+__getattr__, __dir__ = exports(__name__, _HOMES)

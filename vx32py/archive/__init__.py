@@ -10,8 +10,9 @@ reads says where it is. The format is in ``docs/archive.md``.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vx32py._lazy import exports
 
 if TYPE_CHECKING:
     from vx32py.archive.adding import Addition as Addition
@@ -33,19 +34,19 @@ if TYPE_CHECKING:
     from vx32py.archive.reader import Archive as Archive
     from vx32py.archive.testing import Report as Report
 
-_HOME_OF = {
-    "Addition": "adding", "Archive": "reader", "ArchiveError": "errors", "Creation": "creating", "DecoderInfo": "listing",
-    "Decoders": "decoding", "Extraction": "extracting", "Info": "listing", "Limits": "limits", "Member": "members",
-    "MemberError": "errors", "Report": "testing", "add_decoder": "adding", "create": "creating", "extract": "api",
-    "info": "api", "list": "api", "test": "api",
-}  # fmt: skip
+_HOMES = {
+    "vx32py.archive.adding": ("Addition", "add_decoder"),
+    "vx32py.archive.api": ("extract", "info", "list", "test"),
+    "vx32py.archive.creating": ("Creation", "create"),
+    "vx32py.archive.decoding": ("Decoders",),
+    "vx32py.archive.errors": ("ArchiveError", "MemberError"),
+    "vx32py.archive.extracting": ("Extraction",),
+    "vx32py.archive.limits": ("Limits",),
+    "vx32py.archive.listing": ("DecoderInfo", "Info"),
+    "vx32py.archive.members": ("Member",),
+    "vx32py.archive.reader": ("Archive",),
+    "vx32py.archive.testing": ("Report",),
+}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - a list of str, made from the one table above
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return value
+__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605 - a list of str, made from the one table above
+__getattr__, __dir__ = exports(__name__, _HOMES)

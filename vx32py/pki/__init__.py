@@ -6,8 +6,9 @@ the extra ``pki`` installs, when something is signed, verified, written or read.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vx32py._lazy import exports
 
 if TYPE_CHECKING:
     from vx32py.pki.credentials import Bundle as Bundle
@@ -44,14 +45,6 @@ _HOMES = {
     "vx32py.pki.revocation": ("State",),
     "vx32py.pki.verifying": ("explain", "verify"),
 }  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - a list of str, made from the one table above
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
+__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605 - a list of str, made from the one table above
+__getattr__, __dir__ = exports(__name__, _HOMES)

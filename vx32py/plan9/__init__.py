@@ -8,8 +8,9 @@ with Kernel(root="plan9-tree") as kernel:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from vx32py._lazy import exports
 
 if TYPE_CHECKING:
     from vx32py._wait import WouldBlock as WouldBlock
@@ -32,18 +33,6 @@ _HOMES = {
     "vx32py.plan9.kernel": ("CONSOLE", "Kernel", "Result"),
     "vx32py.plan9.namespace": ("MAFTER", "MBEFORE", "MCREATE", "MREPL"),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - a list of str, made from the one table above
-
-
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_HOME_OF]
+__all__ = sorted(name for names in _HOMES.values() for name in names)  # noqa: PLE0605 - a list of str, made from the one table above
+__getattr__, __dir__ = exports(__name__, _HOMES)
