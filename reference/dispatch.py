@@ -42,6 +42,7 @@ _VECTORS: Final = frozenset(int(vector) for vector in Vector)
 #: No template and no stub is longer than this many instructions.
 _MOST_CARRIED: Final = 200
 _X87_EIP: Final = at.X87_EIP >> 2
+_FUEL: Final = at.control_word(at.FUEL)
 _REASON: Final = at.control_word(at.REASON)
 _SITE: Final = at.control_word(at.SITE)
 _SPILL_ECX: Final = at.control_word(at.SPILL_ECX)
@@ -125,19 +126,26 @@ class TranslatingEngine:
 
     def _go_on(self, fuel: int | None) -> Trap | None:
         """Run until a trap, or until the fuel is used up, and count; without ``fuel`` there is neither limit nor count."""
+        return self._counted(self._run, fuel)
+
+    def _counted(self, execute: Callable[[], Trap | None], fuel: int | None) -> Trap | None:
+        """Execute with that fuel, and count what is used of it."""
         if fuel is not None:
             self._grant(fuel)
+        tank, words, stats = self._fuel, self._words, self.stats
         started = time.perf_counter()
-        translating = self.stats.seconds_translating
+        translating = stats.seconds_translating
         try:
             # Held, too: an exception of a signal handler's may come before it is returned.
-            trap = self._held = self._run()
+            trap = self._held = execute()
         finally:
-            elapsed = time.perf_counter() - started
-            self.stats.seconds_running += elapsed - (self.stats.seconds_translating - translating)
+            # At first, and without a call, of which a property is one: there Python runs signal handlers, which may raise.
             if fuel is not None:
-                self._account(fuel)
-        self.stats.traps += trap is not None
+                lent = words[_FUEL]  # below zero where a meter found too little, and nobody has put that right
+                stats.instructions += fuel - (tank.reserve + lent - (lent >> 31 << 32))
+            elapsed = time.perf_counter() - started
+            stats.seconds_running += elapsed - (stats.seconds_translating - translating)
+        stats.traps += trap is not None
         self._held = None
         return trap
 
@@ -162,15 +170,12 @@ class TranslatingEngine:
         """Run exactly one instruction."""
         trap, self._held = self._held, None
         if trap is None:
-            if self._metered:
-                self._grant(1)
-            try:
-                trap = self._single()
-            finally:
-                if self._metered:
-                    self._account(1)
+            trap = self._counted(self._single, 1 if self._metered else None)
+            if trap is not None:
+                return trap
+            trap = Trap(Vector.SINGLE_STEP, self.cpu.eip)
         self.stats.traps += 1
-        return trap if trap is not None else Trap(Vector.SINGLE_STEP, self.cpu.eip)
+        return trap
 
     @property
     def held(self) -> Trap | None:
@@ -539,10 +544,6 @@ class TranslatingEngine:
     def _begin_metering(self) -> None:
         self._cache.flush()
         self._metered = True
-
-    def _account(self, granted: int) -> None:
-        """Count what has been used of the fuel."""
-        self.stats.instructions += granted - self._fuel.left
 
     def _is_out_of_fuel(self) -> bool:
         return self._metered and self._fuel.is_empty

@@ -21,19 +21,20 @@ class Tank:
 
     def __init__(self, words: memoryview) -> None:
         self._words = words
-        self._reserve = 0
+        #: What is not lent.
+        self.reserve = 0
 
     def fill(self, instructions: int) -> None:
         """Let there be fuel for so many instructions."""
         self._words[_FUEL] = 0
-        self._reserve = instructions
+        self.reserve = instructions
         self.lend()
 
     def lend(self) -> int:
         """Lend the guest as much as it may have at a time; how much it has then."""
-        left = self._words[_FUEL] + self._reserve
+        left = self._words[_FUEL] + self.reserve
         lent = self._words[_FUEL] = min(left, at.MOST_FUEL)
-        self._reserve = left - lent
+        self.reserve = left - lent
         return lent
 
     def charge(self, instructions: int) -> None:
@@ -46,17 +47,10 @@ class Tank:
         return not self._words[_FUEL] and not self.lend()
 
     @property
-    def left(self) -> int:
-        """What is left, lent or not: less than nothing if a meter has found that there is not enough, and an exception came
-        before anybody put that right."""
-        fuel = self._words[_FUEL]
-        return int(self._reserve + fuel - (fuel >> 31 << 32))
-
-    @property
     def state(self) -> tuple[int, int]:
         """What there is, to come back to."""
-        return self._words[_FUEL], self._reserve
+        return self._words[_FUEL], self.reserve
 
     @state.setter
     def state(self, state: tuple[int, int]) -> None:
-        self._words[_FUEL], self._reserve = state
+        self._words[_FUEL], self.reserve = state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from types import FrameType
+from unittest import mock
 
 import pytest
 from asm import assemble
@@ -331,6 +333,22 @@ def run_disturbed(engine: Engine, whole: int, rng: random.Random) -> int:
         if trap is not None:
             assert (trap.number, left) == (Vector.BREAKPOINT, 0), (trap, left, whole, surprises)
             return surprises
+
+
+@pytest.mark.parametrize("engine_name", TRANSLATING)
+def test_what_a_guest_had_used_was_forgotten_where_a_handler_raised_behind_its_run(
+    engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first call behind a run is where Python runs signal handlers; it came before the count."""
+    with guest(engine_name, BUSY, ecx=2, eax=0, ebx=0) as engine:
+        assert engine.run_for(ROUND) is None  # what comes is translated
+        for run, amount in ((functools.partial(engine.run_for, 5), 5), (engine.step, 1)):
+            before = engine.stats.instructions
+            with monkeypatch.context() as patched:
+                patched.setattr("reference.dispatch.time", mock.Mock(**{"perf_counter.side_effect": (0.0, Surprise)}))
+                with pytest.raises(Surprise):
+                    run()
+            assert engine.stats.instructions - before == amount
 
 
 @in_child
