@@ -379,11 +379,11 @@ def test_a_process_ran_for_ever_after_an_exception_at_the_end_of_run() -> None:
 @in_child
 def test_hundreds_of_interrupts_at_random_moments() -> None:
     (interrupts,) = collections.deque(shots.at_programs("interrupts", "jit", 80, 1), maxlen=1)
-    assert (interrupts.shots, interrupts.complaints) == (80, [])
+    assert (interrupts.shots, interrupts.complaints) == (80, []), interrupts.complaints
     (handlers,) = collections.deque(shots.at_programs("handlers", "jit", 15, 1), maxlen=1)
-    assert (handlers.shots, handlers.complaints) == (15, [])
+    assert (handlers.shots, handlers.complaints) == (15, []), handlers.complaints
     (command_line,) = collections.deque(shots.at_command_line("jit", 2, 1), maxlen=1)
-    assert (command_line.shots, command_line.complaints) == (2, [])
+    assert (command_line.shots, command_line.complaints) == (2, []), command_line.complaints
 
 
 # -- what threads share ----------------------------------------------------------------------------------------------
