@@ -4,6 +4,6 @@
     python -m conformance.soak signals --count 2000
 
 ``images`` and ``programs`` are the guests, ``stories`` what a thread does with them, ``crew`` the threads and who watches
-them, ``resources`` what may not grow, ``run`` the process that watches the process; ``shots`` and ``targets`` are about
-signals.
+them, ``resources`` what may not grow, ``run`` the process that watches the process, ``telling`` what people
+see of it; ``shots`` and ``targets`` are about signals.
 """

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from conformance.soak import lines, resources, run, shots
+from conformance.soak import lines, run, shots, telling
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -54,18 +52,11 @@ def soak(
     if context.invoked_subcommand is not None:
         return
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("preparing")
+    with telling.working() as say:
 
         def show(report: run.Report) -> None:
-            sample = report.samples[-1] if report.samples else {}
-            figures = ", ".join(f"{name} {value}" for name, value in sample.items())
-            progress.update(
-                task,
-                description=f"{report.seconds:.0f} of {duration:.0f} s: {sum(report.done.values())} stories; {figures}",
-            )
+            figures = telling.figures(report.samples[-1] if report.samples else {})
+            say(f"{report.seconds:.0f} of {duration:.0f} s: {sum(report.done.values())} stories; {figures}")
 
         report = run.soak(
             seconds=duration, threads=threads, engine=engine, seed=seed, replay=replay, progress=show
@@ -82,18 +73,7 @@ def tell(report: run.Report, console: Console) -> None:
         f" {report.seconds:.0f} s ({stories})",
         highlight=False,
     )
-    if report.trends:
-        table = Table("", "first quarter", "middle", "last quarter", "before", "after", "")
-        for trend in report.trends:
-            unit = resources.NAMES[trend.name]
-            figures = (trend.first, trend.middle, trend.last, trend.before, trend.after)
-            table.add_row(
-                f"{trend.name} {unit}".strip(), *(f"{value:,.0f}" for value in figures), "flat" if trend.is_flat else "GROWS"
-            )  # fmt: skip
-        console.print(table)
-    for complaint in report.complaints:
-        console.print(complaint, markup=False, highlight=False, soft_wrap=True)
-    console.print("all is well" if report.ok else f"{len(report.complaints)} complaints")
+    telling.results(console, report.trends, report.complaints, ok=report.ok)
 
 
 @soak.command()
@@ -114,10 +94,9 @@ def signals(count: int, engine: str, seed: int | None) -> None:
     wrong = 0
     for name, shoot in kinds:
         tally = shots.Tally()
-        with Progress(transient=True, console=Console(stderr=True)) as progress:
-            task = progress.add_task(name, total=None)
+        with telling.counting(name) as show:
             for tally in shoot():
-                progress.update(task, completed=tally.shots)
+                show(tally.shots)
         click.echo(f"{name}: {tally.shots} shots, {tally.signals} signals, {len(tally.complaints)} complaints")
         for complaint in tally.complaints:
             click.echo(complaint)
@@ -130,18 +109,7 @@ def signals(count: int, engine: str, seed: int | None) -> None:
 @_engine
 def every_line(step: int, engine: str) -> None:
     """An exception at every line of the library that short lives of guests execute."""
-    wrong = 0
-    for name in lines.stories(engine):
-        count = 0
-        with Progress(transient=True, console=Console(stderr=True)) as progress:
-            task = progress.add_task(name, total=None)
-            for line in lines.sweep(engine, name, step=step):
-                count += 1
-                progress.update(task, completed=count)
-                if line.problem:
-                    wrong += 1
-                    click.echo(f"{name}, line {line.number}, {line.where}: {line.problem}")
-        click.echo(f"{name}: {count} lines")
+    wrong = telling.every_line(lines.stories(engine), lambda name: lines.sweep(engine, name, step=step))
     sys.exit(1 if wrong else 0)
 
 

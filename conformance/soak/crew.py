@@ -10,7 +10,6 @@ stderr, and the process ends at once.
 from __future__ import annotations
 
 import faulthandler
-import gc
 import json
 import os
 import random
@@ -125,14 +124,7 @@ def _rest(shared: stories.Shared) -> dict[str, int]:
     """What the process has when no guest is there, and nothing is kept for the next one."""
     shared.snapshots.clear()
     programs.program.cache_clear()
-    gc.collect()
-    if shared.engine == "jit":
-        from jit import lending, resting, segments
-
-        lending.collect()
-        segments.pool.empty()
-        resting.empty()
-    return resources.sample()
+    return resources.settled(shared.engine)
 
 
 def _vary_code_caches(seed: int) -> None:

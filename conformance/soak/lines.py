@@ -163,17 +163,10 @@ def _tell(story: Callable[[], None], tracer: _Tracer) -> str:
 
 def _left(engine: str) -> dict[str, int]:
     """What the process has when no guest is there and nothing is kept for the next one."""
-    gc.collect()
+    settled = resources.settled(engine)
+    left = {name: settled[name] for name in ("descriptors", "threads", "ldt", "timers")}
     if engine == "jit":
-        from jit import lending, lowmem, resting, segments
+        from jit import lowmem
 
-        lending.collect()
-        segments.pool.empty()
-        resting.empty()
-        for _ in range(3):  # what those had borrowed that have rested; and finalizers may need others' to have run
-            gc.collect()
-            lending.collect()
-        low = sum(end - start for start, end in lowmem.mappings())
-    sample = resources.sample()
-    names = ("descriptors", "threads", "ldt", "timers")
-    return {name: sample[name] for name in names} | ({"bytes below 4 GiB": low} if engine == "jit" else {})
+        left["bytes below 4 GiB"] = sum(end - start for start, end in lowmem.mappings())
+    return left

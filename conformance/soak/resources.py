@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import statistics
 from dataclasses import dataclass
@@ -40,6 +41,21 @@ def sample() -> dict[str, int]:
     except OSError:
         pass
     return found
+
+
+def settled(engine: str) -> dict[str, int]:
+    """The figures when no guest is there, and nothing is kept for the next one."""
+    gc.collect()
+    if engine == "jit":
+        from jit import lending, resting, segments
+
+        lending.collect()
+        segments.pool.empty()
+        resting.empty()
+        for _ in range(3):  # what those had borrowed that have rested; and finalizers may need others' to have run
+            gc.collect()
+            lending.collect()
+    return sample()
 
 
 #: How much more the last quarter may have than the first, beside a tenth: what is kept for the next guest comes and goes.

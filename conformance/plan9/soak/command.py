@@ -7,11 +7,9 @@ import sys
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from conformance.plan9.soak import lines, run
-from conformance.soak import resources
+from conformance.soak import telling
 
 
 @click.command(name="soak")
@@ -23,20 +21,16 @@ from conformance.soak import resources
 def soak(minutes: float, processes: int, engine: str, memory: str, seed: int | None) -> None:
     """Hundreds of processes for a long time: none may hang, no message may be lost, nothing may be left."""
     seed = random.SystemRandom().getrandbits(31) if seed is None else seed
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("preparing")
+    with telling.working() as say:
 
         def show(report: run.Report) -> None:
-            sample = report.samples[-1]
-            figures = ", ".join(f"{name} {value}" for name, value in sample.items())
-            progress.update(task, description=f"{report.waited} stories, {report.most_at_a_time} processes; {figures}")
+            figures = telling.figures(report.samples[-1])
+            say(f"{report.waited} stories, {report.most_at_a_time} processes; {figures}")
 
         report = run.soak(
             seconds=minutes * 60, workers=processes, engine=engine, seed=seed, memory=memory, progress=show
         )  # fmt: skip
-    console = Console()
-    tell(report, console, seed)
+    tell(report, Console(), seed)
     sys.exit(0 if report.ok else 1)
 
 
@@ -46,18 +40,7 @@ def soak(minutes: float, processes: int, engine: str, memory: str, seed: int | N
 @click.argument("names", nargs=-1, metavar="[STORY]...", type=click.Choice(lines.NAMES))
 def every_line(step: int, engine: str, names: tuple[str, ...]) -> None:
     """An exception at every line of the library that kernels' lives execute, as of Ctrl-C: nothing may be left."""
-    wrong = 0
-    for name in names or lines.NAMES:
-        count = 0
-        with Progress(transient=True, console=Console(stderr=True)) as progress:
-            task = progress.add_task(name, total=None)
-            for line in lines.sweep(engine, name, step=step):
-                count += 1
-                progress.update(task, completed=count)
-                if line.problem:
-                    wrong += 1
-                    click.echo(f"{name}, line {line.number}, {line.where}: {line.problem}")
-        click.echo(f"{name}: {count} lines")
+    wrong = telling.every_line(names or lines.NAMES, lambda name: lines.sweep(engine, name, step=step))
     sys.exit(1 if wrong else 0)
 
 
@@ -69,12 +52,4 @@ def tell(report: run.Report, console: Console, seed: int) -> None:
         f" {report.most_at_a_time} at a time",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    table = Table("", "first quarter", "middle", "last quarter", "before", "after", "")
-    for trend in report.trends:
-        figures = (trend.first, trend.middle, trend.last, trend.before, trend.after)
-        name = f"{trend.name} {resources.NAMES[trend.name]}".strip()
-        table.add_row(name, *(f"{value:,.0f}" for value in figures), "flat" if trend.is_flat else "GROWS")
-    console.print(table)
-    for complaint in report.complaints:
-        console.print(complaint, markup=False, highlight=False, soft_wrap=True)
-    console.print("all is well" if report.ok else f"{len(report.complaints)} complaints")
+    telling.results(console, report.trends, report.complaints, ok=report.ok)

@@ -82,9 +82,9 @@ def soak(
     report = Report(engine, workers)
     image = crew()
     _once(engine, image, memory)  # everything is made for the first time
-    before = _settled(engine)
+    before = resources.settled(engine)
     _work(report, image, seconds, seed, memory, progress)
-    after = _settled(engine)
+    after = resources.settled(engine)
     report.trends = resources.trends(report.steady, before, after)
     report.complaints += [f"{trend.name} grows: {trend}" for trend in report.trends if not trend.is_flat]
     return report
@@ -188,17 +188,3 @@ def _let_run(kernel: Kernel, seconds: float) -> None:
 def _state(kernel: Kernel) -> str:
     waits = [f"{proc.pid} {proc.call or 'runs'}" for proc in kernel.procs() if proc.alive]
     return ", ".join(waits[:20])
-
-
-def _settled(engine: str) -> dict[str, int]:
-    """What the host process has when there is no kernel and nothing is kept for the next one."""
-    gc.collect()
-    if engine == "jit":
-        from jit import lending, resting, segments
-
-        lending.collect()
-        segments.pool.empty()
-        resting.empty()
-        gc.collect()
-        lending.collect()  # what those had borrowed that have rested
-    return resources.sample()
