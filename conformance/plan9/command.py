@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from conformance import kept
 from conformance.plan9 import cases, golang
 from conformance.plan9.soak.command import every_line, soak
 from conformance.plan9.tree.command import programs as tree_programs
@@ -87,14 +88,14 @@ def gotests(
     from conformance.plan9 import report
     from conformance.plan9.packages import PACKAGES
 
-    found, worse = report.load(), 0
+    found, worse = kept.load(report.RESULTS), 0
     try:
         golang.root(progress)
         for package in packages or PACKAGES:
             worse += _package(package, found, tests.run_package(
                 package, engine=engine, timeout=timeout, memory=memory, native=native, progress=progress
             ), show)  # fmt: skip
-            report.save(found)
+            kept.save(found, report.RESULTS)
         if write:
             report.write(found, golang.release())
             click.echo(f"wrote {report.DOCUMENT}")

@@ -1,9 +1,8 @@
-"""Results of Go's tests as JSON, and ``docs/plan9-go.md``, the page that is made of them. Runs add up; the last one of a package
+"""Results of Go's tests, and ``docs/plan9-go.md``, the page that is made of them. Runs add up; the last one of a package
 counts."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,26 +29,11 @@ code is translated.
 """
 
 
-def load(path: Path = RESULTS) -> dict[str, Any]:
-    """What earlier runs left; nothing where there is nothing to read."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def record(found: dict[str, Any], package: str, system: str, results: Results) -> None:
     """Add what came of a package."""
     found.setdefault(package, {})[system] = {
         "tests": results.tests, "notes": results.notes, "seconds": round(results.seconds, 2), "problem": results.problem,
     }  # fmt: skip
-
-
-def save(found: dict[str, Any], path: Path = RESULTS) -> None:
-    """Keep results for the next run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
 def _numbers(entry: dict[str, Any] | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from conformance import kept
 from conformance.programs import cases, report, roots, sets
 from conformance.programs.case import Case
 from conformance.programs.run import NATIVE, Comparison, Outcome, compare, run
@@ -51,7 +52,7 @@ def main(
         click.echo(report.summary(done))
         wrong = sum(not comparison.agrees for comparison in done)
     if write:
-        report.write(report.load())
+        report.write(kept.load(report.RESULTS))
         click.echo(f"wrote {report.DOCUMENT}")
     raise SystemExit(1 if wrong else 0)
 
@@ -87,9 +88,9 @@ def _compare(chosen: Sequence[Case], engines: Sequence[str], show: bool) -> list
                 _show(comparison.native)
                 _show(comparison.jailed)
             if engine != NATIVE:
-                results = report.load()
+                results = kept.load(report.RESULTS)
                 report.record(results, comparison, root)
-                report.save(results)
+                kept.save(results, report.RESULTS)
     return done
 
 

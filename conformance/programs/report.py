@@ -1,11 +1,10 @@
-"""Results of runs as JSON, and ``docs/programs.md``, the table that is made of them.
+"""Results of runs, and ``docs/programs.md``, the table that is made of them.
 
 Results of several runs add up: the last one of a case on an engine counts.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -41,21 +40,6 @@ def record(results: dict[str, Any], comparison: Comparison, root: Root) -> None:
         "seconds": round(comparison.jailed.seconds, 3),
         "difference": comparison.difference,
     }
-
-
-def load(path: Path = RESULTS) -> dict[str, Any]:
-    """What earlier runs left; nothing where there is nothing to read."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def save(results: dict[str, Any], path: Path = RESULTS) -> None:
-    """Keep results for the next run."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
 def document(results: dict[str, Any]) -> str:
