@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import pty
 import re
-import select
 import signal
 import struct
 import sys
 import termios
-import time
-from pathlib import Path
-from typing import Self
 
 from small_programs import compiled
+from terminals import Terminal
 
-ROOT = Path(__file__).resolve().parents[2]
-#: A generous time after which something has gone wrong.
-PATIENCE = 60.0
 #: include/uapi/asm-generic/ioctls.h.
 TIOCGPTN = 0x80045430
 #: Says which signals come, and the size of its window; ends of SIGTERM, in its own way.
@@ -64,69 +57,25 @@ int main(void) {
 """
 
 
-class Terminal:
-    """A command on a terminal of its own."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(ROOT)
-            os.execv(sys.executable, [sys.executable, "-m", "vx32py", "jail", *arguments])  # noqa: S606
-        self.seen = b""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self.fd)
-
-    def expect(self, pattern: bytes) -> None:
-        """Read until something has been said."""
-        end = time.monotonic() + PATIENCE
-        while not re.search(pattern, self.seen):
-            assert select.select([self.fd], [], [], max(end - time.monotonic(), 0))[0], self.seen
-            try:
-                data = os.read(self.fd, 4096)
-            except OSError:
-                data = b""
-            assert data, self.seen
-            self.seen += data
-
-    def ended(self) -> int:
-        """The exit code."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.pid = 0
-                return os.waitstatus_to_exitcode(status)
-            if time.monotonic() > end:
-                os.kill(self.pid, signal.SIGKILL)
-            time.sleep(0.01)
-
-
 def test_signals_go_to_the_guest_which_ends_in_its_own_way() -> None:
-    with Terminal(str(compiled(LISTENER))) as terminal:
+    with Terminal("jail", str(compiled(LISTENER))) as terminal:
         terminal.expect(b"ready")
         os.write(terminal.fd, b"\x03")
-        terminal.expect(rb"signal 2,")
+        terminal.expect(b"signal 2,")
         os.kill(terminal.pid, signal.SIGHUP)
-        terminal.expect(rb"signal 1,")
+        terminal.expect(b"signal 1,")
         fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
-        terminal.expect(rb"signal 28, 33 by 99")
+        terminal.expect(b"signal 28, 33 by 99")
         os.kill(terminal.pid, signal.SIGUSR1)
-        terminal.expect(rb"signal 10,")
+        terminal.expect(b"signal 10,")
         os.kill(terminal.pid, signal.SIGTERM)
-        terminal.expect(rb"signal 15,")
+        terminal.expect(b"signal 15,")
         assert terminal.ended() == 7
 
 
 def test_a_guest_that_does_not_say_otherwise_ends_of_an_interrupt() -> None:
     source = '#include <unistd.h>\nint main(void) { write(1, "ready", 5); for (;;); }'
-    with Terminal(str(compiled(source))) as terminal:
+    with Terminal("jail", str(compiled(source))) as terminal:
         terminal.expect(b"ready")
         os.write(terminal.fd, b"\x03")
         assert terminal.ended() == 128 + signal.SIGINT
@@ -134,7 +83,7 @@ def test_a_guest_that_does_not_say_otherwise_ends_of_an_interrupt() -> None:
 
 def test_a_window_that_changes_does_not_end_a_guest_that_does_not_care() -> None:
     source = '#include <unistd.h>\nint main(void) { char c; write(1, "ready", 5); read(0, &c, 1); return 5; }'
-    with Terminal(str(compiled(source))) as terminal:
+    with Terminal("jail", str(compiled(source))) as terminal:
         terminal.expect(b"ready")
         fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
         os.write(terminal.fd, b"\n")
@@ -142,13 +91,13 @@ def test_a_window_that_changes_does_not_end_a_guest_that_does_not_care() -> None
 
 
 def test_a_terminal_is_the_guests_to_set_where_that_is_granted_and_is_put_back() -> None:
-    with Terminal(str(compiled(RAW))) as terminal:
-        terminal.expect(rb"1\r\n")  # EPERM
+    with Terminal("jail", str(compiled(RAW))) as terminal:
+        terminal.expect(b"1\r\n")  # EPERM
         assert terminal.ended() == 4
-    with Terminal("--terminal", str(compiled(RAW))) as terminal:
+    with Terminal("jail", "--terminal", str(compiled(RAW))) as terminal:
         number = int.from_bytes(fcntl.ioctl(terminal.fd, TIOCGPTN, bytes(4)), sys.byteorder)
         ours = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)  # a terminal that nobody has open forgets
-        terminal.expect(rb"0\r?\n")
+        terminal.expect(re.compile(rb"0\r?\n"))
         assert terminal.ended() == 3
         assert termios.tcgetattr(ours)[3] & termios.ICANON
         os.close(ours)
