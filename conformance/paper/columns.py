@@ -1,6 +1,6 @@
 """The ways to run a program, one a column: natively, as a guest of vx32py, under qemu-i386, as WebAssembly.
 
-A runner runs a prepared program once, or so many times in a row, and gives a :class:`Sample`. Guests and WebAssembly run in
+A runner runs a prepared program once, or so many times in a row, and gives a sample. Guests and WebAssembly run in
 this process, the others in processes of their own; all read a file and write a file. WebAssembly is compiled by wasmtime
 ahead of time and kept in ``build/paper``: what counts is how fast the code is, not Cranelift.
 """
@@ -8,12 +8,10 @@ ahead of time and kept in ``build/paper``: what counts is how fast the code is, 
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import vx32py
 from conformance.paper import targets
 from conformance.paper.programs import Program
+from conformance.paper.samples import Failed, Sample, processor_time
 from vx32py import _compile
 
 if TYPE_CHECKING:
@@ -44,23 +43,8 @@ TIMEOUT: Final = 600.0
 MEMORY: Final = "1G"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One run: processor time and wall time in seconds, and what it printed. Of a guest, what its engine counted, too."""
-
-    cpu: float
-    wall: float
-    output: bytes = field(repr=False)
-    translating: float = 0.0
-    calls: int = 0
-
-
 #: ``run(args, stdin, repeat)``: runs it with the file of that name as standard input. Raises RuntimeError if it fails.
 Runner: TypeAlias = Callable[[Sequence[str], Path, int], Sample]
-
-
-class Failed(RuntimeError):
-    """A program did not end well."""
 
 
 def unavailable(column: Column) -> str | None:
@@ -120,13 +104,13 @@ def guest(pair: targets.Pair) -> Runner:
             box = vx32py.Sandbox(engine="jit", memory=MEMORY, timeout=TIMEOUT)
             # Another module for each run, or the second would find the first one's code translated.
             modules = [vx32py.Module.from_bytes(pair.guest.data, pair.guest.name) for _ in range(repeat)]
-            before, start = _processor_time(), time.perf_counter()
+            before, start = processor_time(), time.perf_counter()
             for module in modules:
                 os.lseek(source.fileno(), 0, os.SEEK_SET)
                 result = box.run(module, args, stdin=source.fileno(), stdout=out.fileno(), name=pair.argv0)
                 if result.exit_code != 0:
                     raise Failed(f"the guest {result.describe()}")
-            wall, cpu = time.perf_counter() - start, _processor_time() - before
+            wall, cpu = time.perf_counter() - start, processor_time() - before
             counters = result.stats.counters
             out.seek(0)
             calls = sum(result.stats.calls.values())
@@ -147,12 +131,12 @@ def wasm(program: Path, argv0: str) -> Runner:
     def run(args: Sequence[str], stdin: Path, repeat: int) -> Sample:
         outputs: list[bytes] = []
         with tempfile.NamedTemporaryFile() as out:
-            before, start = _processor_time(), time.perf_counter()
+            before, start = processor_time(), time.perf_counter()
             for _ in range(repeat):
                 _run_wasm(wasmtime, linker, module, [argv0, *args], stdin, out.name)
                 if repeat > 1:
                     outputs.append(Path(out.name).read_bytes())
-            wall, cpu = time.perf_counter() - start, _processor_time() - before
+            wall, cpu = time.perf_counter() - start, processor_time() - before
             return Sample(cpu, wall, b"".join(outputs) or Path(out.name).read_bytes())
 
     return run
@@ -188,8 +172,3 @@ def _run_wasm(
         raise Failed(f"the WebAssembly program trapped: {trap.message.splitlines()[-1]}") from None
     finally:
         store.close()
-
-
-def _processor_time() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime

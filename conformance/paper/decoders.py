@@ -21,7 +21,6 @@ import gzip
 import hashlib
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from typing import Any, Final
 import vx32py
 from conformance import busybox
 from conformance.paper import machine, material, report
+from conformance.paper.samples import Failed, processor_time
 from vx32py import _compile, _engines, decoders
 from vx32py.decoders.recipes import RECIPES
 from vx32py.pki import plugins
@@ -64,10 +64,6 @@ FOLDER: Final = Path(__file__).resolve().parents[2] / "build" / "bench-decoders"
 DIGEST: Final = Path(__file__).resolve().parent / "upstream" / "digest.c"
 SMALL_FILES: Final = 10_000
 MEMBERS: Final = 16
-
-
-class Failed(RuntimeError):
-    """Something did not end well."""
 
 
 @dataclass
@@ -151,17 +147,12 @@ def natively(program: Path, source: Path, target: int) -> tuple[float, float]:
 def in_guest(stream: vx32py.Stream, source: Path, target: int) -> tuple[float, float]:
     """Processor time of this process while a stream decodes, and time."""
     with source.open("rb") as file:
-        start, before = time.perf_counter(), _spent()
+        start, before = time.perf_counter(), processor_time()
         result = stream.run(file.fileno(), target)
-        spent, wall = _spent() - before, time.perf_counter() - start
+        spent, wall = processor_time() - before, time.perf_counter() - start
     if result.exit_code != 0:
         raise Failed(f"the guest: {result.describe()}: {result.stderr.decode(errors='replace').strip()}")
     return spent, wall
-
-
-def _spent() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _digest(write: Callable[[int], object]) -> tuple[str, int]:
@@ -250,13 +241,13 @@ def measure_reuse(rounds: int, progress: Callable[[str], None], *, quick: bool) 
             raise Failed("the small files behind each other came out wrong")
         for turn in range(rounds):
             progress(f"reuse: {turn + 1} of {rounds}")
-            start, before = time.perf_counter(), _spent()
+            start, before = time.perf_counter(), processor_time()
             for file in files:
                 stream.run(file)
-            found.one_by_one.append((_spent() - before, time.perf_counter() - start))
-            start, before = time.perf_counter(), _spent()
+            found.one_by_one.append((processor_time() - before, time.perf_counter() - start))
+            start, before = time.perf_counter(), processor_time()
             stream.run(everything)
-            found.as_one.append((_spent() - before, time.perf_counter() - start))
+            found.as_one.append((processor_time() - before, time.perf_counter() - start))
             start = time.perf_counter()
             for file in files[: count // 10]:
                 subprocess.run([both.native], input=file, stdout=subprocess.PIPE, check=True)

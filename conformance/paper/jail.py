@@ -32,8 +32,9 @@ from typing import Any, BinaryIO, Final, Literal
 
 import vx32py
 from conformance import busybox
-from conformance.paper import machine, report
+from conformance.paper import machine, report, samples
 from conformance.paper.columns import QEMU
+from conformance.paper.samples import Failed, Sample, processor_time
 from conformance.programs import native, roots, sets
 from vx32py import _engines
 
@@ -102,15 +103,6 @@ JOBS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One run: seconds, and a digest of what it printed."""
-
-    cpu: float
-    wall: float
-    output: str
-
-
 @dataclass
 class Row:
     """A job's samples in each column, one a round, and those of a job that only starts and ends; ``remark`` says what is
@@ -124,15 +116,12 @@ class Row:
 
     def ratios(self, column: Column = "jail", attribute: str = "cpu") -> list[float]:
         """Over the native run of the same round, as a whole."""
-        pairs = zip(self.runs.get(column, []), self.runs.get("native", []), strict=False)
-        return [getattr(a, attribute) / getattr(b, attribute) for a, b in pairs if getattr(b, attribute) > 0]
+        return samples.ratios(self.runs.get(column, []), self.runs.get("native", []), attribute)
 
     def at_work(self, column: Column = "jail") -> list[float]:
         """The same of processor time, less the medians of starting and ending."""
-        start = {each: statistics.median(s.cpu for s in self.idle[each]) for each in self.idle if self.idle[each]}
-        pairs = zip(self.runs.get(column, []), self.runs.get("native", []), strict=False)
-        spent = [(a.cpu - start.get(column, 0.0), b.cpu - start.get("native", 0.0)) for a, b in pairs]
-        return [a / b for a, b in spent if a > 0 and b > 0]
+        idle = self.idle.get(column, []), self.idle.get("native", [])
+        return samples.ratios_at_work(self.runs.get(column, []), self.runs.get("native", []), idle)
 
     def met(self) -> bool | None:
         """Whether the aim is, by the ratio at work; None without one, or without figures."""
@@ -148,29 +137,20 @@ class Row:
 # -- running ---------------------------------------------------------------------------------------------------------
 
 
-class Failed(RuntimeError):
-    """A job did not end well."""
-
-
-def _spent(who: int) -> float:
-    usage = resource.getrusage(who)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _digest(file: BinaryIO) -> str:
+def _digest(file: BinaryIO) -> bytes:
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
+    return hashlib.file_digest(file, "sha256").digest()[:8]  # type: ignore[arg-type]
 
 
 def _outside(command: list[str], directory: Path | None = None) -> Sample:
     """A process of the host's, and all that it waits for."""
     with tempfile.TemporaryFile() as out:
-        before, start = _spent(resource.RUSAGE_CHILDREN), time.perf_counter()
+        before, start = processor_time(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=ENVIRONMENT | {"PATH": os.defpath + ":/usr/sbin"},
         cwd=directory, timeout=TIMEOUT, check=False,
     )  # fmt: skip
-        wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_CHILDREN) - before
+        wall, cpu = time.perf_counter() - start, processor_time(resource.RUSAGE_CHILDREN) - before
         if done.returncode:
             raise Failed(f"exit code {done.returncode}: {done.stderr.decode(errors='replace').strip()[-200:]}")
         return Sample(cpu, wall, _digest(out))
@@ -188,10 +168,10 @@ class Place:
         """What jobs write."""
         return self.folder / "copy"
 
-    def made(self) -> str:
+    def made(self) -> bytes:
         """A digest of it."""
         if not self.copy.exists():
-            return ""
+            return b""
         with self.copy.open("rb") as file:
             return _digest(file)
 
@@ -201,14 +181,14 @@ class Place:
 
     def jail(self, command: list[str]) -> Sample:
         """In the jail, whose start and end count."""
-        before, start = _spent(resource.RUSAGE_SELF), time.perf_counter()
+        before, start = processor_time(), time.perf_counter()
         jail = vx32py.Jail(
             root=self.root, dirs={PLACE: vx32py.Grant(self.folder, writable=True), "/dev": vx32py.Dev(), "/proc": vx32py.Proc()},
             env=ENVIRONMENT, cwd=PLACE, allow_exec=True, engine="jit", memory=MEMORY, timeout=TIMEOUT,
         )  # fmt: skip
         with tempfile.TemporaryFile() as out:
             result = jail.run(command, stdout=out.fileno())
-            wall, cpu = time.perf_counter() - start, _spent(resource.RUSAGE_SELF) - before
+            wall, cpu = time.perf_counter() - start, processor_time() - before
             if result.exit_code != 0:
                 raise Failed(f"{result.describe()}: {result.stderr.decode(errors='replace').strip()[-200:]}")
             return Sample(cpu, wall, _digest(out))
@@ -344,12 +324,10 @@ def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> d
                 "name": row.job.name, "kind": row.job.kind, "command": row.job.command(quick=quick), "limit": row.job.limit,
                 "met": row.met(), "remark": row.remark, "missing": row.missing,
                 "columns": {
-                    column: {
-                        "cpu": [s.cpu for s in samples], "wall": [s.wall for s in samples],
-                        "idle_cpu": [s.cpu for s in row.idle.get(column, [])],
+                    column: samples.seconds(runs, row.idle.get(column, [])) | {
                         "ratio": row.ratios(column), "ratio_at_work": row.at_work(column), "ratio_wall": row.ratios(column, "wall"),
                     }
-                    for column, samples in row.runs.items()
+                    for column, runs in row.runs.items()
                 },
             }
             for row in rows

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from typing import Any, Final, Literal
 
 from conformance.paper import machine, plan9_report, report
 from conformance.paper.inputs import BUILD
+from conformance.paper.samples import Failed, Sample, median, processor_time, seconds
 from jit import diskcache
 from vx32py import Vx32Error, _compile, _engines, guest
 from vx32py.plan9.errors import Error
@@ -107,15 +107,6 @@ JOBS: Final = (
 _SOURCES: Final = sorted(PROGRAMS.glob("*.c"))
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One run: seconds of processor time and of wall time, and what it printed."""
-
-    cpu: float
-    wall: float
-    output: bytes = field(repr=False)
-
-
 @dataclass
 class Row:
     """A job's samples in each column, one a round, and those of runs that do nothing; ``remark`` says what is wrong."""
@@ -128,7 +119,7 @@ class Row:
 
     def spent(self, column: Column, attribute: str = "cpu") -> list[float]:
         """Seconds for one of what is counted, less what a run takes that does nothing."""
-        start = statistics.median(getattr(s, attribute) for s in self.idle[column]) if self.idle.get(column) else 0.0
+        start = median(self.idle.get(column, []), attribute)
         done = self.times * self.job.each
         return [max(getattr(s, attribute) - start, 0.0) / done for s in self.runs.get(column, [])]
 
@@ -144,10 +135,6 @@ class Row:
 
 
 # -- running ---------------------------------------------------------------------------------------------------------
-
-
-class Failed(RuntimeError):
-    """A program did not end well."""
 
 
 @dataclass(frozen=True)
@@ -182,15 +169,14 @@ class Place:
             "bin": HostTree(self.programs["plan9"], writable=False),
         }
         name, *arguments = job.words(times, "/n", "/bin")
-        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        before, start = processor_time(), time.perf_counter()
         with Kernel(engine="jit", memory=MEMORY, timeout=TIMEOUT, trees=trees) as kernel:
             kernel.host.bind(f"#U{TREE}", "/n", MREPL | MCREATE)
             kernel.host.bind("#Ubin", "/bin", MBEFORE)
             result = kernel.run([name, *arguments])
-        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        wall, cpu = time.perf_counter() - start, processor_time() - before
         if result.status:
             raise Failed(f"{job.name} ended with {result.status!r} {result.stderr.decode(errors='replace').strip()}")
-        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Sample(cpu, wall, result.stdout)
 
 
@@ -329,11 +315,8 @@ def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> d
                 "paper": None if row.job.paper is None else vars(row.job.paper), "limit": row.job.limit, "met": row.met(),
                 "remark": row.remark, "ratio": row.ratios(), "ratio_wall": row.ratios("wall"),
                 "columns": {
-                    column: {
-                        "cpu": [s.cpu for s in samples], "wall": [s.wall for s in samples],
-                        "idle_cpu": [s.cpu for s in row.idle.get(column, [])], "spent": row.spent(column),
-                    }
-                    for column, samples in row.runs.items()
+                    column: seconds(runs, row.idle.get(column, [])) | {"spent": row.spent(column)}
+                    for column, runs in row.runs.items()
                 },
             }
             for row in rows

@@ -12,7 +12,8 @@ from conformance.paper import machine
 from conformance.paper.bars import Verdict, judge
 from conformance.paper.columns import COLUMNS, TITLES
 from conformance.paper.programs import KINDS
-from conformance.paper.results import Figure, Results, Row, geometric_mean, median, spread
+from conformance.paper.results import Figure, Results, Row, geometric_mean, spread
+from conformance.paper.samples import median
 
 if TYPE_CHECKING:
     from rich.table import Table

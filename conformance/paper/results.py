@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from conformance.paper.columns import COLUMNS, Column, Sample
+from conformance.paper import samples
+from conformance.paper.columns import COLUMNS, Column
 from conformance.paper.programs import PROGRAMS, Kind, Program
+from conformance.paper.samples import Sample
 
 #: A version number for readers of :func:`as_json`.
 FORMAT: Final = 2
@@ -35,16 +37,14 @@ class Row:
 
     def ratios(self, column: Column = "guest", attribute: str = "cpu", *, over: Column = "native") -> list[float]:
         """One column over another, of each round."""
-        pairs = zip(self.runs.get(column, []), self.runs.get(over, []), strict=False)
-        return [getattr(a, attribute) / getattr(b, attribute) for a, b in pairs if getattr(b, attribute) > 0]
+        return samples.ratios(self.runs.get(column, []), self.runs.get(over, []), attribute)
 
     def at_work(self, column: Column = "guest", *, over: Column = "native") -> list[float]:
         """The same without starting and ending: less the medians of runs that do nothing else."""
         if self.program.repeat > 1:
             return []
-        pairs = zip(self.runs.get(column, []), self.runs.get(over, []), strict=False)
-        starts = [median(self.idle.get(each, [])) for each in (column, over)]
-        return [(a.cpu - starts[0]) / (b.cpu - starts[1]) for a, b in pairs if a.cpu > starts[0] and b.cpu > starts[1]]
+        idle = self.idle.get(column, []), self.idle.get(over, [])
+        return samples.ratios_at_work(self.runs.get(column, []), self.runs.get(over, []), idle)
 
     def best(self, column: Column = "guest", *, over: Column = "native") -> float | None:
         """The ratio that bars and means use: at work, where the program can be idle, else the whole."""
@@ -99,11 +99,6 @@ class Results:
     def figure(self, name: str) -> float | None:
         """The median of a figure of the host side, if it was measured."""
         return next((figure.value for figure in self.figures if figure.name == name), None)
-
-
-def median(samples: Sequence[Sample], attribute: str = "cpu") -> float:
-    """The median of an attribute; 0 of no samples."""
-    return statistics.median(getattr(sample, attribute) for sample in samples) if samples else 0.0
 
 
 def geometric_mean(values: Iterable[float]) -> float | None:
@@ -165,13 +160,10 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _column(row: Row, column: Column) -> dict[str, Any]:
-    samples = row.runs[column]
-    return {
-        "cpu": [sample.cpu for sample in samples],
-        "wall": [sample.wall for sample in samples],
-        "idle_cpu": [sample.cpu for sample in row.idle.get(column, [])],
-        "translating": [sample.translating for sample in samples],
-        "calls": [sample.calls for sample in samples],
+    found = row.runs[column]
+    return samples.seconds(found, row.idle.get(column, [])) | {
+        "translating": [sample.translating for sample in found],
+        "calls": [sample.calls for sample in found],
         "ratio": spread(row.ratios(column)),
         "ratio_at_work": spread(row.at_work(column)),
         "ratio_wall": spread(row.ratios(column, "wall")),

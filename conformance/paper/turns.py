@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
-from conformance.paper.columns import TITLES, Column, Runner, Sample
+from conformance.paper.columns import TITLES, Column, Runner
 from conformance.paper.results import Row
+from conformance.paper.samples import Sample
 from vx32py import Vx32Error
 
 #: What a ratio needs: a row without them is empty, one without another column is not.

@@ -26,6 +26,7 @@ from conformance.paper import (
     targets,
     turns,
 )  # fmt: skip
+from conformance.paper.samples import Sample
 from vx32py import _compile, _engines
 from vx32py.upstream import sources
 
@@ -55,9 +56,9 @@ def silently(line: str) -> None:
     """Progress that nobody sees."""
 
 
-def sample(cpu: float, output: bytes = b"x") -> columns.Sample:
+def sample(cpu: float, output: bytes = b"x") -> Sample:
     """A run that took so many seconds."""
-    return columns.Sample(cpu, 2 * cpu, output, translating=cpu / 10, calls=3)
+    return Sample(cpu, 2 * cpu, output, translating=cpu / 10, calls=3)
 
 
 def made_up(name: str, native: float, guest: float, **more: float) -> results.Row:
@@ -232,7 +233,7 @@ class Machine:
         }
 
     def _runner(self, column: str, seconds: float) -> columns.Runner:
-        def run(args: Sequence[str], stdin: Path, repeat: int) -> columns.Sample:
+        def run(args: Sequence[str], stdin: Path, repeat: int) -> Sample:
             works = list(args) == ["work"]
             self.order.append((column, works))
             if column == "native" and works:
@@ -272,7 +273,7 @@ def test_a_row_ends_when_its_ratios_agree_and_not_before() -> None:
     wavering = Machine(native=1.0, guest=2.0)
     steady, count = wavering.runners["guest"], iter(range(100))
 
-    def waver(args: Sequence[str], stdin: Path, repeat: int) -> columns.Sample:
+    def waver(args: Sequence[str], stdin: Path, repeat: int) -> Sample:
         found = steady(args, stdin, repeat)
         return sample(found.cpu * (1.1 if next(count) % 4 < 2 else 1.0))
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from conformance.paper import jail, main
+from conformance.paper.samples import Sample
 from conformance.programs import roots, sets
 from vx32py import _engines
 
 
-def sampled(seconds: list[float]) -> list[jail.Sample]:
-    return [jail.Sample(cpu, 2 * cpu, "") for cpu in seconds]
+def sampled(seconds: list[float]) -> list[Sample]:
+    return [Sample(cpu, 2 * cpu, b"") for cpu in seconds]
 
 
 def row(name: str, ours: list[float], theirs: list[float] | None = None) -> jail.Row:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conformance.paper import main, plan9, plan9_report
+from conformance.paper.samples import Sample
 from vx32py import _engines
 
 
@@ -16,10 +17,10 @@ def row(name: str, ours: list[float], theirs: list[float]) -> plan9.Row:
     """A job that was done ten times, with starts of a tenth of a second."""
     found = plan9.Row(next(job for job in plan9.JOBS if job.name == name), 10)
     found.runs = {
-        "native": [plan9.Sample(cpu, 2 * cpu, b"") for cpu in theirs],
-        "plan9": [plan9.Sample(cpu, 3 * cpu, b"") for cpu in ours],
+        "native": [Sample(cpu, 2 * cpu, b"") for cpu in theirs],
+        "plan9": [Sample(cpu, 3 * cpu, b"") for cpu in ours],
     }
-    found.idle = {"native": [plan9.Sample(0.1, 0.2, b"")], "plan9": [plan9.Sample(0.1, 0.3, b"")]}
+    found.idle = {"native": [Sample(0.1, 0.2, b"")], "plan9": [Sample(0.1, 0.3, b"")]}
     return found
 
 
