@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from reference.records import dataclass
 from reference.weak import WeakGroup
-from vx32py._descriptors import OpenFile, Status
+from vx32py._anonymous import AnonymousFile
+from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError
 from vx32py._readiness import ALWAYS, READABLE, events_of
 
@@ -59,10 +60,8 @@ class _Seen(OpenFile):
         return self._epoll.poll(self._task)
 
 
-class EpollFile(OpenFile):
+class EpollFile(AnonymousFile):
     """A set. Raises OSError."""
-
-    named = False
 
     def __init__(self) -> None:
         super().__init__(os.O_RDWR)
@@ -205,12 +204,6 @@ class EpollFile(OpenFile):
     @property
     def outside(self) -> bool:  # type: ignore[override]
         return any(member.file.outside for member in self._members.values())
-
-    def seek(self, offset: int, whence: int) -> int:
-        return 0  # as of everything without a position that the kernel makes a file of
-
-    def status(self) -> Status:
-        return Status(0o600)
 
     def close(self) -> None:
         for member in self._members.values():

@@ -7,7 +7,7 @@ import os
 import struct
 from typing import Any, Final
 
-from vx32py._descriptors import OpenFile, Status
+from vx32py._anonymous import HostAnonymousFile
 from vx32py._errors import CallError
 from vx32py._readiness import POLLERR, READABLE, WRITABLE, events_of
 from vx32py._wait import Waiter, WouldBlock
@@ -16,10 +16,9 @@ _NUMBER: Final = struct.Struct("<Q")
 _MOST: Final = (1 << 64) - 2
 
 
-class EventCounter(OpenFile):
+class EventCounter(HostAnonymousFile):
     """A number to which writes add; a read takes all of it, or (a semaphore) one. Raises OSError."""
 
-    named = False
     records = True
 
     def __init__(self, value: int, flags: int, *, semaphore: bool) -> None:
@@ -71,18 +70,6 @@ class EventCounter(OpenFile):
 
     def poll(self) -> int:
         return events_of(self.fd) & (READABLE | WRITABLE | POLLERR)
-
-    def host_descriptor(self) -> int | None:
-        return self.fd
-
-    def seek(self, offset: int, whence: int) -> int:
-        return 0  # as of everything without a position that the kernel makes a file of
-
-    def status(self) -> Status:
-        return Status(0o600)
-
-    def close(self) -> None:
-        os.close(self.fd)
 
     def hold(self) -> int:
         return self.value

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any, Final
 
 from reference.records import dataclass
+from vx32py._anonymous import HostAnonymousFile
 from vx32py._clock import Clock, HostClock
-from vx32py._descriptors import OpenFile, Status
 from vx32py._errors import CallError
 from vx32py._readiness import POLLIN, READABLE, events_of
 from vx32py._wait import Waiter, WouldBlock
@@ -37,10 +37,9 @@ class Setting:
     interval: int = 0
 
 
-class TimerFile(OpenFile):
+class TimerFile(HostAnonymousFile):
     """A timer. ``clock_id`` is CLOCK_REALTIME or CLOCK_MONOTONIC. Raises OSError."""
 
-    named = False
     records = True
 
     def __init__(self, clock: Clock, clock_id: int, flags: int) -> None:
@@ -106,18 +105,6 @@ class TimerFile(OpenFile):
 
     def poll(self) -> int:
         return events_of(self.fd) & READABLE
-
-    def host_descriptor(self) -> int | None:
-        return self.fd
-
-    def seek(self, offset: int, whence: int) -> int:
-        return 0  # as of everything without a position that the kernel makes a file of
-
-    def status(self) -> Status:
-        return Status(0o600)
-
-    def close(self) -> None:
-        os.close(self.fd)
 
     def hold(self) -> Setting:
         return self.get()

@@ -8,7 +8,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from vx32py._descriptors import OpenFile, Status
+from vx32py._anonymous import AnonymousFile
+from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError
 from vx32py._readiness import POLLIN
 from vx32py._task import Task
@@ -34,10 +35,9 @@ _SI_SIGIO: Final = -5
 _POLL_CODES: Final = 6
 
 
-class SignalFd(OpenFile):
+class SignalFd(AnonymousFile):
     """Signals of ``mask``."""
 
-    named = False
     records = True
 
     def __init__(self, mask: int, flags: int) -> None:
@@ -64,12 +64,6 @@ class SignalFd(OpenFile):
 
     def poll(self) -> int:
         return 0  # there is nobody whose signals it could tell of
-
-    def seek(self, offset: int, whence: int) -> int:
-        return 0  # as of everything without a position that the kernel makes a file of
-
-    def status(self) -> Status:
-        return Status(0o600)
 
     def hold(self) -> int:
         return self.mask
