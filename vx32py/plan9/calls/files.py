@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vx32py._calls import signed
 from vx32py._wait import WouldBlock
@@ -21,7 +21,10 @@ from vx32py.plan9.stat import SIZE_BYTES, Dir
 from vx32py.plan9.waiting import go_on, waits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vx32py.plan9.proc import Proc
+    from vx32py.plan9.waiting import Running
 
 _ALL32: Final = 0xFFFF_FFFF
 _ALL64: Final = (1 << 64) - 1
@@ -124,49 +127,65 @@ async def pipe(proc: Proc, fds: int) -> None:
 # -- reading and writing -----------------------------------------------------------------------------------------------
 
 
+class _Way(NamedTuple):
+    """Reading, or writing: in which mode the channel must be open, and what is done where the device is plain and where it
+    is not. Both get the channel, an address in the process's memory, how many bytes, and the offset."""
+
+    mode: int
+    plainly: Callable[[Proc, Chan, int, int, int | None], int]
+    patiently: Callable[[Proc, Chan, int, int, int | None], Running[int]]
+
+
 @call(50, "pread", native="plan9_pread")
 def pread(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
     """Read at an offset; at the channel's for -1."""
-    return _read(proc, fd, buffer, count, _offset(low, high))
+    return _transfer(proc, _READ, fd, buffer, count, _offset(low, high))
 
 
 @call(15, "_read")
 def read(proc: Proc, fd: int, buffer: int, count: int) -> int | None:
     """Read at the channel's offset."""
-    return _read(proc, fd, buffer, count, None)
+    return _transfer(proc, _READ, fd, buffer, count, None)
 
 
-def _read(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int | None:
+@call(51, "pwrite", native="plan9_pwrite")
+def pwrite(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
+    """Write at an offset; at the channel's for -1."""
+    return _transfer(proc, _WRITE, fd, buffer, count, _offset(low, high))
+
+
+@call(20, "_write")
+def write(proc: Proc, fd: int, buffer: int, count: int) -> int | None:
+    """Write at the channel's offset."""
+    return _transfer(proc, _WRITE, fd, buffer, count, None)
+
+
+def _transfer(proc: Proc, way: _Way, fd: int, buffer: int, count: int, offset: int | None) -> int | None:
+    """Read or write. While the call waits ``proc.kept`` is its coroutine, or for a plain device the channel: others may close
+    the descriptor meanwhile, but not that."""
     kept = proc.kept
     if kept is not None and not isinstance(kept, Chan):
         return go_on(proc, kept)
-    memory = proc.memory
     try:
-        memory.check(buffer, count, writable=True)
+        proc.memory.check(buffer, count, writable=way.mode == OREAD)  # others may have changed it while the call waited
     except BaseException:
-        _let_go(proc)  # others may have changed it while the call waited
+        _let_go(proc)
         raise
-    chan, count = kept or channel(proc, fd, OREAD), min(count, _MOST_TRANSFER)
+    chan, count = kept or channel(proc, fd, way.mode), min(count, _MOST_TRANSFER)
     if not chan.device.is_plain or chan.is_directory:
-        return go_on(proc, _read_patiently(proc, chan, buffer, count, offset))
+        return go_on(proc, _transfer_patiently(proc, way, chan, buffer, count, offset))
     try:
-        found = transfers.read_plainly(proc, chan, count, offset)
-        memory.write(buffer, found)
+        done = way.plainly(proc, chan, buffer, count, offset)
     except WouldBlock as wait:
-        _hold(proc, chan, wait)
+        if kept is None:
+            proc.kept = chan.incref()
+        wait.interrupted = chan.close
         raise
     except BaseException:
         _let_go(proc)
         raise
     _let_go(proc)
-    return len(found)
-
-
-def _hold(proc: Proc, chan: Chan, wait: WouldBlock) -> None:
-    """The call waits; others may close the descriptor meanwhile, but not the channel."""
-    if proc.kept is None:
-        proc.kept = chan.incref()
-    wait.interrupted = chan.close
+    return done
 
 
 def _let_go(proc: Proc) -> None:
@@ -176,62 +195,37 @@ def _let_go(proc: Proc) -> None:
         proc.kept = None
 
 
-async def _read_patiently(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
-    chan.incref()
-    try:
-        with proc.kernel.account.using(count if count > _MOST_FREE else 0):
-            found = await transfers.read(proc, chan, count, offset)
-            proc.memory.write(buffer, found)
-    finally:
-        chan.close()
+def _read_plainly(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
+    found = transfers.read_plainly(proc, chan, count, offset)
+    proc.memory.write(buffer, found)
     return len(found)
 
 
-@call(51, "pwrite", native="plan9_pwrite")
-def pwrite(proc: Proc, fd: int, buffer: int, count: int, low: int, high: int) -> int | None:
-    """Write at an offset; at the channel's for -1."""
-    return _write(proc, fd, buffer, count, _offset(low, high))
+def _write_plainly(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
+    return transfers.write_plainly(proc, chan, proc.memory.read(buffer, count), offset)
 
 
-@call(20, "_write")
-def write(proc: Proc, fd: int, buffer: int, count: int) -> int | None:
-    """Write at the channel's offset."""
-    return _write(proc, fd, buffer, count, None)
-
-
-def _write(proc: Proc, fd: int, buffer: int, count: int, offset: int | None) -> int | None:
-    kept = proc.kept
-    if kept is not None and not isinstance(kept, Chan):
-        return go_on(proc, kept)
-    memory = proc.memory
-    try:
-        memory.check(buffer, count)
-    except BaseException:
-        _let_go(proc)
-        raise
-    chan = kept or channel(proc, fd, OWRITE)
-    data = memory.read(buffer, min(count, _MOST_TRANSFER))
-    if not chan.device.is_plain or chan.is_directory:
-        return go_on(proc, _write_patiently(proc, chan, data, offset))
-    try:
-        written = transfers.write_plainly(proc, chan, data, offset)
-    except WouldBlock as wait:
-        _hold(proc, chan, wait)
-        raise
-    except BaseException:
-        _let_go(proc)
-        raise
-    _let_go(proc)
-    return written
-
-
-async def _write_patiently(proc: Proc, chan: Chan, data: bytes, offset: int | None) -> int:
+async def _transfer_patiently(proc: Proc, way: _Way, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
     chan.incref()
     try:
-        with proc.kernel.account.using(len(data) if len(data) > _MOST_FREE else 0):
-            return await transfers.write(proc, chan, data, offset)
+        with proc.kernel.account.using(count if count > _MOST_FREE else 0):
+            return await way.patiently(proc, chan, buffer, count, offset)
     finally:
         chan.close()
+
+
+async def _read(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
+    found = await transfers.read(proc, chan, count, offset)
+    proc.memory.write(buffer, found)
+    return len(found)
+
+
+async def _write(proc: Proc, chan: Chan, buffer: int, count: int, offset: int | None) -> int:
+    return await transfers.write(proc, chan, proc.memory.read(buffer, count), offset)
+
+
+_READ: Final = _Way(OREAD, _read_plainly, _read)
+_WRITE: Final = _Way(OWRITE, _write_plainly, _write)
 
 
 def _offset(low: int, high: int) -> int | None:
