@@ -85,6 +85,9 @@ class Task:
     ``attention``: before it goes on, the personality has to look at it: a signal has come.
     """
 
+    #: Whether an engine of its may have the quickest place, if there is one to be had.
+    may_prefer_zero = True
+
     def __init__(
         self,
         sandbox: Sandbox,
@@ -435,7 +438,7 @@ class Task:
         self._check_number()
         space = self.engine.space
         # The quickest place is for programs: most children execute one.
-        engine = self._new_engine(limit=space.limit, budget=space.budget, prefer_zero=not self.sandbox.allow_exec)
+        engine = self.new_engine(limit=space.limit, budget=space.budget, prefer_zero=not self.sandbox.allow_exec)
         child = type(self)(
             self.sandbox, engine, self.family, self.descriptors.clone() if descriptors is None else descriptors,
             files or self.files.clone(), self.tables, self.mm.copy(engine.space), creator=self,
@@ -453,7 +456,7 @@ class Task:
         """The guest's vfork: a child that runs in this process's memory, and shares what it is given. Raises
         CallError(EAGAIN)."""
         self._check_number()
-        engine = self._new_engine(space=self.engine.space)
+        engine = self.new_engine(space=self.engine.space)
         child = type(self)(
             self.sandbox, engine, self.family, self.descriptors.clone() if descriptors is None else descriptors,
             files or self.files.clone(), self.tables, self.mm, creator=self,
@@ -468,7 +471,7 @@ class Task:
         tasks = [task for task in self.family.tasks.values() if task.alive]
         if len(tasks) - len({task.pid for task in tasks}) >= self.sandbox.threads:
             raise CallError(errno.EAGAIN)
-        engine = self._new_engine(space=self.engine.space, small=len(tasks) >= MOST_LARGE)
+        engine = self.new_engine(space=self.engine.space, small=len(tasks) >= MOST_LARGE)
         thread = type(self)(
             self.sandbox, engine, self.family, self.descriptors, self.files, self.tables, self.mm, creator=self,
             group=self.group,
@@ -482,7 +485,7 @@ class Task:
         if len(self.family.processes) >= self.family.most:
             raise CallError(errno.EAGAIN)
 
-    def _new_engine(
+    def new_engine(
         self,
         *,
         limit: int = 0,
@@ -510,7 +513,7 @@ class Task:
                     verify=self.sandbox.verify,
                     metered=self.family.fuel is not None,
                     space=space,
-                    prefer_zero=prefer_zero,
+                    prefer_zero=prefer_zero and self.may_prefer_zero,
                     small=small,
                 )
             except UnsupportedHost as error:
@@ -538,7 +541,7 @@ class Task:
         parked = self._parked
         assert parked is not None
         try:
-            engine = self._new_engine(limit=kept.limit, budget=kept.budget, policy=parked.policy)
+            engine = self.new_engine(limit=kept.limit, budget=kept.budget, policy=parked.policy)
             left = [user.go_on_with(engine if user is self else user.share_engine(engine)) for user in mm.users]
             kept.memory.put_back(engine.space)
         except CallError as error:
@@ -553,7 +556,7 @@ class Task:
     def share_engine(self, other: Engine) -> Engine:
         """An engine with the memory of another one, for this task, which is parked."""
         assert self._parked is not None
-        return self._new_engine(space=other.space, policy=self._parked.policy)
+        return self.new_engine(space=other.space, policy=self._parked.policy)
 
     def go_on_with(self, engine: Engine) -> object:
         """Have this engine, with the registers of the last one; the code that it left."""
@@ -583,7 +586,7 @@ class Task:
         budget = self.sandbox.memory
         layout = _loader.plan(module, budget)
         _loader.check_arguments(layout, arguments, environment)
-        engine = self._new_engine(
+        engine = self.new_engine(
             limit=layout.limit, budget=budget, program=module.identity, policy=self.sandbox.policy_for(module)
         )
         mm = Mm(engine.space, module, layout)

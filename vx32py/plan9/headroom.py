@@ -6,9 +6,12 @@ are always some left for the kernel itself, which needs one now and then where n
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from typing import Final
+
+from vx32py._errors import CallError
 
 #: So many are the kernel's and the application's; a quarter where there are few at all.
 _RESERVED: Final = 64
@@ -32,3 +35,9 @@ def is_there() -> bool:
         return is_spare(fd)
     finally:
         os.close(fd)
+
+
+def require() -> None:
+    """Raise CallError(EAGAIN) unless another process may have some."""
+    if not is_there():
+        raise CallError(errno.EAGAIN)

@@ -13,6 +13,7 @@ from reference.shared import Shared, SharedRun
 from reference.traps import Access
 from vx32py._mm import HeldMemory, Mm
 from vx32py._snapshot import put_registers
+from vx32py.plan9 import headroom
 from vx32py.plan9.errors import Ebadarg, Einuse, Enovmem, Error, Esoverlap
 from vx32py.plan9.loading import TOS, TOS_PID
 from vx32py.plan9.segments import Kind, Segment, Size
@@ -66,9 +67,10 @@ def used_by_all(procs: Iterable[Proc]) -> int:
 
 
 def copy(proc: Proc) -> tuple[Engine, Memory, None]:
-    """Another address space, with the same contents, and an engine for it that stands where this one does. Raises Error,
+    """Another address space, with the same contents, and an engine for it that stands where this one does. Raises CallError,
     OutOfMemory, OSError."""
     space = proc.engine.space
+    headroom.require()
     engine = proc.new_engine(limit=space.limit, budget=space.budget)
     memory: Mm = proc.mm.copy(engine.space)
     assert isinstance(memory, Memory)
@@ -86,8 +88,9 @@ def copy(proc: Proc) -> tuple[Engine, Memory, None]:
 
 
 def share(proc: Proc) -> tuple[Engine, Memory, SharedRun]:
-    """Another engine for the same address space, and a copy of the stack. Raises Error, OutOfMemory, OSError."""
+    """Another engine for the same address space, and a copy of the stack. Raises CallError, OutOfMemory, OSError."""
     space, users = proc.engine.space, len(proc.mm.users)
+    headroom.require()
     engine = proc.new_engine(space=space, small=users >= _MOST_LARGE)
     try:
         proc.own_stack()

@@ -6,7 +6,6 @@ in which each has its own stack, always at the same place: whose turn it is has 
 
 from __future__ import annotations
 
-import errno
 import time
 from collections import deque
 from contextlib import contextmanager
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from reference.shared import SharedRun
 from vx32py._calls import tell
-from vx32py._errors import CallError
 from vx32py._group import ThreadGroup
 from vx32py._task import Task
-from vx32py.plan9 import ending, headroom, notes
+from vx32py.plan9 import ending, notes
 from vx32py.plan9.answers import Plan9Answers
 from vx32py.plan9.calls.table import PLAN9_TRAP, TABLE
 from vx32py.plan9.errors import Ebadarg, Error
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reference.engine import Engine
-    from reference.memory import AddressSpace
-    from reference.policy import Policy
     from reference.traps import Trap
     from vx32py._family import Timer
     from vx32py._mm import Mm
@@ -74,6 +70,7 @@ class Proc(Task):
         self._fds, self.note_group = host.fds.empty(), NoteGroup(0)
         self.slash, self.dot = host.slash.incref(), host.slash.incref()
         self.kernel = kernel
+        self.may_prefer_zero = kernel.zero_is_possible
         self.error = ""
         self.user: str = creator.user if creator is not None else kernel.user
         self.text: str = creator.text if creator is not None else ""
@@ -209,36 +206,6 @@ class Proc(Task):
         finally:
             if owner is not None:
                 memory.take_stack(owner)
-
-    def new_engine(
-        self,
-        *,
-        limit: int = 0,
-        budget: int = 0,
-        space: AddressSpace | None = None,
-        program: object = None,
-        small: bool = False,
-    ) -> Engine:
-        """See Task. Raises CallError, also where the host has not enough descriptors left."""
-        if not headroom.is_there():
-            raise CallError(errno.EAGAIN)
-        return self._new_engine(limit=limit, budget=budget, space=space, program=program, small=small)
-
-    def _new_engine(
-        self,
-        *,
-        limit: int = 0,
-        budget: int = 0,
-        space: AddressSpace | None = None,
-        program: object = None,
-        policy: Policy | None = None,
-        prefer_zero: bool = True,
-        small: bool = False,
-    ) -> Engine:
-        return super()._new_engine(
-            limit=limit, budget=budget, space=space, program=program, policy=policy, small=small,
-            prefer_zero=prefer_zero and self.kernel.zero_is_possible,
-        )  # fmt: skip
 
     def become(self, engine: Engine, memory: Memory) -> None:
         """Run another program, which has been loaded into another address space."""
