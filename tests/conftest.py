@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,12 @@ from vx32py import _engines, verify
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected by now stays: tests that collect garbage, some of them often, need not visit it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=["reference", "translated", "jit"])
