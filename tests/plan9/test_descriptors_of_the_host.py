@@ -18,7 +18,8 @@ from plan9_programs import main, program
 from vx32py.plan9 import Kernel
 
 opens = program(main(r"""
-    int n, fd, k, pids; char b[200];
+    int n, fd, k, pids, ends[2]; char b[200];
+    check(pipe(ends) == 0);
     if(argv[1][0] == 'f') for(n = 0; (fd = open("/a/b/c/file", OREAD)) >= 0; n++) check(n < 1000);
     if(argv[1][0] == 'n'){
         for(n = 0; (fd = open("/net/tcp/clone", ORDWR)) >= 0 && write(fd, "announce 127.0.0.1!0", 20) >= 0; n++) check(n < 1000);
@@ -26,9 +27,10 @@ opens = program(main(r"""
         b[0] = 0; errstr(b, sizeof b); check(strcmp(b, "no free devices") == 0);
     }
     for(pids = 0; (k = fork()) > 0; pids++) check(pids < 1000);
-    if(k == 0){ sleep(30); exits(""); }
+    if(k == 0){ read(ends[0], b, 1); exits(""); }
     b[0] = 0; errstr(b, sizeof b); check(argv[2][0] == 'r' || strcmp(b, "no procs") == 0 || strcmp(b, "kernel allocate failed") == 0);
     check(argv[1][0] != 'p' || pids > 0);
+    for(k = 0; k < pids; k++) write(ends[1], "x", 1);
     while(pids-- > 0) check(strcmp(wait(), "") == 0);
     k = create("/tmp/other", OWRITE, 0666);
     check(k >= 0 && write(k, "all the rest goes on", 20) == 20);

@@ -173,7 +173,7 @@ def test_a_note_ends_a_read_and_nothing_is_lost(engine_name: str) -> None:
     int ends[2]; char b[8];
     notify(handler);
     check(pipe(ends) == 0);
-    alarm(150);
+    interrupt("Pread");
     check(failed(read(ends[0], b, 8), "interrupted") && n == 1);
     check(write(ends[1], "there", 5) == 5 && read(ends[0], b, 8) == 5);
     """

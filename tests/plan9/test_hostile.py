@@ -133,46 +133,44 @@ def test_addresses_at_the_edges_of_memory_in_every_argument_of_every_call_leave_
         assert proc.status == ""
 
 
-#: Calls that wait, with a buffer in the page that goes meanwhile, and what wakes them up.
+#: Calls that wait, with a buffer in the page that goes meanwhile; the state of who waits, and what wakes it up.
 WAITING = {
-    "read": ("read(ends[0], p, 100)", 'write(ends[1], "there", 5)'),
+    "read": ("read(ends[0], p, 100)", "Pread", 'write(ends[1], "there", 5)'),
     "write": (
-        "write(ends[0], big, 1<<20) == 1<<20 && read(ends[0], p, 100)",
-        'read(ends[1], b, sizeof b); write(ends[1], "x", 1)',
+        "write(ends[0], big, 1<<20) == 1<<20 && write(ends[0], p, 4096)",
+        "Pwrite",
+        "for(k = 0; k < 1<<20; ) k += read(ends[1], big, sizeof big)",
     ),
-    "await": ("await(p, 200)", "0"),
-    "semacquire": ("semacquire((long*)p, 1)", "0"),
-    "_wait": ("_wait(p)", "0"),
-    "fstat": ('(mount(server(), -1, "/n", MREPL, ""), stat("/n", p, 200))', "0"),
+    "await": ("await(p, 200)", "Await", "0"),
+    "semacquire": ("semacquire((long*)p, 1)", "Semacquire", 'post(pid, "enough")'),
+    "_wait": ("_wait(p)", "Wait", "0"),
+    "fstat": ('(mount(server(), -1, "/n", MREPL, ""), stat("/n", p, 200))', "Mount", "0"),
 }
 
 
 @pytest.mark.parametrize("how", ["segdetach(p)", 'segdetach(p), segattach(0, "memory", p, 4096)'])
 @pytest.mark.parametrize("name", WAITING)
 def test_a_buffer_that_goes_while_a_call_waits_is_a_bad_address(engine_name: str, name: str, how: str) -> None:
-    call, wake = WAITING[name]
+    call, state, wake = WAITING[name]
     before = """
-    int n, ready, result; char *p, b[1000]; static char big[1<<20];
+    int n, done[2]; char *p, b[1000]; static char big[1<<20];
     void handler(void *u, char *text) { n++; noted(NCONT); }
-    int server(void) { int e[2]; static char m[100]; pipe(e); if(rfork(RFPROC|RFFDG|RFNOWAIT) == 0){ int k = read(e[1], m, 100); m[4]++; write(e[1], m, k); sleep(30); close(e[0]); exits(nil); } close(e[1]); return e[0]; }
+    int server(void) { int e[2]; static char m[100]; pipe(e); if(rfork(RFPROC|RFFDG|RFNOWAIT) == 0){ int k = read(e[1], m, 100); m[4]++; write(e[1], m, k); read(done[0], m, 1); close(e[0]); exits(nil); } close(e[1]); return e[0]; }
     """
     body = f"""
-    int ends[2];
-    check(pipe(ends) == 0);
+    int k, pid, ends[2];
+    check(pipe(ends) == 0 && pipe(done) == 0);
     p = segattach(0, "memory", (void*)0x600000, 4096);
-    if(rfork(RFPROC|RFMEM) == 0){{
+    if((pid = rfork(RFPROC|RFMEM)) == 0){{
         notify(handler);
-        alarm(500);
-        if(rfork(RFPROC) == 0){{ sleep(40); exits("child"); }}
-        ready = 1;
-        result = {call};
-        ready = 2;
+        if(rfork(RFPROC) == 0){{ read(done[0], b, 1); exits("child"); }}
+        {call};
         exits(nil);
     }}
-    while(!ready) sleep(0);
-    sleep(20);
+    until(pid, "{state}");
     {how};
     {wake};
+    write(done[1], "x", 1); write(done[1], "x", 1);
     check(wait() != nil);
     """
     with Kernel(engine=engine_name, timeout=60, memory="16M", processes=30) as kernel:
@@ -197,8 +195,9 @@ def test_a_stack_pointer_that_leads_nowhere_is_a_bad_address(engine_name: str) -
 def test_a_fork_bomb_meets_a_limit_and_goes_when_the_kernel_is_closed(engine_name: str) -> None:
     with Kernel(engine=engine_name, timeout=60, memory="16M", processes=10) as kernel:
         bomb = "int i; for(i = 0; i < 40; i++) if(rfork(RFPROC|RFNOWAIT) < 0) break; sleep(100000);"
-        kernel.start_program(program(main(bomb)), ["bomb"])
-        other = kernel.start_program(program(main('sleep(200); exits("fine");')), ["other"])
+        full = kernel.start_program(program(main(bomb)), ["bomb"])
+        waits = f'until({full.pid}, "Sleep"); exits("fine");'
+        other = kernel.start_program(program(main(waits)), ["other"])
         kernel.wait(other)
         assert other.status == "fine"
         assert 5 < len(list(kernel.procs())) < 10

@@ -17,9 +17,11 @@ from vx32py.plan9.kernel import Kernel
 pytestmark = pytest.mark.compiler
 
 FORKS = """
-int i, n = 0, pid;
-for(i = 0; i < 40; i++){ if((pid = rfork(RFPROC|FLAGS)) == 0){ sleep(60); exits(nil); } if(pid < 0) break; n++; }
+int i, n = 0, pid, ends[2]; char c;
+check(pipe(ends) == 0);
+for(i = 0; i < 40; i++){ if((pid = rfork(RFPROC|FLAGS)) == 0){ read(ends[0], &c, 1); exits(nil); } if(pid < 0) break; n++; }
 check(n > 1 && n < 30 && failed(-1, "virtual memory allocation failed"));
+for(i = 0; i < n; i++) write(ends[1], "x", 1);
 while(n-- > 0) check(strcmp(wait(), "") == 0);
 if((pid = rfork(RFPROC|FLAGS)) == 0) exits(nil);
 check(pid > 0 && strcmp(wait(), "") == 0);
@@ -108,7 +110,7 @@ GREEDY = {
             if(bind("/dev", name, MREPL) < 0) break;
         }
         check(i == 100);
-        for(i = 0; i < 40; i++){ if((pid = rfork(RFPROC|RFNAMEG)) == 0){ sleep(2000); exits(nil); } if(pid < 0) break; }
+        for(i = 0; i < 40; i++){ if((pid = rfork(RFPROC|RFNAMEG)) == 0){ sleep(100000); exits(nil); } if(pid < 0) break; }
         check(i > 0 && i < 20 && failed(-1, "kernel allocate failed"));
         sprint(name, "#p/%d/notepg", _tos->pid);
         check((fd = open(name, OWRITE)) >= 0 && write(fd, "go", 2) == 2);
@@ -222,9 +224,11 @@ with Kernel(engine="auto", memory="8M", timeout=60) as kernel:
     print(proc.status)
 """
     body = """
-    int i, n = 0, pid = 0;
-    for(i = 0; i < 300; i++){ if((pid = rfork(RFPROC|(i%3 ? RFMEM : 0))) == 0){ sleep(100); exits(nil); } if(pid < 0) break; n++; }
+    int i, n = 0, pid = 0, ends[2]; char c;
+    check(pipe(ends) == 0);
+    for(i = 0; i < 300; i++){ if((pid = rfork(RFPROC|(i%3 ? RFMEM : 0))) == 0){ read(ends[0], &c, 1); exits(nil); } if(pid < 0) break; n++; }
     check(n > 20 && pid < 0 && failed(-1, "no procs"));
+    for(i = 0; i < n; i++) write(ends[1], "x", 1);
     while(n-- > 0) check(strcmp(wait(), "") == 0);
     exits("done");
     """

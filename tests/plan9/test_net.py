@@ -346,14 +346,12 @@ def test_who_waits_for_a_call_or_for_data_can_be_killed_and_hung_up(engine_name:
             afd = open("/net/tcp/clone", ORDWR);
             check(ctl(afd, "announce 127.0.0.1!0") > 0);
             if((pid = fork()) == 0){ read(fd, b, 1); exits("was not killed"); }
-            sleep(1);
-            sprint(b, "/proc/%d/note", pid);
-            n = open(b, OWRITE);
-            check(write(n, "kill", 4) == 4);
+            until(pid, "Pread");
+            post(pid, "kill");
             check(strcmp(wait(), "kill") == 0);
-            if(fork() == 0){ check(file("tcp", number(afd), "listen", ORDWR) < 0); exits("hung up"); }
-            if(fork() == 0){ check(read(fd, b, 1) == 0); exits("hung up"); }
-            sleep(1);
+            if((pid = fork()) == 0){ check(file("tcp", number(afd), "listen", ORDWR) < 0); exits("hung up"); }
+            if((n = fork()) == 0){ check(read(fd, b, 1) == 0); exits("hung up"); }
+            until(pid, "Open"); until(n, "Pread");
             check(ctl(afd, "hangup") > 0 && ctl(cfd, "hangup") > 0);
             check(strcmp(wait(), "hung up") == 0 && strcmp(wait(), "hung up") == 0);
             """,
@@ -375,11 +373,11 @@ def test_a_connection_that_is_being_made_can_be_hung_up(engine_name: str) -> Non
             holds(
                 kernel,
                 r"""
-                char b[100]; int cfd;
+                char b[100]; int cfd, pid;
                 cfd = open("/net/tcp/clone", ORDWR);
                 sprint(b, "connect 127.0.0.1!%s", argv[1]);
-                if(fork() == 0){ check(failed(ctl(cfd, b), "i/o on hungup channel")); exits("hung up"); }
-                sleep(50);
+                if((pid = fork()) == 0){ check(failed(ctl(cfd, b), "i/o on hungup channel")); exits("hung up"); }
+                until(pid, "Pwrite");
                 check(ctl(cfd, "hangup") > 0);
                 check(strcmp(wait(), "hung up") == 0);
                 """,

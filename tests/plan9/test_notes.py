@@ -27,8 +27,8 @@ void handler(void *u, char *text)
 def test_an_alarm_interrupts_a_sleep_and_the_handler_goes_on(engine_name: str) -> None:
     body = """
     check(notify(handler) == 0);
-    check(alarm(200) == 0);
-    check(failed(sleep(20000), "interrupted"));
+    do { count = 0; check(alarm(100) == 0); } while(sleep(3000) == 0);	/* once in a while the alarm comes before the sleep */
+    check(failed(-1, "interrupted"));
     check(count == 1 && strcmp(got, "alarm") == 0 && seen.ax == 0xffffffff);
     check(sleep(1) == 0 && count == 1);
     """
@@ -125,7 +125,7 @@ def test_a_process_cannot_give_itself_flags_of_the_systems(engine_name: str) -> 
     before = "void handler(void *u, char *text) { Ureg *r = u; r->flags = 0xffffffff; noted(NCONT); }"
     body = """
     ulong flags;
-    notify(handler); alarm(10); sleep(10000);
+    notify(handler); interrupt("Sleep"); sleep(10000);
     asm volatile("pushfl; cld; popl %0" : "=r"(flags));
     check((flags & 0x3000) == 0 && (flags & 0x100) == 0 && (flags & 0x200) != 0);
     """
@@ -161,7 +161,7 @@ def test_a_note_that_comes_in_a_handler_waits(engine_name: str) -> None:
         noted(NCONT);
     }
     """
-    body = "notify(handler); alarm(10); sleep(5000); check(count == 2 && most == 1);"
+    body = "notify(handler); alarm(10); while(count < 2) sleep(100); check(count == 2 && most == 1);"
     holds(engine_name, body, before)
 
 
@@ -181,8 +181,7 @@ def test_nsave_lets_the_handler_be_interrupted_and_nrstr_goes_back(engine_name: 
         after++;
         notify(again);
         alarm(10);
-        sleep(5000);
-        check(count == 2);
+        while(count < 2) sleep(100);
         ((Ureg*)u)->ax = 77;
         noted(NRSTR);
     }
@@ -198,7 +197,7 @@ def test_nsave_lets_the_handler_be_interrupted_and_nrstr_goes_back(engine_name: 
     # The registers that NRSTR restores are those in the Ureg: second must put the old pc back.
     before = before.replace("static Ureg kept; kept", "kept").replace("int count,", "Ureg kept; int count,")
     before = before.replace("((Ureg*)u)->ax = 77;", "*(Ureg*)u = kept; ((Ureg*)u)->ax = 77;")
-    body = "notify(handler); alarm(200); check(sleep(5000) == 77); check(after == 1 && count == 2 && inner < outer);"
+    body = 'notify(handler); interrupt("Sleep"); check(sleep(50000) == 77); check(after == 1 && count == 2 && inner < outer);'
     holds(engine_name, body, before)
 
 
@@ -217,7 +216,7 @@ def test_a_handler_must_be_somewhere(engine_name: str) -> None:
 def test_a_child_has_its_parents_handler(engine_name: str) -> None:
     body = """
     notify(handler);
-    if(fork() == 0){ alarm(10); sleep(5000); exits(count == 1 ? "once" : "?"); }
+    if(fork() == 0){ alarm(10); while(!count) sleep(100); exits(count == 1 ? "once" : "?"); }
     check(strcmp(wait(), "once") == 0 && count == 0);
     """
     holds(engine_name, body, HANDLER)

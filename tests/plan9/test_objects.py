@@ -135,7 +135,8 @@ def test_a_file_can_let_a_guest_wait(kernel: Kernel) -> None:
         kernel,
         """
         fd = open("/mnt/app/queue", ORDWR);
-        if(fork() == 0){ sleep(1); write(fd, "late", 4); exits(0); }
+        int me = _tos->pid;
+        if(fork() == 0){ until(me, "Pread"); write(fd, "late", 4); exits(0); }
         check(read(fd, b, 10) == 4);
         """,
     )

@@ -80,13 +80,15 @@ def test_the_turn_of_who_had_to_come_back_was_over_before_it_began(monkeypatch: 
         slow.append(proc)
         Task.come_back(proc)
         time.sleep(0.1)
+        back[:] = [time.monotonic()]
 
     def advance(proc: Proc, *, single: bool = False) -> Trap | None:
         if slow and slow.pop() is proc and proc.has_others():
-            left.append(proc.family._turn_ends - time.monotonic())
+            left.append(proc.family._turn_ends - back[0])
         return proper(proc, single=single)
 
     slow: list[Proc] = []
+    back: list[float] = []
     proper = Proc.advance
     monkeypatch.setattr(Proc, "come_back", come_back)
     monkeypatch.setattr(Proc, "advance", advance)

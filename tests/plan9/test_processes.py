@@ -191,7 +191,7 @@ def test_brk_of_one_is_there_for_all_that_share_memory(engine_name: str) -> None
     if(rfork(RFPROC|RFMEM) == 0){ check(brk_(top + 8192) == 0); top[8000] = 5; exits(nil); }
     check(strcmp(wait(), "") == 0);
     check(top[8000] == 5);
-    if(rfork(RFPROC|RFMEM) == 0){ sleep(200); exits(nil); }
+    if(rfork(RFPROC|RFMEM) == 0){ sleep(100000); exits(nil); }
     check(failed(brk_(top), "device or object already in use"));
     """
     holds(engine_name, body)
@@ -213,10 +213,12 @@ def test_rfork_without_rfproc_changes_this_process(engine_name: str) -> None:
 
 def test_there_are_no_more_processes_than_there_may_be(engine_name: str) -> None:
     body = """
-    int i, n = 0;
-    for(i = 0; i < 20; i++){ int pid = fork(); if(pid == 0){ sleep(300); exits(nil); } if(pid < 0) break; n++; }
+    int i, n = 0, ends[2]; char b[2];
+    check(pipe(ends) == 0);
+    for(i = 0; i < 20; i++){ int pid = fork(); if(pid == 0){ close(ends[1]); read(ends[0], b, 1); exits(nil); } if(pid < 0) break; n++; }
     check(i < 20 && n > 3);
     check(failed(-1, "no procs"));
+    close(ends[1]);
     while(n-- > 0) check(strcmp(wait(), "") == 0);
     check(fork() >= 0);
     """
@@ -308,10 +310,12 @@ def test_kill_ends_a_process_whatever_it_does_about_notes(engine_name: str) -> N
     before = CTL + "int n; void handler(void *u, char *t) { n++; noted(NCONT); }"
     body = """
     int i, pid, ends[2]; char b[8];
+    int *ready = segattach(0, "shared", nil, 4096);
     check(pipe(ends) == 0);
     for(i = 0; i < 4; i++){
-        if((pid = rfork(RFPROC|(i%2 ? RFMEM : RFFDG))) == 0){ notify(handler); if(i < 2) for(;;); read(ends[0], b, 8); exits("?"); }
-        sleep(20);
+        if((pid = rfork(RFPROC|(i%2 ? RFMEM : RFFDG))) == 0){ notify(handler); ready[i] = 1; if(i < 2) for(;;); read(ends[0], b, 8); exits("?"); }
+        while(!((volatile int*)ready)[i]) sleep(1);
+        if(i >= 2) until(pid, "Pread");
         check(ctl(pid, "kill") == 0 && strcmp(wait(), "Killed") == 0);
         check(failed(ctl(pid, "kill"), path) == 0);
     }

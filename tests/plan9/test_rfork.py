@@ -80,16 +80,19 @@ def test_rfnoteg_keeps_the_notes_of_the_group_away(engine_name: str) -> None:
     void tell(void) { sprint(b, "#p/%u/notepg", _tos->pid); int fd = open(b, OWRITE); check(fd >= 0 && write(fd, "hey", 3) == 3); }
     """
     body = """
+    int i, pids[3], ends[2], me = _tos->pid;
+    check(pipe(ends) == 0);
     notify(handler);
-    if(rfork(RFPROC) == 0){ sleep(20000); exits(n == 1 ? nil : "no note"); }
-    if(rfork(RFPROC|RFNOTEG) == 0){ sleep(100); exits(n ? "a note" : nil); }
-    if(rfork(RFPROC) == 0){ check(rfork(RFNOTEG) == 0); sleep(100); exits(n ? "a note" : nil); }
-    sleep(30);
+    if((pids[0] = rfork(RFPROC)) == 0){ check(failed(read(ends[0], b, 1), "interrupted")); exits(n == 1 ? nil : "no note"); }
+    if((pids[1] = rfork(RFPROC|RFNOTEG)) == 0){ read(ends[0], b, 1); exits(n ? "a note" : nil); }
+    if((pids[2] = rfork(RFPROC)) == 0){ check(rfork(RFNOTEG) == 0); read(ends[0], b, 1); exits(n ? "a note" : nil); }
+    for(i = 0; i < 3; i++) until(pids[i], "Pread");
     tell();
-    check(strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0 && n == 0);
+    check(strcmp(wait(), "") == 0 && write(ends[1], "x", 1) == 1 && write(ends[1], "x", 1) == 1);
+    check(strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0 && n == 0);
     check(rfork(RFNOTEG) == 0);
-    if(rfork(RFPROC) == 0){ tell(); exits(nil); }
-    check(failed(sleep(20000), "interrupted") && n == 1 && strcmp(wait(), "") == 0);
+    if(rfork(RFPROC) == 0){ until(me, "Sleep"); tell(); exits(nil); }
+    check(failed(sleep(50000), "interrupted") && n == 1 && strcmp(wait(), "") == 0);
     """
     holds(engine_name, body, before)
 
@@ -98,11 +101,15 @@ def test_rfrend_keeps_meetings_apart(engine_name: str) -> None:
     before = "int n; void handler(void *u, char *t) { n++; noted(NCONT); }"
     body = """
     notify(handler);
-    if(rfork(RFPROC|RFREND) == 0){ alarm(200); check(rendezvous((void*)1, (void*)2) == (void*)-1 && n == 1); exits(nil); }
-    if(rfork(RFPROC) == 0){ rfork(RFREND); alarm(200); check(rendezvous((void*)1, (void*)2) == (void*)-1 && n == 1); exits(nil); }
+    int one, other;
+    if((one = rfork(RFPROC|RFREND)) == 0){ check(rendezvous((void*)1, (void*)2) == (void*)-1 && n == 1); exits(nil); }
+    if((other = rfork(RFPROC)) == 0){ rfork(RFREND); check(rendezvous((void*)1, (void*)2) == (void*)-1 && n == 1); exits(nil); }
+    until(one, "Rendez"); until(other, "Rendez");
     if(rfork(RFPROC) == 0){ check(rendezvous((void*)1, (void*)3) == (void*)4); exits(nil); }
     check(rendezvous((void*)1, (void*)4) == (void*)3);
-    check(strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0);
+    check(strcmp(wait(), "") == 0 && is(one, "Rendez") && is(other, "Rendez"));
+    post(one, "enough"); post(other, "enough");
+    check(strcmp(wait(), "") == 0 && strcmp(wait(), "") == 0);
     """
     holds(engine_name, body, before)
 

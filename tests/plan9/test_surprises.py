@@ -178,14 +178,15 @@ def test_a_read_whose_buffer_went_while_it_waited_held_its_channel_for_ever(kern
         """
         char *there = (char*)0x1000000;
         check(pipe(fds) == 0);
-        if(rfork(RFPROC|RFMEM|RFFDG) == 0){
+        int pid = rfork(RFPROC|RFMEM|RFFDG);
+        if(pid == 0){
             close(fds[0]);
             if(segattach(0, "memory", there, 4096) != there) exits("no segment");
             read(fds[1], there, 10);
             exits("read");
         }
         close(fds[1]);
-        sleep(50);
+        until(pid, "Pread");
         check(segattach(0, "memory", there, 4096) == there && segdetach(there) == 0);
         check(write(fds[0], "x", 1) == 1);
         check(strncmp(wait(), "sys: bad address", 16) == 0);
@@ -249,7 +250,7 @@ def test_a_call_that_waits_was_another_one_when_its_registers_had_been_written(k
                 n = (int)rendezvous((void*)5, (void*)6);
                 exits(n == 7 ? "met" : "not met");
             }
-            sleep(10);
+            until(pid, "Rendez");
             sprint(b, "/proc/%d/ctl", pid);
             fd = open(b, OWRITE);
             check(write(fd, "stop", 4) == 4);
@@ -281,7 +282,7 @@ def test_a_note_that_came_behind_an_answer_took_it_away(kernel: Kernel) -> None:
                 sleep(10);
             exits(n == 7 ? "met" : "not met");
         }
-        sleep(50);
+        until(pid, "Rendez");
         sprint(b, "/proc/%d/note", pid);
         fd = open(b, OWRITE);
         check((int)rendezvous((void*)5, (void*)7) == 6);
@@ -301,15 +302,9 @@ def test_a_process_whose_call_was_interrupted_was_said_to_make_it_for_ever(kerne
             notify(handler);
             sleep(100000);
         }
-        sleep(50);
-        sprint(b, "/proc/%d/note", pid);
-        fd = open(b, OWRITE);
-        check(write(fd, "hello", 5) == 5);
-        sleep(50);
-        sprint(b, "/proc/%d/status", pid);
-        n = open(b, OREAD);
-        check(read(n, change, 200) > 70);
-        check(strncmp(change + 56, "Sleep", 5) != 0);
+        until(pid, "Sleep");
+        post(pid, "hello");
+        while(is(pid, "Sleep")) sleep(1);
         """,
         "void handler(void *u, char *text) { for(;;); }",
     )
@@ -340,8 +335,9 @@ def test_last_words_that_nobody_reads_are_not_kept_for_ever(kernel: Kernel) -> N
         """
         check(pipe(fds) == 0);
         static char full[65536];
-        for(i = 0; i < 5; i++) if(rfork(RFPROC|RFMEM) == 0){ for(;;) write(fds[0], full, sizeof full); }
-        sleep(30);
+        int pids[5];
+        for(i = 0; i < 5; i++) if((pids[i] = rfork(RFPROC|RFMEM)) == 0){ for(;;) write(fds[0], full, sizeof full); }
+        for(i = 0; i < 5; i++) until(pids[i], "Pwrite");
         dup(fds[0], 2);
         for(i = 0; i < 120; i++){
             if(rfork(RFPROC) == 0) *(int*)0 = 1;
@@ -369,8 +365,9 @@ def test_requests_that_no_server_answers_are_counted(kernel: Kernel) -> None:
         }
         close(fds[1]);
         check(mount(fds[0], -1, "/mnt", MREPL, "") > 0);
-        for(i = 0; i < 10; i++) if(rfork(RFPROC|RFMEM) == 0){ open("/mnt/nothing", OREAD); exits(""); }
-        sleep(100);
+        int pids[10];
+        for(i = 0; i < 10; i++) if((pids[i] = rfork(RFPROC|RFMEM)) == 0){ open("/mnt/nothing", OREAD); exits(""); }
+        for(i = 0; i < 10; i++) until(pids[i], "Open");
         """,
     )
     assert before - kernel.account.left > 60_000  # descriptors and the mount are 36,000
@@ -407,7 +404,7 @@ def test_a_way_that_is_long_does_not_keep_the_others_waiting(kernel: Kernel) -> 
         strcpy(name, "/mnt");
         for(i = 0; i < 1000; i++) strcpy(name + 4 + 5 * i, "/x/..");
         if(rfork(RFPROC|RFMEM) == 0) for(;;){ turns++; sleep(0); }
-        sleep(10);
+        while(!turns) sleep(1);
         n = turns;
         check(open(name, OREAD) >= 0);
         check(turns - n > 3);

@@ -54,7 +54,7 @@ def test_each_call_is_a_line(engine_name: str) -> None:
 def test_a_call_that_waits_has_a_line_before_it_does(engine_name: str) -> None:
     lines = traced(
         engine_name,
-        'sleep(20); int fds[2]; char c; pipe(fds); if(fork() == 0){ sleep(20); write(fds[0], "x", 1); exits(nil); } read(fds[1], &c, 1);',
+        'sleep(20); int fds[2], me = _tos->pid; char c; pipe(fds); if(fork() == 0){ until(me, "Pread"); write(fds[0], "x", 1); exits(nil); } read(fds[1], &c, 1);',
     )
     assert "2 test: sleep(20 ..." in lines
     assert "2 test: ... sleep(20) = 0" in lines

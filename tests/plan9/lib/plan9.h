@@ -96,6 +96,30 @@ static inline int failed(int result, char *error)	/* whether a call has failed w
 	errstr(buf, sizeof buf);
 	return result == -1 && strcmp(buf, error) == 0;
 }
+/* Whether a process is in this state, as its status has it: the name of the call that waits, such as "Sleep" or "Pread". */
+static inline int is(int pid, char *state)
+{
+	char path[32], text[80]; int fd, n;
+	sprint(path, "#p/%d/status", pid);
+	check((fd = open(path, OREAD)) >= 0);
+	n = read(fd, text, sizeof text);
+	close(fd);
+	return n == sizeof text && strncmp(text + 56, state, strlen(state)) == 0;
+}
+static inline void until(int pid, char *state) { while(!is(pid, state)) sleep(1); }
+static inline void post(int pid, char *note)
+{
+	char path[32]; int fd;
+	sprint(path, "#p/%d/note", pid);
+	check((fd = open(path, OWRITE)) >= 0 && write(fd, note, strlen(note)) > 0);
+	close(fd);
+}
+/* Somebody sends this process a note as soon as it waits in that call: an alarm could come before. */
+static inline void interrupt(char *state)
+{
+	int me = _tos->pid;
+	if(rfork(RFPROC|RFFDG|RFNOWAIT) == 0){ until(me, state); post(me, "interrupt"); exits(nil); }
+}
 static char _waited[512];
 static inline char *wait(void)	/* what the next child said: "" or its status, without program and number; nil for none */
 {
