@@ -1,5 +1,6 @@
-/* Races: one thread or process changes what a call of another is just looking at. races NAME SECONDS [PATH ..] tries for so
-   long, prints how often it tried, and "secret" for what it should never have got. */
+/* Races: one thread or process changes what a call of another is just looking at. races NAME SECONDS OPENED REFUSED [PATH ..]
+   tries for so long, and on until as many attempts had these ends as shall have, for PATIENCE at most; then it prints how often it
+   tried, and "secret" for what it should never have got. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +20,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#define PATIENCE 40.0
+#define ATTEMPTS 11
+
 static char **argument;
 static double until;
+static long shall_open, shall_refuse;
 static volatile int over;
 static long tried, opened, refused;
 
@@ -34,7 +39,8 @@ static double now(void)
 static int more(void)
 {
     tried++;
-    if (now() < until)
+    double late = now() - until;
+    if (late < 0 || (late < PATIENCE && (tried < ATTEMPTS || opened < shall_open || refused < shall_refuse)))
         return 1;
     over = 1;
     return 0;
@@ -273,7 +279,8 @@ int main(int argc, char **argv)
         void (*run)(void);
     } attempts[] = {EACH(ROW)};
     until = now() + atof(argv[2]);
-    argument = argv + 3;
+    shall_open = atol(argv[3]), shall_refuse = atol(argv[4]);
+    argument = argv + 5;
     buffer = mmap(0, 1 << 16, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     vector = malloc(sizeof *vector);
     name = calloc(1, sizeof *name);
