@@ -35,7 +35,7 @@ from typing import Any, Final
 
 import vx32py
 from conformance import busybox
-from conformance.paper import machine, material, report
+from conformance.paper import machine, material, report, tables
 from conformance.paper.samples import Failed, processor_time
 from vx32py import _compile, _engines, decoders
 from vx32py.decoders.recipes import RECIPES
@@ -330,20 +330,15 @@ HEADINGS: Final = (
 )
 
 
-def _median(values: Sequence[float], form: str = ".2f") -> str:
-    return format(statistics.median(values), form) if values else ""
-
-
 def cells(row: Row) -> list[str]:
     """A row of the first table."""
     ratios, native = row.ratios(), [sample[0] for sample in row.native]
     # A hash function has hardly any output: what it reads counts.
     done = max(row.size, row.written) / MIB
-    said = {True: "met", False: "not met", None: ""}[row.met]
     return [
-        row.name, f"{row.size / MIB:.1f}", f"{row.written / MIB:.1f}", _median(native),
-        f"{done / statistics.median(native):.0f}" if native else "", _median(ratios),
-        f"{min(ratios):.2f}-{max(ratios):.2f}" if ratios else "", _median(row.ratios(1)), row.compiler, row.remark or said,
+        row.name, f"{row.size / MIB:.1f}", f"{row.written / MIB:.1f}", tables.median(native),
+        f"{done / statistics.median(native):.0f}" if native else "", tables.median(ratios),
+        tables.spread(ratios), tables.median(row.ratios(1)), row.compiler, row.remark or tables.verdict(row.met),
     ]  # fmt: skip
 
 
@@ -354,7 +349,7 @@ def lines_of(reuse: Reuse | None, parallel: Parallel | None) -> list[str]:
         cost = statistics.median(reuse.costs())
         said.append(
             f"reuse: {reuse.files} small files through one decoder: {cost * 1e6:.1f} µs of processor time a file over the"
-            f" decoding itself ({_median(reuse.costs(1), '.7f')} s of the clock); aim {AIM_REUSE * 1e6:.0f} µs:"
+            f" decoding itself ({tables.median(reuse.costs(1), '.7f')} s of the clock); aim {AIM_REUSE * 1e6:.0f} µs:"
             f" {'met' if cost <= AIM_REUSE else 'not met'}. A native process for each: {statistics.median(reuse.process) * 1e6:.0f} µs"
         )
     if parallel is not None:
@@ -367,31 +362,25 @@ def lines_of(reuse: Reuse | None, parallel: Parallel | None) -> list[str]:
     return said
 
 
+def grid(rows: Sequence[Row]) -> tables.Grid:
+    """The first table."""
+    return tables.Grid(HEADINGS, [cells(row) for row in rows])
+
+
 def show(rows: Sequence[Row], others: Sequence[str]) -> None:
     """Print it all."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     if rows:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for i, heading in enumerate(HEADINGS):
-            last = i == len(HEADINGS) - 1
-            table.add_column(heading, justify="right" if i > 0 and not last else "left", no_wrap=not last)
-        for row in rows:
-            table.add_row(*cells(row))
-        console.print(table)
+        tables.show([grid(rows)], console)
     for line in others:
         console.print(line, highlight=False, soft_wrap=True)
 
 
 def markdown(rows: Sequence[Row], others: Sequence[str], facts: Sequence[str]) -> str:
     """The same for a page."""
-    lines = [f"* {fact}" for fact in facts]
-    grid = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-    grid += ["| " + " | ".join(cells(row)) + " |" for row in rows]
-    return "\n".join([*lines, "", *grid, "", *(f"* {line}" for line in others), ""])
+    return "\n".join([tables.page(facts, [grid(rows)]), *(f"* {line}" for line in others), ""])
 
 
 def as_json(

@@ -32,7 +32,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 import vx32py
 from conformance import busybox
-from conformance.paper import machine, report, samples
+from conformance.paper import machine, report, samples, tables
 from conformance.paper.columns import QEMU
 from conformance.paper.samples import Failed, Sample, processor_time
 from conformance.programs import native, roots, sets
@@ -271,46 +271,21 @@ HEADINGS: Final = (
 def cells(row: Row) -> list[str]:
     """A row of the table."""
 
-    def median(values: Sequence[float]) -> str:
-        return f"{statistics.median(values):.2f}" if values else ""
-
-    def spread(values: Sequence[float]) -> str:
-        return f"{min(values):.2f}-{max(values):.2f}" if values else ""
-
     def start(column: Column) -> str:
-        return f"{1000 * statistics.median(s.cpu for s in row.idle[column]):.0f}" if row.idle.get(column) else ""
+        return f"{1000 * samples.median(row.idle[column]):.0f}" if row.idle.get(column) else ""
 
-    aim = "< qemu" if row.job.qemu else "" if row.job.limit is None else f"<= {row.job.limit:.2f}"
-    said = {True: "met", False: "not met", None: ""}[row.met()]
+    natively = [s.cpu for s in row.runs.get("native", [])]
     return [
-        row.job.name, median([s.cpu for s in row.runs.get("native", [])]), median(row.ratios()), spread(row.ratios()),
-        median(row.at_work()), spread(row.at_work()), median(row.ratios(attribute="wall")), median(row.at_work("qemu")),
-        f"{start('native')} / {start('jail')}", aim, row.remark or said,
+        row.job.name, tables.median(natively), tables.median(row.ratios()), tables.spread(row.ratios()),
+        tables.median(row.at_work()), tables.spread(row.at_work()), tables.median(row.ratios(attribute="wall")),
+        tables.median(row.at_work("qemu")), f"{start('native')} / {start('jail')}",
+        "< qemu" if row.job.qemu else tables.aim(row.job.limit), row.remark or tables.verdict(row.met()),
     ]  # fmt: skip
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print the table."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for i, heading in enumerate(HEADINGS):
-        table.add_column(
-            heading, justify="right" if 0 < i < len(HEADINGS) - 1 else "left", no_wrap=i < len(HEADINGS) - 1
-        )
-    for row in rows:
-        table.add_row(*cells(row))
-    Console().print(table)
-
-
-def markdown(rows: Sequence[Row], facts: Sequence[str]) -> str:
-    """The table for a page."""
-    lines = [f"* {fact}" for fact in facts]
-    grid = ["| " + " | ".join(HEADINGS) + " |", "|---|" + "---:|" * (len(HEADINGS) - 1)]
-    grid += ["| " + " | ".join(cells(row)) + " |" for row in rows]
-    return "\n".join([*lines, "", *grid, ""])
+def grids(rows: Sequence[Row]) -> list[tables.Grid]:
+    """The table."""
+    return [tables.Grid(HEADINGS, [cells(row) for row in rows])]
 
 
 def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> dict[str, Any]:
@@ -386,7 +361,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 125
     except KeyboardInterrupt:
         print("vx32py bench jail: interrupted", file=sys.stderr)
-    show(rows)
+    found = grids(rows)
+    tables.show(found)
     if options.write:
-        options.write.write_text(markdown(rows, machine.lines(described)), encoding="utf-8")
+        options.write.write_text(tables.page(machine.lines(described), found), encoding="utf-8")
     return 0 if rows and not any(row.remark for row in rows) else 1

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from conformance.paper import machine, plan9_report, report
+from conformance.paper import machine, plan9_report, report, tables
 from conformance.paper.inputs import BUILD
 from conformance.paper.samples import Failed, Sample, median, processor_time, seconds
 from jit import diskcache
@@ -295,9 +295,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 125
     except KeyboardInterrupt:
         print("vx32py bench plan9: interrupted", file=sys.stderr)
-    plan9_report.show(rows)
+    grids = plan9_report.grids(rows)
+    tables.show(grids)
     if options.write:
-        options.write.write_text(plan9_report.markdown(rows, machine.lines(described)), encoding="utf-8")
+        options.write.write_text(tables.page(machine.lines(described), grids), encoding="utf-8")
     for file in options.plot:
         plan9_report.draw(rows, file)
     return 0 if rows and not any(row.remark for row in rows) else 1

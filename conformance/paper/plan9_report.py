@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from conformance.paper import tables
+
 if TYPE_CHECKING:
     from conformance.paper.plan9 import Row
 
@@ -23,62 +25,29 @@ _MARKS: Final = (
 _OURS: Final = "#0072b2"
 
 
-def _median(values: Sequence[float], unit: float = 1.0) -> str:
-    return f"{statistics.median(values) / unit:.2f}" if values else ""
-
-
 def cells(row: Row, *, paper: bool) -> list[str]:
     """A row of a table."""
-    ratios = row.ratios()
-    spread = f"{min(ratios):.2f}-{max(ratios):.2f}" if ratios else ""
     found = [
-        row.job.name, row.job.unit or "time", _median(row.spent("native"), 1e-6), _median(row.spent("plan9"), 1e-6),
-        _median(ratios), spread, _median(row.ratios("wall")),
+        row.job.name, row.job.unit or "time", *(tables.median([1e6 * s for s in row.spent(each)]) for each in ("native", "plan9")),
+        tables.median(row.ratios()), tables.spread(row.ratios()), tables.median(row.ratios("wall")),
     ]  # fmt: skip
     if paper:
         theirs = row.job.paper
         found.append("" if theirs is None else f"{theirs.vx:g} / {theirs.vmware:g} / {theirs.qemu:g}")
-    said = {True: "met", False: "not met", None: ""}[row.met()]
-    return [*found, "" if row.job.limit is None else f"<= {row.job.limit:.2f}", row.remark or said]
+    return [*found, tables.aim(row.job.limit), row.remark or tables.verdict(row.met())]
 
 
-def _tables(rows: Sequence[Row]) -> list[tuple[tuple[str, ...], list[list[str]]]]:
-    """Headings and rows of what the paper has, and of the rest."""
+def grids(rows: Sequence[Row]) -> list[tables.Grid]:
+    """What the paper has, and the rest."""
     of_paper = [row for row in rows if row.job.paper is not None]
     others = [row for row in rows if row.job.paper is None]
-    made: list[tuple[tuple[str, ...], list[list[str]]]] = []
-    if of_paper:
-        headings = (*_HEADINGS, *_PAPER_HEADINGS, *_LAST_HEADINGS)
-        made.append((headings, [cells(row, paper=True) for row in of_paper]))
-    if others:
-        made.append(((*_HEADINGS, *_LAST_HEADINGS), [cells(row, paper=False) for row in others]))
-    return made
-
-
-def show(rows: Sequence[Row]) -> None:
-    """Print the tables."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    for headings, lines in _tables(rows):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for i, heading in enumerate(headings):
-            table.add_column(
-                heading, justify="right" if 1 < i < len(headings) - 1 else "left", no_wrap=i < len(headings) - 1
-            )
-        for line in lines:
-            table.add_row(*line)
-        Console().print(table)
-
-
-def markdown(rows: Sequence[Row], facts: Sequence[str]) -> str:
-    """The tables for a page."""
-    lines = [f"* {fact}" for fact in facts]
-    for headings, found in _tables(rows):
-        lines += ["", "| " + " | ".join(headings) + " |", "|---|---|" + "---:|" * (len(headings) - 2)]
-        lines += ["| " + " | ".join(line) + " |" for line in found]
-    return "\n".join([*lines, ""])
+    made = [
+        tables.Grid(
+            (*_HEADINGS, *_PAPER_HEADINGS, *_LAST_HEADINGS), [cells(row, paper=True) for row in of_paper], left=2
+        ),
+        tables.Grid((*_HEADINGS, *_LAST_HEADINGS), [cells(row, paper=False) for row in others], left=2),
+    ]
+    return [grid for grid in made if grid.rows]
 
 
 def cannot_plot(file: Path) -> str:

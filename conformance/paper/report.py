@@ -6,17 +6,14 @@ import contextlib
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from conformance.paper import machine
+from conformance.paper import machine, tables
 from conformance.paper.bars import Verdict, judge
 from conformance.paper.columns import COLUMNS, TITLES
 from conformance.paper.programs import KINDS
 from conformance.paper.results import Figure, Results, Row, geometric_mean, spread
 from conformance.paper.samples import median
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def show(results: Results) -> None:
         console.print(fact, highlight=False)
     if results.rows:
         shown = _fitting(results.rows, console.width)
-        table = _table(column.heading for column in shown)
+        table = tables.empty(column.heading for column in shown)
         kind = results.rows[0].program.kind
         for row in results.rows:
             if row.program.kind != kind:
@@ -152,11 +149,11 @@ def show(results: Results) -> None:
         for line in _remarks(results):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
     if results.figures:
-        table = _table(_FIGURES, wrapped=(0, -1))
+        table = tables.empty(_FIGURES, wrapped=(0, -1))
         for cells in _figures(results):
             table.add_row(*cells)
         console.print(table)
-    table = _table(_BARS, wrapped=(0,))
+    table = tables.empty(_BARS, wrapped=(0,))
     judged = [verdict for verdict in judge(results) if verdict.value is not None]
     for verdict in judged:
         style = "green" if verdict.met else "red"
@@ -174,40 +171,18 @@ def _fitting(rows: Sequence[Row], room: int) -> list[_Column]:
     return shown
 
 
-def _table(headings: Iterator[str] | Sequence[str], *, wrapped: Sequence[int] = ()) -> Table:
-    """An empty table; what is in ``wrapped`` columns gets more lines where the terminal is narrow."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    names = list(headings)
-    for i, heading in enumerate(names):
-        folded = i in wrapped or i - len(names) in wrapped
-        table.add_column(heading, justify="right" if i and not folded else "left", no_wrap=not folded)
-    return table
-
-
 def markdown(results: Results) -> str:
     """The page."""
     programs = [[column.cell(row) for column in _COLUMNS] for row in results.rows]
     remarks = _remarks(results)
     return _PAGE.format(
         facts="\n".join(f"* {fact}" for fact in [*machine.lines(results.machine), *_means(results)]),
-        programs=_grid([column.heading for column in _COLUMNS], programs),
+        programs=tables.markdown([column.heading for column in _COLUMNS], programs),
         remarks="\n".join(f"* {line}" for line in remarks) + "\n\n" if remarks else "",
-        figures=_grid(_FIGURES, _figures(results)) if results.figures else "Not measured.",
-        bars=_grid(_BARS, [_bar(verdict) for verdict in judge(results)]),
+        figures=tables.markdown(_FIGURES, _figures(results)) if results.figures else "Not measured.",
+        bars=tables.markdown(_BARS, [_bar(verdict) for verdict in judge(results)]),
         rounds=results.rounds,
     )
-
-
-def _grid(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [
-        "| " + " | ".join(headings) + " |",
-        "|---|" + "---:|" * (len(headings) - 1),
-        *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows),
-    ]
-    return "\n".join(lines)
 
 
 def _means(results: Results) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.paper import main, plan9, plan9_report
+from conformance.paper import main, plan9, plan9_report, tables
 from conformance.paper.samples import Sample
 from vx32py import _engines
 
@@ -38,7 +38,7 @@ def test_an_aim_is_met(seconds: float, met: bool) -> None:
 
 
 def test_the_papers_figures_stand_beside() -> None:
-    page = plan9_report.markdown([row("swtch", [1.1], [0.6]), row("stat", [1.1], [0.6])], ["a machine"])
+    page = tables.page(["a machine"], plan9_report.grids([row("swtch", [1.1], [0.6]), row("stat", [1.1], [0.6])]))
     assert "* a machine" in page
     assert "| swtch | switch | 25000.00 | 50000.00 | 2.00 | 2.00-2.00 |" in page
     assert "| 1.69 / 4.8 / 23 |" in page
