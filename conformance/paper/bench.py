@@ -19,15 +19,14 @@ from typing import Final
 
 import vx32py
 from conformance import busybox
-from conformance.paper import columns, host, machine, plot, report, targets, turns
+from conformance.paper import columns, driver, host, machine, plot, report, targets, turns
 from conformance.paper.columns import COLUMNS, Column, Runner
 from conformance.paper.programs import KINDS, PROGRAMS, Program
 from conformance.paper.results import Results, Row, as_json, from_json
-from vx32py import _compile, _engines
+from vx32py import _compile
 from vx32py.upstream import sources
 
 ROUNDS: Final = 7
-QUICK_ROUNDS: Final = 2
 #: About how long one run of a program takes, in seconds, with starting and a run that has nothing to do.
 _SECONDS: Final[dict[Column, float]] = {"native": 1.0, "native64": 0.9, "guest": 1.2, "qemu": 5.0, "wasm": 1.2}
 #: How much of that a quick look takes, and how many rounds most rows have of so many.
@@ -158,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
                         help=f"of {', '.join(COLUMNS)}; native and guest are always measured")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="less work and fewer rounds: a look, not a measurement")
     parser.add_argument("--rounds", type=int, help=f"how often each takes its turn at most (default: {ROUNDS}; with "
-                        f"--quick, {QUICK_ROUNDS})")  # fmt: skip
+                        f"--quick, {driver.QUICK_ROUNDS})")  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the results as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE",
                         help="write everything that was measured as JSON, anew after every row")  # fmt: skip
@@ -166,9 +165,8 @@ def _parser() -> argparse.ArgumentParser:
                         help="measure what the file of --json does not have yet, and add it")  # fmt: skip
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE",
                         help="measure nothing: show, write or draw what is in a file of --json")  # fmt: skip
-    parser.add_argument("--plot", type=Path, action="append", default=[], metavar="FILE",
-                        help="draw the ratios; FILE.svg or FILE.png; may be given twice")  # fmt: skip
-    parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
+    driver.add_plot(parser)
+    driver.add_list(parser)
     return parser
 
 
@@ -188,9 +186,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for title, kind in [*((p.name, p.kind) for p in chosen), *((m.name, "host") for m in measurements)]:
             print(f"{kind:12} {title}")
         return 0
-    rounds = options.rounds if options.rounds is not None else QUICK_ROUNDS if options.quick else ROUNDS
-    if not (chosen or measurements) or rounds < 1:
-        print("vx32py bench: nothing to measure (--list says what there is)", file=sys.stderr)
+    rounds = driver.rounds_of(options, ROUNDS)
+    if not driver.has_work(parser, [*chosen, *measurements], rounds):
         return 2
     problem = next(filter(None, map(_cannot_plot, options.plot)), "")
     if options.resume and not options.json:
@@ -200,12 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.source:
             return _finish(_read(options.source), options)
-        reason = _engines.unavailable("jit")
-        if reason is not None:
-            print(
-                f"vx32py bench: only the jit engine is worth measuring, and it cannot run here: {reason}",
-                file=sys.stderr,
-            )
+        if not driver.has_engine(parser):
             return 125
         return _measure_all(chosen, measurements, rounds, options)
     except BadFile as error:

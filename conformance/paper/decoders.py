@@ -16,10 +16,8 @@ figure:
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import hashlib
-import json
 import os
 import statistics
 import subprocess
@@ -35,7 +33,7 @@ from typing import Any, Final
 
 import vx32py
 from conformance import busybox
-from conformance.paper import machine, material, report, tables
+from conformance.paper import driver, machine, material, report, tables
 from conformance.paper.samples import Failed, processor_time
 from vx32py import _compile, _engines, decoders
 from vx32py.decoders.recipes import RECIPES
@@ -45,11 +43,9 @@ from vx32py.upstream.recipes import Recipe
 
 MIB: Final = material.MIB
 ROUNDS: Final = 5
-QUICK_ROUNDS: Final = 2
 TIMEOUT: Final = 300.0
 AIM: Final = 1.10
 AIM_REUSE: Final = 50e-6
-FORMAT: Final = 1
 #: How large the files are, for a second or more natively; with --quick a small part of it. MiB of text, the side of a
 #: picture in pixels, seconds of sound; and MiB for hash functions.
 SIZES: Final = {
@@ -105,7 +101,7 @@ def recipe_of(name: str) -> Recipe:
     return replace(plugins.RECIPES[name], name=name, driver=DIGEST, plugin=False)
 
 
-def pair(name: str, progress: Callable[[str], None]) -> Pair:
+def pair(name: str, progress: driver.Progress) -> Pair:
     """Both, built if they are not there: by the recipe's compiler, or by gcc where that has no C library for the native
     one. Raises NotBuilt."""
     recipe = recipe_of(name)
@@ -182,7 +178,7 @@ def _material(name: str, folder: Path, *, quick: bool) -> Path:
     return file
 
 
-def measure(name: str, rounds: int, progress: Callable[[str], None], *, quick: bool) -> Row:
+def measure(name: str, rounds: int, progress: driver.Progress, *, quick: bool) -> Row:
     """A decoder's row."""
     row = Row(name)
     try:
@@ -223,7 +219,7 @@ class Reuse:
         return [(apart[which] - together[which]) / self.files for apart, together in pairs]
 
 
-def measure_reuse(rounds: int, progress: Callable[[str], None], *, quick: bool) -> Reuse:
+def measure_reuse(rounds: int, progress: driver.Progress, *, quick: bool) -> Reuse:
     """gzip files of about 100 bytes of text each; all of them behind each other are a gzip file, too. Raises Failed."""
     both = pair("gzip", progress)
     count = SMALL_FILES // (10 if quick else 1)
@@ -264,7 +260,7 @@ class Parallel:
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
 
-def measure_parallel(rounds: int, progress: Callable[[str], None], *, quick: bool) -> Parallel:
+def measure_parallel(rounds: int, progress: driver.Progress, *, quick: bool) -> Parallel:
     """Members of an archive, bzip2 files of some MiB, written to files of their own. Raises Failed."""
     both = pair("bzip2", progress)
     size = 4 * MIB
@@ -383,11 +379,9 @@ def markdown(rows: Sequence[Row], others: Sequence[str], facts: Sequence[str]) -
     return "\n".join([tables.page(facts, [grid(rows)]), *(f"* {line}" for line in others), ""])
 
 
-def as_json(
-    rows: Sequence[Row], reuse: Reuse | None, parallel: Parallel | None, described: dict[str, Any], *, quick: bool
-) -> dict[str, Any]:
+def as_json(rows: Sequence[Row], reuse: Reuse | None, parallel: Parallel | None) -> dict[str, Any]:
     """Every sample."""
-    found: dict[str, Any] = {"format": FORMAT, "machine": described, "quick": quick}
+    found: dict[str, Any] = {}
     found["decoders"] = [
         {
             "name": row.name, "size": row.size, "written": row.written, "compiler": row.compiler, "native": row.native,
@@ -405,44 +399,33 @@ def as_json(
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vx32py bench decoders",
-        description="Decoders and hash functions in guests over the same source natively; the cost of reuse; several guests.",
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="measure these only (--list names them)")
-    parser.add_argument("--quick", action="store_true", help="small files and fewer rounds: a look, not a measurement")
-    parser.add_argument(
-        "--rounds", type=int, help=f"how often each takes its turn (default: {ROUNDS}; with --quick, {QUICK_ROUNDS})"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured as JSON")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables as Markdown")
-    parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report: 1 if an output was wrong or something could not be measured, 2 for usage, 125 where it cannot be
     done."""
-    options = _parser().parse_args(argv)
+    parser = driver.parser(
+        "decoders",
+        "Decoders and hash functions in guests over the same source natively; the cost of reuse; several guests.",
+        rounds=ROUNDS, names="measure these only (--list names them)", quick="small files",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
     known = [*SIZES, *HASHES, "reuse", "parallel"]
     if options.list:
         print("\n".join(known))
         return 0
     unknown = [name for name in options.names if name not in known]
-    rounds = options.rounds if options.rounds is not None else QUICK_ROUNDS if options.quick else ROUNDS
+    rounds = driver.rounds_of(options, ROUNDS)
     if unknown or rounds < 1:
         what = f"nothing is called {unknown[0]!r}" if unknown else f"{rounds} rounds are none"
-        print(f"vx32py bench decoders: {what} (--list says what there is)", file=sys.stderr)
+        driver.complain(parser, f"{what} (--list says what there is)")
         return 2
     reason = _engines.unavailable("jit")
     if reason is None and not _compile.can_build_native():
         reason = "no compiler for native 32-bit programs"
     if reason is not None:
-        print(f"vx32py bench decoders: it cannot be measured here: {reason}", file=sys.stderr)
+        driver.complain(parser, f"it cannot be measured here: {reason}")
         return 125
     names = options.names or known
-    described = machine.describe()
+    head = driver.heading(options)
     rows: list[Row] = []
     reuse: Reuse | None = None
     parallel: Parallel | None = None
@@ -450,9 +433,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = False
 
     def keep() -> None:
-        if options.json:
-            found = as_json(rows, reuse, parallel, described, quick=options.quick)
-            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        driver.keep(head | as_json(rows, reuse, parallel), options.json)
 
     try:
         with report.status() as progress:
@@ -465,13 +446,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             if "parallel" in names:
                 parallel = measure_parallel(rounds, progress, quick=options.quick)
     except (Failed, sources.SourceUnavailable, vx32py.Vx32Error) as error:
-        print(f"vx32py bench decoders: {str(error).splitlines()[0]}", file=sys.stderr)
+        driver.complain(parser, str(error).splitlines()[0])
         failed = True
     except KeyboardInterrupt:
-        print("vx32py bench decoders: interrupted", file=sys.stderr)
+        driver.complain(parser, "interrupted")
     others = lines_of(reuse, parallel)
     show(rows, others)
     keep()
     if options.write:
-        options.write.write_text(markdown(rows, others, machine.lines(described)), encoding="utf-8")
+        options.write.write_text(markdown(rows, others, machine.lines(head["machine"])), encoding="utf-8")
     return 1 if failed or any(row.remark for row in rows) else 0

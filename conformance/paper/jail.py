@@ -11,9 +11,7 @@ taken away for the ratio *at work*; the jail's own start is in the other one. Wa
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
 import os
 import re
 import resource
@@ -21,22 +19,21 @@ import shlex
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import vx32py
 from conformance import busybox
-from conformance.paper import machine, report, samples, tables
+from conformance.paper import driver, samples, tables
 from conformance.paper.columns import QEMU
 from conformance.paper.samples import Failed, Sample, processor_time
 from conformance.programs import native, roots, sets
-from vx32py import _engines
 
 Column = Literal["native", "jail", "qemu"]
 TITLES: Final[dict[Column, str]] = {"native": "native", "jail": "jail", "qemu": "qemu-i386"}
@@ -44,13 +41,10 @@ TITLES: Final[dict[Column, str]] = {"native": "native", "jail": "jail", "qemu": 
 TREE: Final = "base"
 PLACE: Final = "/work/bench"
 ROUNDS: Final = 5
-QUICK_ROUNDS: Final = 2
 TIMEOUT: Final = 600.0
 MEMORY: Final = "512M"
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/"}
 MIB: Final = 1 << 20
-#: A version number for readers of the JSON.
-FORMAT: Final = 1
 
 _AWK: Final = "{ words[$5]++; bytes += $4 } END { for (w in words) n++; print n, NR, bytes }"
 _FORKS: Final = (
@@ -104,15 +98,11 @@ JOBS: Final = (
 
 
 @dataclass
-class Row:
-    """A job's samples in each column, one a round, and those of a job that only starts and ends; ``remark`` says what is
-    wrong, ``missing`` why a column is empty."""
+class Row(driver.Row[Column]):
+    """A job; ``missing`` says why a column is empty."""
 
     job: Job
-    runs: dict[Column, list[Sample]] = field(default_factory=dict)
-    idle: dict[Column, list[Sample]] = field(default_factory=dict)
     missing: dict[Column, str] = field(default_factory=dict)
-    remark: str = ""
 
     def ratios(self, column: Column = "jail", attribute: str = "cpu") -> list[float]:
         """Over the native run of the same round, as a whole."""
@@ -202,7 +192,7 @@ class Place:
         return _outside([*emulator.split(), *words], self.folder)
 
 
-def prepare(folder: Path, progress: Callable[[str], None], *, quick: bool) -> None:
+def prepare(folder: Path, progress: driver.Progress, *, quick: bool) -> None:
     """The files that the jobs are done on."""
     progress("making the files")
     (folder / "text").write_bytes(busybox.text(5 * MIB if quick else 50 * MIB))
@@ -216,7 +206,7 @@ def prepare(folder: Path, progress: Callable[[str], None], *, quick: bool) -> No
 
 
 @contextmanager
-def place(progress: Callable[[str], None], *, quick: bool) -> Iterator[Place]:
+def place(progress: driver.Progress, *, quick: bool) -> Iterator[Place]:
     """A tree with a folder of the jobs' own, which is removed afterwards. Raises roots.Unavailable."""
     root = sets.fetch(TREE, progress)
     inside = root.path / PLACE.strip("/")
@@ -229,7 +219,7 @@ def place(progress: Callable[[str], None], *, quick: bool) -> Iterator[Place]:
         shutil.rmtree(inside, ignore_errors=True)
 
 
-def measure(job: Job, where: Place, rounds: int, progress: Callable[[str], None], *, quick: bool) -> Row:
+def measure(job: Job, where: Place, progress: driver.Progress, *, rounds: int, quick: bool) -> Row:
     """A job's row."""
     row = Row(job)
     runners: dict[Column, Callable[[list[str]], Sample]] = {"native": where.native, "jail": where.jail}
@@ -239,25 +229,15 @@ def measure(job: Job, where: Place, rounds: int, progress: Callable[[str], None]
         else:
             row.missing["qemu"] = f"{QEMU} is not installed"
     command = job.command(quick=quick)
-    for turn in range(-1, rounds):  # the first time loads what later ones find, and does not count
-        for column, run in runners.items():
-            progress(f"{job.name}: {max(turn, 0) + 1} of {rounds}, {TITLES[column]}")
-            try:
-                idle = run(IDLE if job.kind == "compute" else [*SHELL, "run=; $run /bin/true"])
-                where.copy.unlink(missing_ok=True)
-                sample = run(command)
-                made = where.made()
-            except (Failed, OSError, subprocess.TimeoutExpired, vx32py.Vx32Error) as error:
-                row.remark = f"{TITLES[column]}: {error}"
-                return row
-            if turn < 0:
-                continue
-            row.idle.setdefault(column, []).append(idle)
-            sample = Sample(sample.cpu, sample.wall, sample.output + made)
-            row.runs.setdefault(column, []).append(sample)
-            if sample.output != row.runs["native"][-1].output:
-                row.remark = f"{TITLES[column]}: the output differs from the native one"
-                return row
+
+    def way(run: Callable[[list[str]], Sample]) -> tuple[Sample, Sample]:
+        idle = run(IDLE if job.kind == "compute" else [*SHELL, "run=; $run /bin/true"])
+        where.copy.unlink(missing_ok=True)
+        sample = run(command)
+        return idle, replace(sample, output=sample.output + where.made())
+
+    ways = {column: partial(way, run) for column, run in runners.items()}
+    driver.take_turns(row, job.name, ways, TITLES, rounds, progress)
     return row
 
 
@@ -288,81 +268,37 @@ def grids(rows: Sequence[Row]) -> list[tables.Grid]:
     return [tables.Grid(HEADINGS, [cells(row) for row in rows])]
 
 
-def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+def as_json(row: Row, *, quick: bool) -> dict[str, Any]:
     """Every sample, and the ratios."""
     return {
-        "format": FORMAT,
-        "machine": described,
-        "quick": quick,
-        "jobs": [
-            {
-                "name": row.job.name, "kind": row.job.kind, "command": row.job.command(quick=quick), "limit": row.job.limit,
-                "met": row.met(), "remark": row.remark, "missing": row.missing,
-                "columns": {
-                    column: samples.seconds(runs, row.idle.get(column, [])) | {
-                        "ratio": row.ratios(column), "ratio_at_work": row.at_work(column), "ratio_wall": row.ratios(column, "wall"),
-                    }
-                    for column, runs in row.runs.items()
-                },
+        "name": row.job.name, "kind": row.job.kind, "command": row.job.command(quick=quick), "limit": row.job.limit,
+        "met": row.met(), "remark": row.remark, "missing": row.missing,
+        "columns": {
+            column: samples.seconds(runs, row.idle.get(column, [])) | {
+                "ratio": row.ratios(column), "ratio_at_work": row.at_work(column), "ratio_wall": row.ratios(column, "wall"),
             }
-            for row in rows
-        ],
+            for column, runs in row.runs.items()
+        },
     }  # fmt: skip
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vx32py bench jail",
-        description="Debian's programs in the jail, natively and under qemu-i386: processor time over the native one's.",
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="measure what has this in its name or is of this kind "
-                        "(compute, calls, blocks); all by default")  # fmt: skip
-    parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the work and fewer rounds: a look, not a measurement"
-    )
-    parser.add_argument(
-        "--rounds", type=int, help=f"how often each takes its turn (default: {ROUNDS}; with --quick, {QUICK_ROUNDS})"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured as JSON")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
-    parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done."""
-    options = _parser().parse_args(argv)
+    parser = driver.parser(
+        "jail", "Debian's programs in the jail, natively and under qemu-i386: processor time over the native one's.",
+        rounds=ROUNDS, quick="a tenth of the work", written="table",
+        names="measure what has this in its name or is of this kind (compute, calls, blocks); all by default",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
     words = [word.casefold() for word in options.names]
     jobs = [job for job in JOBS if not words or any(word in job.name.casefold() or word == job.kind for word in words)]
-    rounds = options.rounds if options.rounds is not None else QUICK_ROUNDS if options.quick else ROUNDS
     if options.list:
         print("\n".join(f"{job.kind:8} {job.name}" for job in jobs))
         return 0
-    if not jobs or rounds < 1:
-        print("vx32py bench jail: nothing to measure (--list says what there is)", file=sys.stderr)
+    rounds = driver.rounds_of(options, ROUNDS)
+    if not driver.has_work(parser, jobs, rounds):
         return 2
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        print(
-            f"vx32py bench jail: only the jit engine is worth measuring, and it cannot run here: {reason}",
-            file=sys.stderr,
-        )
-        return 125
-    described = machine.describe()
-    rows: list[Row] = []
-    try:
-        with report.status() as progress, place(progress, quick=options.quick) as where:
-            for job in jobs:
-                rows.append(measure(job, where, rounds, progress, quick=options.quick))
-                if options.json:
-                    options.json.write_text(json.dumps(as_json(rows, described, quick=options.quick), indent=1) + "\n")
-    except roots.Unavailable as error:
-        print(f"vx32py bench jail: {error}", file=sys.stderr)
-        return 125
-    except KeyboardInterrupt:
-        print("vx32py bench jail: interrupted", file=sys.stderr)
-    found = grids(rows)
-    tables.show(found)
-    if options.write:
-        options.write.write_text(tables.page(machine.lines(described), found), encoding="utf-8")
-    return 0 if rows and not any(row.remark for row in rows) else 1
+    return driver.run(
+        parser, options, jobs, place=partial(place, quick=options.quick), unavailable=roots.Unavailable,
+        measure=partial(measure, rounds=rounds, quick=options.quick), as_json=partial(as_json, quick=options.quick), grids=grids,
+    )  # fmt: skip

@@ -13,25 +13,22 @@ switch would not be one.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from conformance.paper import machine, plan9_report, report, tables
+from conformance.paper import driver, plan9_report
 from conformance.paper.inputs import BUILD
 from conformance.paper.samples import Failed, Sample, median, processor_time, seconds
 from jit import diskcache
-from vx32py import Vx32Error, _compile, _engines, guest
-from vx32py.plan9.errors import Error
+from vx32py import _compile, guest
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.namespace import MBEFORE, MCREATE, MREPL
 from vx32py.vfs.host import HostTree
@@ -43,7 +40,6 @@ PROGRAMS: Final = Path(__file__).resolve().parent / "plan9_programs"
 #: The name that a granted folder has on the kernel.
 TREE: Final = "bench"
 ROUNDS: Final = 7
-QUICK_ROUNDS: Final = 2
 QUICK_SHARE: Final = 20
 TIMEOUT: Final = 300.0
 MEMORY: Final = "256M"
@@ -108,14 +104,11 @@ _SOURCES: Final = sorted(PROGRAMS.glob("*.c"))
 
 
 @dataclass
-class Row:
-    """A job's samples in each column, one a round, and those of runs that do nothing; ``remark`` says what is wrong."""
+class Row(driver.Row[Column]):
+    """A job that is done so many times in each run."""
 
     job: Job
     times: int
-    runs: dict[Column, list[Sample]] = field(default_factory=dict)
-    idle: dict[Column, list[Sample]] = field(default_factory=dict)
-    remark: str = ""
 
     def spent(self, column: Column, attribute: str = "cpu") -> list[float]:
         """Seconds for one of what is counted, less what a run takes that does nothing."""
@@ -180,7 +173,7 @@ class Place:
         return Sample(cpu, wall, result.stdout)
 
 
-def build(progress: Callable[[str], None]) -> dict[Column, Path]:
+def build(progress: driver.Progress) -> dict[Column, Path]:
     """The programs, of the same compiler with the same options. Raises CompileError."""
     chosen: _compile.CompilerName = (
         "gcc" if "gcc" in _compile.compilers() and _compile.can_build_native("gcc") else "zig"
@@ -200,7 +193,7 @@ def build(progress: Callable[[str], None]) -> dict[Column, Path]:
 
 
 @contextmanager
-def place(progress: Callable[[str], None]) -> Iterator[Place]:
+def place(progress: driver.Progress) -> Iterator[Place]:
     """The programs, and a folder with files. Raises CompileError."""
     programs = build(progress)
     with tempfile.TemporaryDirectory(prefix="vx32py-") as name:
@@ -214,112 +207,54 @@ def place(progress: Callable[[str], None]) -> Iterator[Place]:
         yield Place(folder, programs)
 
 
-def measure(job: Job, where: Place, rounds: int, progress: Callable[[str], None], *, quick: bool) -> Row:
+def measure(job: Job, where: Place, progress: driver.Progress, *, rounds: int, quick: bool) -> Row:
     """A job's row."""
     row = Row(job, max(job.times // QUICK_SHARE, 1) if quick else job.times)
-    for turn in range(-1, rounds):  # the first time loads what later ones find, and does not count
-        for column in COLUMNS:
-            progress(f"{job.name}: {max(turn, 0) + 1} of {rounds}, {TITLES[column]}")
-            try:
-                idle = where.run(column, job, 0)
-                sample = where.run(column, job, row.times)
-            except (Failed, OSError, Error, Vx32Error) as error:
-                row.remark = f"{TITLES[column]}: {error}"
-                return row
-            if turn < 0:
-                continue
-            row.idle.setdefault(column, []).append(idle)
-            row.runs.setdefault(column, []).append(sample)
-            if sample.output != row.runs["native"][-1].output:
-                row.remark = f"{TITLES[column]}: the output differs from the native one"
-                return row
+
+    def way(column: Column) -> tuple[Sample, Sample]:
+        return where.run(column, job, 0), where.run(column, job, row.times)
+
+    driver.take_turns(row, job.name, {column: partial(way, column) for column in COLUMNS}, TITLES, rounds, progress)
     return row
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="vx32py bench plan9",
-        description="The paper's programs on the Plan 9 kernel, and the same sources natively: processor time over the native one's.",
-    )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="measure what has this in its name; all by default")
-    parser.add_argument(
-        "--quick", action="store_true", help="a small part of the work and fewer rounds: a look, not a measurement"
-    )
-    parser.add_argument(
-        "--rounds", type=int, help=f"how often each takes its turn (default: {ROUNDS}; with --quick, {QUICK_ROUNDS})"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured as JSON")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the tables as Markdown")
-    parser.add_argument("--plot", type=Path, action="append", default=[], metavar="FILE",
-                        help="draw the ratios; FILE.svg or FILE.png; may be given twice")  # fmt: skip
-    parser.add_argument("--list", action="store_true", help="name what can be measured, and stop")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done."""
-    parser = _parser()
+    parser = driver.parser(
+        "plan9",
+        "The paper's programs on the Plan 9 kernel, and the same sources natively: processor time over the native one's.",
+        rounds=ROUNDS, names="measure what has this in its name; all by default", quick="a small part of the work", plots=True,
+    )  # fmt: skip
     options = parser.parse_args(argv)
     words = [word.casefold() for word in options.names]
     jobs = [job for job in JOBS if not words or any(word in job.name.casefold() for word in words)]
-    rounds = options.rounds if options.rounds is not None else QUICK_ROUNDS if options.quick else ROUNDS
     if options.list:
         print("\n".join(f"{job.name:20} {job.command}" for job in jobs))
         return 0
-    if not jobs or rounds < 1:
-        print("vx32py bench plan9: nothing to measure (--list says what there is)", file=sys.stderr)
+    rounds = driver.rounds_of(options, ROUNDS)
+    if not driver.has_work(parser, jobs, rounds):
         return 2
     problem = next(filter(None, map(plan9_report.cannot_plot, options.plot)), "")
     if problem:
         parser.error(problem)
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        print(
-            f"vx32py bench plan9: only the jit engine is worth measuring, and it cannot run here: {reason}",
-            file=sys.stderr,
-        )
-        return 125
-    described = machine.describe()
-    rows: list[Row] = []
-    try:
-        with report.status() as progress, place(progress) as where:
-            for job in jobs:
-                rows.append(measure(job, where, rounds, progress, quick=options.quick))
-                if options.json:
-                    options.json.write_text(json.dumps(as_json(rows, described, quick=options.quick), indent=1) + "\n")
-    except _compile.CompileError as error:
-        print(f"vx32py bench plan9: {error}", file=sys.stderr)
-        return 125
-    except KeyboardInterrupt:
-        print("vx32py bench plan9: interrupted", file=sys.stderr)
-    grids = plan9_report.grids(rows)
-    tables.show(grids)
-    if options.write:
-        options.write.write_text(tables.page(machine.lines(described), grids), encoding="utf-8")
-    for file in options.plot:
-        plan9_report.draw(rows, file)
-    return 0 if rows and not any(row.remark for row in rows) else 1
+    return driver.run(
+        parser, options, jobs, place=place, unavailable=_compile.CompileError,
+        measure=partial(measure, rounds=rounds, quick=options.quick), as_json=as_json, grids=plan9_report.grids,
+        draw=plan9_report.draw,
+    )  # fmt: skip
 
 
-def as_json(rows: Sequence[Row], described: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+def as_json(row: Row) -> dict[str, Any]:
     """Every sample, and the ratios."""
     return {
-        "format": 1,
-        "machine": described,
-        "quick": quick,
-        "jobs": [
-            {
-                "name": row.job.name, "command": row.job.command, "times": row.times, "each": row.job.each,
-                "paper": None if row.job.paper is None else vars(row.job.paper), "limit": row.job.limit, "met": row.met(),
-                "remark": row.remark, "ratio": row.ratios(), "ratio_wall": row.ratios("wall"),
-                "columns": {
-                    column: seconds(runs, row.idle.get(column, [])) | {"spent": row.spent(column)}
-                    for column, runs in row.runs.items()
-                },
-            }
-            for row in rows
-        ],
+        "name": row.job.name, "command": row.job.command, "times": row.times, "each": row.job.each,
+        "paper": None if row.job.paper is None else vars(row.job.paper), "limit": row.job.limit, "met": row.met(),
+        "remark": row.remark, "ratio": row.ratios(), "ratio_wall": row.ratios("wall"),
+        "columns": {
+            column: seconds(runs, row.idle.get(column, [])) | {"spent": row.spent(column)}
+            for column, runs in row.runs.items()
+        },
     }  # fmt: skip
