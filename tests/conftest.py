@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 
+import needs
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -26,9 +27,15 @@ def pytest_collection_finish() -> None:
 def engine_name(request: pytest.FixtureRequest) -> str:
     """Each engine in turn; one that this host cannot run is skipped with the reason."""
     name: str = request.param
-    reason = _engines.unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
+    needs.engine(name)
+    return name
+
+
+@pytest.fixture(params=["translated", "jit"])
+def translating_name(request: pytest.FixtureRequest) -> str:
+    """Each engine that translates."""
+    name: str = request.param
+    needs.engine(name)
     return name
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from unittest import mock
 
 import child
+import needs
 import pytest
 from bare import Bare
 from child import in_child
@@ -35,7 +36,7 @@ from conformance.soak import lines, resources, run, shots
 from jit import compiled, gateway, ldt, lending, library, lowmem, resting, segments, signals
 from reference.segmentation import Descriptor
 from reference.stop import StopKind
-from vx32py import Module, _calls, _compile, _engines, _watchdog
+from vx32py import Module, _calls, _compile, _watchdog
 
 pytestmark = pytest.mark.compiler
 
@@ -156,9 +157,7 @@ def test_python_goes_on_while_a_guest_computes(engine_name: str) -> None:
 
 @pytest.mark.ldt
 def test_a_guest_at_address_zero_and_guests_elsewhere_say_the_same() -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     work: tuple[tuple[str, list[str], bytes], ...] = (
         ("sha256", [], busybox.text(1 << 20)),
         ("qsort", ["20000"], b""),

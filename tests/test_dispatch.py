@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import needs
 import pytest
 from asm import assemble
 
@@ -13,7 +14,6 @@ from reference.memory import AddressSpace
 from reference.model import TranslatedEngine
 from reference.translator import Fragment
 from reference.traps import Access, Vector
-from vx32py._engines import unavailable
 
 CODE = 0x1_0000
 LIMIT = 1 << 20
@@ -22,9 +22,7 @@ LIMIT = 1 << 20
 def new_engine(name: str) -> TranslatingEngine:
     if name == "translated":
         return TranslatedEngine(AddressSpace(LIMIT))
-    reason = unavailable(name)
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine(name)
     return JitEngine(limit=LIMIT)
 
 

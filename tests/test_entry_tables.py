@@ -16,17 +16,6 @@ from reference.registers import MASK32
 from reference.translator import placed, translate
 from reference.translator.shape import sizes
 from reference.traps import Access, Vector
-from vx32py._engines import unavailable
-
-
-@pytest.fixture(params=["translated", "jit"])
-def translating_name(request: pytest.FixtureRequest) -> str:
-    """Each engine that has an entry table."""
-    name: str = request.param
-    reason = unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
-    return name
 
 
 def window(engine: Engine) -> int | None:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import capstone
+import needs
 import pytest
 
 import vx32py
@@ -95,13 +96,6 @@ def native_translator() -> NumbaTranslator:
         pytest.skip(f"no compiled translator: {error}")
 
 
-def needs_jit() -> None:
-    """Skip the test where the jit engine cannot run."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
-
-
 def example(name: str) -> vx32py.Module:
     """An example as a guest; the test is skipped without a compiler."""
     from vx32py import _compile
@@ -171,7 +165,7 @@ def check(made: list[Translation]) -> None:
 def test_both_translators_make_the_same_fragments_of_the_examples(
     name: str, args: tuple[str, ...], translations: list[Translation]
 ) -> None:
-    needs_jit()
+    needs.engine("jit")
     run(example(name), args, busybox.text(SIZE), "jit", vx32py.Policy.default())
     assert len(translations) > 5
     check(translations)
@@ -183,7 +177,7 @@ def test_both_translators_make_the_same_fragments_of_the_examples(
 def test_both_translators_make_the_same_fragments_of_busybox(
     name: str, policy: str, translations: list[Translation]
 ) -> None:
-    needs_jit()
+    needs.engine("jit")
     job = busybox.job(name)
     run(busybox_module(), job.args, busybox.packed(job.input, SIZE), "jit", POLICIES[policy], "busybox")
     assert len(translations) > 100
@@ -193,7 +187,7 @@ def test_both_translators_make_the_same_fragments_of_busybox(
 @pytest.mark.ldt
 @pytest.mark.parametrize("name", APPLETS)
 def test_both_engines_need_the_same_fragments_in_the_same_order(name: str, translations: list[Translation]) -> None:
-    needs_jit()
+    needs.engine("jit")
     job = busybox.job(name)
     module = busybox_module()
     asked = []

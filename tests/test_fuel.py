@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import FrameType
 from unittest import mock
 
+import needs
 import pytest
 from asm import assemble
 from child import in_child
@@ -183,9 +184,7 @@ def test_code_far_apart_is_counted_too(engine_name: str) -> None:
 @pytest.mark.ldt
 def test_billions() -> None:
     """More than a guest is lent at a time, hundreds of times over; to the last instruction."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     body = "nop;" * 62
     with guest("jit", f"1: {body} dec ecx; jnz 1b; int3", ecx=0xFFFF_FFFF) as engine:
         total = 5_000_000_003
@@ -512,8 +511,7 @@ def test_fuel_and_a_time_limit_go_together(engine_name: str) -> None:
 
 def test_guests_with_fuel_and_without_share_no_code() -> None:
     """One program, in turn: what the one has left must not be taken for what the other needs."""
-    if (reason := _engines.unavailable("jit")) is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     module = Module.from_bytes(image("mov ecx, 9; 1: dec ecx; jnz 1b; mov eax, 1; mov edx, 5; syscall"))
     plain, limited = Sandbox(engine="jit"), Sandbox(engine="jit", fuel=LONG)
     made = []

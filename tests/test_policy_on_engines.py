@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import needs
 import pytest
 from asm import assemble
 from images import image
@@ -181,9 +182,7 @@ def test_with_their_groups_clocks_advance_and_numbers_differ(engine_name: str) -
 
 
 def _host_without(monkeypatch: pytest.MonkeyPatch, *groups: Group) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     found = Policy.everything().without_groups(*groups).groups
     for module in (policy_module, pytest.importorskip("jit.engine")):
         monkeypatch.setattr(module, "host_groups", lambda: found)

@@ -18,12 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import brotli
+import needs
 import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vx32py import _engines, archive
+from vx32py import archive
 from vx32py.archive.codecs import CODECS, WHOLE
 from vx32py.archive.extracting import extract as extract_members
 
@@ -79,16 +80,9 @@ def packed(folder: Path, files: dict[str, bytes], **how: object) -> bytes:
 ENGINES = [("deflate", "translated")] + [(codec, engine) for codec in CODECS for engine in ("jit", "reference")]
 
 
-def require(engine: str) -> None:
-    """Skip a test whose engine cannot run here."""
-    reason = _engines.unavailable(engine)
-    if reason is not None:
-        pytest.skip(f"the {engine} engine cannot run here: {reason}")
-
-
 @pytest.mark.parametrize(("codec", "engine_name"), ENGINES)
 def test_every_codec_decodes_small_files(codec: str, engine_name: str, tmp_path: Path) -> None:
-    require(engine_name)
+    needs.engine(engine_name)
     data = packed(tmp_path, {"a": SMALL}, codecs=[codec], engine="auto")
     with archive.Archive(io.BytesIO(data)) as opened:
         (member,) = opened.members()
@@ -287,7 +281,7 @@ def test_any_tree_comes_back(files: list[tuple[list[str], bytes, int]], codecs: 
 @pytest.mark.parametrize("engine_name", ["jit", "reference"])
 def test_no_codec_is_needed_on_the_host(tmp_path: Path, engine_name: str) -> None:
     """But zlib, which inflates the decoders themselves: here whatever else decompresses cannot even be imported."""
-    require(engine_name)
+    needs.engine(engine_name)
     files = {codec: SMALL + codec.encode() for codec in CODECS}
     data = {codec: packed(tmp_path, {codec: content}, codecs=[codec]) for codec, content in files.items()}
     for codec, content in data.items():

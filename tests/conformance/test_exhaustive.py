@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fake_exhaustive
+import needs
 import pytest
 
 from conformance.campaign.isolation import Isolated
@@ -22,7 +23,6 @@ from jit import compiled
 from reference.isa.decode import decode
 from reference.isa.instruction import InvalidOpcode
 from reference.isa.semantics.registry import SEMANTICS
-from vx32py import _engines
 
 
 def quietly(number: int) -> None:
@@ -121,9 +121,7 @@ def test_every_sib_byte_is_there_for_instructions_of_all_kinds() -> None:
 @pytest.fixture
 def equipment() -> Iterator[None]:
     """A native engine in this process, closed again."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     try:
         compiled.build()
     except compiled.BuildError as error:

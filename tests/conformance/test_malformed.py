@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import fake_malformed as fake
+import needs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from conformance.malformed import atheris_elf, calls, images, mutate, plan, run
 from conformance.malformed.finding import Verdict
 from conformance.malformed.sources import by_hand
 from reference.traps import Access
-from vx32py import Process, _engines
+from vx32py import Process
 from vx32py.personality import linux, vx
 
 SOURCES = by_hand()
@@ -26,17 +27,10 @@ SOURCES = by_hand()
 SEEDS = st.integers(0, 1 << 32)
 
 
-def need_jit() -> None:
-    """Both judges run guests on the native engine."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
-
-
 @pytest.fixture(scope="module")
 def world() -> Iterator[None]:
     """The working directory of random calls, and back."""
-    need_jit()
+    needs.engine("jit")
     with contextlib.chdir("."):
         where = calls.world().root / "cwd"
         os.chdir(where)
@@ -49,7 +43,7 @@ def world() -> Iterator[None]:
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(SEEDS, st.integers(0, 1000))
 def test_a_malformed_image_is_an_error_or_a_result(seed: int, number: int) -> None:
-    need_jit()
+    needs.engine("jit")
     label, verdict = images.judge_numbered(seed, number, SOURCES)
     assert not verdict.findings, label
 
@@ -233,7 +227,7 @@ def test_the_command_tells_of_a_case(kind: str) -> None:
 
     from conformance.malformed.__main__ import main
 
-    need_jit()
+    needs.engine("jit")
     done = CliRunner().invoke(main, [kind, "--seed", "3", "--only", "2"])
     assert done.exit_code == 0, done.output
     assert "1 cases" in done.output

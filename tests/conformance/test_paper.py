@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import needs
 import pytest
 
 import vx32py
@@ -43,13 +44,6 @@ def needs_compiler() -> None:
     """Skip the test where there is no compiler for guests."""
     if not _compile.compilers():
         pytest.skip("no compiler for guests (pip install 'vx32py[guest]')")
-
-
-def needs_jit() -> None:
-    """Skip the test where there is nothing to measure."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
 
 
 def silently(line: str) -> None:
@@ -145,7 +139,7 @@ def test_names_are_unique_and_bars_name_what_is_measured() -> None:
 @pytest.mark.ldt
 def test_a_measurement_has_pairs_and_says_where_the_time_goes() -> None:
     needs_compiler()
-    needs_jit()
+    needs.engine("jit")
     row = bench.measure(QUICK, 2, silently, chosen=("native", "guest"))
     assert not row.remark
     assert {column: len(runs) for column, runs in row.runs.items()} == {"native": 2, "guest": 2}
@@ -165,7 +159,7 @@ def test_a_measurement_has_pairs_and_says_where_the_time_goes() -> None:
 @pytest.mark.slow
 def test_all_ways_to_run_a_program_print_the_same() -> None:
     needs_compiler()
-    needs_jit()
+    needs.engine("jit")
     program = next(each for each in programs.PROGRAMS if each.name == "primes")
     row = bench.measure(program, 1, silently, quick=True)
     assert not row.remark
@@ -182,7 +176,7 @@ def test_all_ways_to_run_a_program_print_the_same() -> None:
 @pytest.mark.ldt
 def test_another_output_ends_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
     needs_compiler()
-    needs_jit()
+    needs.engine("jit")
     monkeypatch.setattr(columns, "guest", lambda pair: lambda args, stdin, repeat: sample(1.0, b"wrong"))
     row = bench.measure(QUICK, 2, silently, chosen=("native", "guest"))
     assert "output differs" in row.remark
@@ -211,7 +205,7 @@ def test_a_source_that_cannot_be_had_is_a_remark(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.ldt
 def test_the_host_side_of_calls_faults_and_creation_can_be_measured() -> None:
     needs_compiler()
-    needs_jit()
+    needs.engine("jit")
     for words in ("system call", "page fault", "guest created"):
         measurement = next(each for each in host.MEASUREMENTS if words in each.name)
         figure = host.measure(measurement, 1, quick=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import needs
 import pytest
 
 from conformance.paper import decoders, main
-from vx32py import _compile, _engines
+from vx32py import _compile
 from vx32py.decoders.recipes import RECIPES
 from vx32py.pki import plugins
 from vx32py.upstream import sources
@@ -50,9 +51,7 @@ def test_every_decoder_and_every_hash_function_is_there(capsys: pytest.CaptureFi
 
 @pytest.mark.ldt
 def test_a_quick_look_measures_and_compares(tmp_path: Path) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     if not _compile.can_build_native():
         pytest.skip("no compiler for native 32-bit programs")
     try:

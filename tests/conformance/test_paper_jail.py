@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import needs
 import pytest
 
 from conformance.paper import jail, main
 from conformance.paper.samples import Sample
 from conformance.programs import roots, sets
-from vx32py import _engines
 
 
 def sampled(seconds: list[float]) -> list[Sample]:
@@ -54,9 +54,7 @@ def test_the_jobs_of_the_aims_are_there(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.ldt
 def test_a_quick_look_measures_and_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     kept = tmp_path / "results.json"
     code = main(["jail", "awk", "--quick", "--rounds", "1", "--json", str(kept), "--write", str(tmp_path / "page.md")])
     if code == 125:

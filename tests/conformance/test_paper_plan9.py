@@ -6,11 +6,11 @@ import hashlib
 import json
 from pathlib import Path
 
+import needs
 import pytest
 
 from conformance.paper import main, plan9, plan9_report, tables
 from conformance.paper.samples import Sample
-from vx32py import _engines
 
 
 def row(name: str, ours: list[float], theirs: list[float]) -> plan9.Row:
@@ -57,9 +57,7 @@ def test_the_papers_programs_are_there(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_quick_look_measures_and_compares(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     monkeypatch.setattr(plan9, "QUICK_SHARE", 200)
     kept = tmp_path / "results.json"
     code = main([
@@ -76,9 +74,7 @@ def test_a_quick_look_measures_and_compares(
 
 @pytest.mark.ldt
 def test_the_hash_is_the_hash(tmp_path: Path) -> None:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     job = next(job for job in plan9.JOBS if job.name == "sha1zero")
     where = plan9.Place(tmp_path, plan9.build(lambda line: None))
     wanted = hashlib.sha1(bytes(1 << 20)).hexdigest().encode()  # noqa: S324 - what the program computes

@@ -25,7 +25,6 @@ from reference.memory import PAGE
 from reference.policy import Policy
 from reference.stop import Stop, StopKind
 from reference.traps import Access, Vector
-from vx32py._engines import unavailable
 
 #: Enough room between two pieces of code for the hashed table.
 FAR = CODE + 8 * at.direct_entries(at.segment_size(LIMIT)) & -PAGE
@@ -162,14 +161,6 @@ class Interrupting:
                 self.at.append(offset)
                 self.engine._interrupted = True
                 return Stop(StopKind.INTERRUPTED, offset)
-
-
-@pytest.fixture(params=["translated", "jit"])
-def translating_name(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    if (reason := unavailable(name)) is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
-    return name
 
 
 @pytest.mark.parametrize("hashed", [False, True], ids=["direct", "hashed"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import needs
 import pytest
 from images import BASE, DATA, ENTRY, image
 
@@ -285,8 +286,7 @@ def test_hostile_arguments_have_the_same_answers_everywhere(
 
 
 def test_some_of_the_answers_were_native(streams: tuple[int, int]) -> None:
-    if (reason := unavailable("jit")) is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     for table in TABLES:
         for entry in table:
             if entry.name in ("read", "write"):

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import needs
 import pytest
 from child import run as run_child
 from machine import CODE, DATA, LIMIT, SENTINELS, STACK_TOP, guest
@@ -22,7 +23,6 @@ from reference.memory import PAGE, AddressSpace
 from reference.model import TranslatedEngine
 from reference.traps import Access, Trap, Vector
 from vx32py import verify
-from vx32py._engines import unavailable
 
 #: The page that two have: code of the guest, right behind its own, so that fragments reach from one to the other.
 SHARED = CODE + PAGE
@@ -123,7 +123,6 @@ def race(name: str) -> None:
 
 @pytest.mark.parametrize("name", ROUNDS)
 def test_code_that_another_process_rewrites_never_runs_unseen(name: str) -> None:
-    if (reason := unavailable(name)) is not None:
-        pytest.skip(reason)
+    needs.engine(name)
     done = run_child(race, {"name": name})
     assert done.returncode == 0, f"{done.returncode}\n{done.stdout}{done.stderr}"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import needs
 import pytest
 
 from conformance.thrash import AREA, colliding, thrash
 from reference import layout as at
-from vx32py._engines import unavailable
 
 #: Each engine, and how many entries it does in a moment.
 ENTRIES = {"reference": 500, "translated": 700, "jit": 6000}
 
 
 def runs_here(engine: str) -> None:
-    if (reason := unavailable(engine)) is not None:
-        pytest.skip(reason)
+    needs.engine(engine)
 
 
 @pytest.mark.parametrize("hashed", [False, True], ids=["direct", "hashed"])

@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 from prison import TIMEOUT, build
 
 from conformance import lifetimes
 from jit import resting, segments
 from vx32py import Grant, Jail, Overlay, Result, Tmpfs
-from vx32py._engines import unavailable
 
 SOURCE = "../misbehaving/bombs.c"
 MIB = 1 << 20
@@ -42,9 +42,7 @@ WORST = 900 * MIB
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm() -> None:
-    reason = unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     for _ in range(3):
         work()
         bomb("zombies")

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import os
 
+import needs
 import pytest
 
 from conformance.programs import roots, sets
 from conformance.programs.cases import CASES
 from conformance.programs.run import NATIVE, Outcome, difference, run
-from vx32py import _engines
 
 SUITE = [(case, engine) for case in CASES if case.default for engine in case.engines]
 
@@ -40,9 +40,7 @@ def native(index: int) -> Outcome:
 @pytest.mark.parametrize("index", range(len(SUITE)), ids=[f"{case.name}-{engine}" for case, engine in SUITE])
 def test_a_program_does_in_the_jail_what_it_does_natively(index: int) -> None:
     case, engine = SUITE[index]
-    reason = _engines.unavailable(engine)
-    if reason is not None:
-        pytest.skip(f"the {engine} engine cannot run here: {reason}")
+    needs.engine(engine)
     expected = native(next(i for i, (other, _) in enumerate(SUITE) if other is case))
     assert expected.exit_code is not None, "the native run was too slow"
     assert difference(case, expected, run(case, tree(case.root), engine)) == ""

@@ -6,12 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import needs
 import pytest
 from small_programs import compiled
 
 import vx32py
 from jit import library
-from vx32py import _engines
 
 SOURCE = r"""
 #include <stdio.h>
@@ -63,9 +63,7 @@ int main(void) {
 @pytest.fixture
 def held() -> Iterator[None]:
     """The fixture of all tests turns off what is held for the next guest; here it is what is tested."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     used, library._process.used = library._process.used, True
     yield
     library._process.used = used

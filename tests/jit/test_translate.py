@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import get_args
 
+import needs
 import pytest
 
 pytest.importorskip("numba")
@@ -31,7 +32,6 @@ from reference.isa.lookup import FORMS
 from reference.policy import Policy
 from reference.translator import FETCH_BYTES, Fragment, translate
 from reference.traps import Access, Vector
-from vx32py._engines import unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 WITH_GS = Policy(Policy.everything().groups, thread_pointer=True)
@@ -239,9 +239,7 @@ def test_a_large_program_becomes_the_same_fragments() -> None:
 
 @pytest.mark.ldt
 def test_an_engine_has_the_same_code_in_its_cache_with_either_translator() -> None:
-    reason = unavailable("jit")
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     translator()
     program = "mov ecx, 5; again: call down; loop again; int3; down: test ecx, 1; jz even; inc eax; even: ret"
     for name in get_args(Translator):

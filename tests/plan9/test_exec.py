@@ -7,11 +7,11 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
+import needs
 import pytest
 from plan9_programs import aout, compiled, main, put
 
 from reference.translator import Fragment
-from vx32py import _engines
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family
 from vx32py.plan9 import naming
@@ -317,8 +317,7 @@ def test_a_program_that_takes_its_time_moves_to_the_quick_place(monkeypatch: pyt
 
 @pytest.mark.ldt
 def test_what_forked_processes_have_translated_is_there_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    if _engines.unavailable("jit") is not None:
-        pytest.skip("the jit engine cannot run here")
+    needs.engine("jit")
     from jit import library
     from jit.engine import JitEngine
 

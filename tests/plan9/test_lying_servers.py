@@ -6,10 +6,10 @@ import contextlib
 import time
 from collections.abc import Iterator
 
+import needs
 import pytest
 from plan9_programs import main, program
 
-from vx32py import _engines
 from vx32py.plan9 import MAFTER, MBEFORE, MCREATE, MREPL, Error, Kernel, naming
 from vx32py.plan9.chan import ORDWR
 from vx32py.plan9.host import Host
@@ -191,8 +191,7 @@ def run(kernel: Kernel, body: str, *arguments: str) -> str | None:
     [("jit", *lie) for lie in LIES] + [("reference", *lie) for lie in LIES if lie[1] in "TQx" and lie[0] > 108],
 )
 def test_lies_of_a_guest_are_an_error_for_who_asks(engine: str, where: int, lie: str, waits: str) -> None:
-    if reason := _engines.unavailable(engine):
-        pytest.skip(reason)
+    needs.engine(engine)
     with Kernel(engine=engine, timeout=60) as kernel:
         status = run(kernel, CLIENT, str(where), lie, waits)
         # Some of these are lies that do no harm: then all calls do what they should.

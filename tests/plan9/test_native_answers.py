@@ -6,10 +6,10 @@ import hashlib
 import time
 from pathlib import Path
 
+import needs
 import pytest
 from plan9_programs import compiled, main
 
-from vx32py import _engines
 from vx32py._hostfile import HostFile
 from vx32py.plan9.answers import Plan9Answers
 from vx32py.plan9.calls.files import channel
@@ -225,8 +225,7 @@ def test_a_file_where_9p_is_spoken_is_nobodys_to_read(tmp_path: Path) -> None:
     int fd = open("#Ut/file", OREAD);
     for(;;){ if(read(fd, buf, 1) < 0) exits("stopped"); sleep(0); }
     """
-    if _engines.unavailable("jit") is not None:
-        pytest.skip("the jit engine cannot run here")
+    needs.engine("jit")
     (tmp_path / "file").write_bytes(CONTENT * 100)
     (tmp_path / "program").write_bytes(compiled(main(body, "uchar buf[16];")))
     (tmp_path / "program").chmod(0o755)
@@ -291,8 +290,7 @@ def test_time_is_the_hosts(engine_name: str, tmp_path: Path) -> None:
 @pytest.mark.ldt
 def test_a_closed_file_of_the_hosts_is_forgotten(tmp_path: Path) -> None:
     """Its number may be another file's at once."""
-    if _engines.unavailable("jit") is not None:
-        pytest.skip("the jit engine cannot run here")
+    needs.engine("jit")
     (tmp_path / "file").write_bytes(CONTENT)
     source = main("""
     int i, fd;

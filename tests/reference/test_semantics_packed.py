@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+import needs
 import pytest
 
 from conformance.case import DATA, DATA_END, ENTRY, LIMIT, READ_ONLY, STACK, Case
@@ -23,7 +24,6 @@ from reference.isa.lookup import FORMS, Form, ImmediateRule
 from reference.isa.operands import EITHER, MEMORY_ONLY
 from reference.policy import Group, Policy
 from reference.registers import CPU, EBP, EDI, ESP, MASK32
-from vx32py import _engines
 
 #: Cases of each shape, by engine.
 PER_SHAPE: Final = {"jit": 16, "translated": 3}
@@ -315,9 +315,7 @@ def _bench(name: str, *, stepping: bool) -> EngineBench:
 @pytest.mark.parametrize("name", sorted(PER_SHAPE))
 def test_packed_instructions_agree_with_the_reference(name: str, section: str) -> None:
     """As a single step and as translated code."""
-    reason = _engines.unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
+    needs.engine(name)
     ours = EngineBench(ReferenceEngine, stepping=True)
     oracles = [_bench(name, stepping=stepping) for stepping in (True, False)]
     failures: list[str] = []

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Final
 
+import needs
 import pytest
 from asm import assemble
 
@@ -44,9 +45,7 @@ amd = pytest.mark.skipif("AuthenticAMD" not in _processor(), reason="other proce
 def compare(request: pytest.FixtureRequest) -> Iterator[Compare]:
     """Run a case on the reference and on another engine, which must agree."""
     name, way = request.param.split()
-    reason = _engines.unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
+    needs.engine(name)
     oracle = bench_of(name, Policy.everything(), stepping=way == "stepping", low_memory=False)
     oracle.engine.set_thread_pointer(0x33, DATA + 0x1008)
     ours = EngineBench(ReferenceEngine)
@@ -308,9 +307,7 @@ def test_misalignment_comes_before_all_other_faults(compare: Compare, address: i
 )
 def test_vector_stores_change_the_code_that_follows(name: str, text: str) -> None:
     """Behind the store stand eight INC ECX, of which it makes six INC EDX."""
-    reason = _engines.unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
+    needs.engine(name)
     engine = _engines.create(name, limit=LIMIT, budget=LIMIT, policy=Policy.everything())
     try:
         code = assemble(text)

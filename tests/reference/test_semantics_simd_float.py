@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import Final
 
 import host_cpu
+import needs
 import pytest
 from float_operands import INTEGERS, addend, anything, ordinary, related
 
@@ -35,7 +36,6 @@ from reference.isa.semantics.simd.approximate import APPROXIMATE, RELATIVE_ERROR
 from reference.policy import Group, Policy
 from reference.registers import CPU, EBX, ESP, MASK32
 from reference.traps import Vector
-from vx32py import _engines
 
 #: Cases of each shape, by engine.
 PER_SHAPE: Final = {"jit": 60, "translated": 6}
@@ -280,9 +280,7 @@ FAMILIES: Final = sorted({family(row) for row in ROWS_OF_OURS})
 @pytest.mark.parametrize("name", sorted(PER_SHAPE))
 def test_floating_point_instructions_agree(name: str, family_name: str) -> None:
     """With the processor on the native engine, with the interpreter itself as translated code."""
-    reason = _engines.unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
+    needs.engine(name)
     oracle = bench_of(name, Policy.everything(), low_memory=False)
     ours = EngineBench(ReferenceEngine)
     failures: list[str] = []

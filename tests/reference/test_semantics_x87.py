@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+import needs
 import pytest
 from x87_cases import ENVIRONMENT, FUNCTIONS, SIGN, X87_ROWS, Draw, bits_of, registers_of, status_of
 
@@ -17,7 +18,6 @@ from reference.isa.opcodes import read_table
 from reference.isa.semantics.registry import SEMANTICS
 from reference.isa.tables import x87 as table
 from reference.policy import Policy
-from vx32py import _engines
 
 pytestmark = pytest.mark.ldt
 
@@ -45,9 +45,7 @@ class Pair:
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     made = Pair()
     yield made
     made.close()

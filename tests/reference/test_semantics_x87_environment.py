@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import needs
 import pytest
 from asm import assemble
 from one_instruction import DATA, Bench, image
@@ -12,7 +13,6 @@ from x87_cases import ENVIRONMENT, INTEGER_BIT, ONE, SIGN, SPECIAL, Draw
 
 from reference.registers import CPU
 from reference.traps import Vector
-from vx32py._engines import unavailable
 
 #: Bytes of the environment by operand size; the registers follow it in what FNSAVE stores.
 ENVIRONMENT_BYTES = {2: 14, 4: 28}
@@ -22,9 +22,7 @@ POINTERS = {2: slice(6, 14), 4: slice(12, 28)}
 
 @pytest.fixture(scope="module")
 def processor() -> Iterator[Bench]:
-    reason = unavailable("jit")
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     with Bench("jit", alone=True) as bench:
         yield bench
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
+import needs
 import pytest
 from x87_cases import BIAS, FUNCTIONS, INTEGER_BIT, ONE, SIGN, X87_ROWS, Draw, distance, registers_of, status_of
 
@@ -19,7 +20,6 @@ from reference import transcendental
 from reference.engines import ReferenceEngine
 from reference.floating import EXTENDED, Kind, Real, Rounding, exact, round_real
 from reference.policy import Policy
-from vx32py import _engines
 
 #: C1 says which way the result was rounded, which depends on how exact the processor's own approximation is.
 C1, C2 = 0x200, 0x400
@@ -30,9 +30,7 @@ MOST_INEXACT = {"fptan": 0.2}
 
 @pytest.fixture(scope="module")
 def benches() -> Iterator[tuple[EngineBench, EngineBench]]:
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(reason)
+    needs.engine("jit")
     processor = bench_of("jit", Policy.everything(), low_memory=False)
     reference = EngineBench(ReferenceEngine)
     yield processor, reference

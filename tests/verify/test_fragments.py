@@ -139,17 +139,6 @@ def test_a_direct_branch_may_lead_to_the_fragment_that_is_said_to_be_there_and_t
         assert problems(fragment, window=0)
 
 
-@pytest.fixture(params=["translated", "jit"])
-def translating_name(request: pytest.FixtureRequest) -> str:
-    from vx32py._engines import unavailable
-
-    name: str = request.param
-    reason = unavailable(name)
-    if reason is not None:
-        pytest.skip(f"the {name} engine cannot run here: {reason}")
-    return name
-
-
 @pytest.mark.parametrize("limit", [1 << 20, 1 << 26], ids=["direct", "hashed"])
 def test_a_guests_code_is_accepted_as_it_stands_and_no_change_to_it(translating_name: str, limit: int) -> None:
     """After loops, calls and returns have been linked: every byte of all fragments and each entry is as it must be."""

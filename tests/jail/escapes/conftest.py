@@ -6,10 +6,9 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import needs
 import pytest
 from prison import FREESTANDING, Canary, World, build, changes, host_state, jail
-
-from vx32py import _engines
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +23,7 @@ def bird() -> Iterator[Canary]:
 def _settled() -> int:
     """What the first guest of a process sets up of its host (signal handlers, reserved memory) is no harm. How many
     descriptors there are then."""
-    reason = _engines.unavailable("jit")
-    if reason is not None:
-        pytest.skip(f"the jit engine cannot run here: {reason}")
+    needs.engine("jit")
     jail(None, build("calls.c", *FREESTANDING), [])
     gc.collect()
     return len(host_state()["descriptors"])
