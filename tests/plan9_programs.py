@@ -13,8 +13,6 @@ from pathlib import Path
 
 from vx32py import _compile, guest
 from vx32py.plan9.aout import HEADER, MAGIC, TEXT, Program
-from vx32py.plan9.devices.nodes import Folder
-from vx32py.plan9.devices.root import Blob, Root
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.linking import aout_of
 from vx32py.plan9.proc import Proc
@@ -71,12 +69,3 @@ def holds(engine: str, body: str, before: str = "", *, memory: str = "64M", proc
     """Run the body of a main that ends well if all of its checks hold."""
     status = run(engine, main(body, before), memory=memory, processes=processes).status
     assert status == "", status
-
-
-def put(kernel: Kernel, name: str, content: bytes, mode: int = 0o555) -> None:
-    """Let a file be found in /bin of a kernel that has no tree of the host's."""
-    root = kernel.devices["/"]
-    assert isinstance(root, Root)
-    folder = root.folder.nodes["bin"]
-    assert isinstance(folder, Folder)
-    folder.add(Blob(name, content, mode))

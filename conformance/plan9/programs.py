@@ -10,13 +10,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
-from conformance.plan9 import golang
+from conformance.plan9 import golang, kernels
 from conformance.plan9.cases import HOST, Case
 from conformance.plan9.peer import Peer
 from reference.records import dataclass
 from vx32py import LimitExceeded
-from vx32py.plan9.devices.nodes import Folder
-from vx32py.plan9.devices.root import Blob, Root
 from vx32py.plan9.errors import Error
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.namespace import MCREATE, MREPL
@@ -78,11 +76,7 @@ def on_plan9(
         with Kernel(
             engine=engine, timeout=TIMEOUT, memory=case.memory, trees=trees, net=case.net, verify=verify
         ) as kernel:
-            root = kernel.devices["/"]
-            assert isinstance(root, Root)
-            folder = root.folder.nodes["bin"]
-            assert isinstance(folder, Folder)
-            folder.add(Blob(case.name, image))
+            kernels.put(kernel, case.name, image)
             if trees:
                 kernel.host.bind("#Uwork", "/tmp", MREPL | MCREATE)  # noqa: S108
             with Peer() if case.peer else nullcontext() as peer:

@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from conformance.plan9 import golang
+from conformance.plan9 import golang, kernels
 from reference.records import dataclass
-from vx32py.plan9.devices.nodes import Folder
-from vx32py.plan9.devices.root import Blob, Root
 from vx32py.plan9.kernel import Kernel
 
 _HERE: Final = Path(__file__).resolve().parent
@@ -80,11 +78,7 @@ def _on_plan9(measure: Measure, image: bytes) -> tuple[tuple[float, float], dict
 
     def run() -> str:
         with Kernel(timeout=_TIMEOUT, memory="512M") as kernel:
-            root = kernel.devices["/"]
-            assert isinstance(root, Root)
-            folder = root.folder.nodes["bin"]
-            assert isinstance(folder, Folder)
-            folder.add(Blob("program", image))
+            kernels.put(kernel, "program", image)
             written = bytearray()
             proc = kernel.start(
                 ["program", *measure.arguments], stdin=b"", stdout=written.extend, stderr=written.extend

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import needs
 import pytest
-from plan9_programs import aout, compiled, main, put
+from plan9_programs import aout, compiled, main
 
+from conformance.plan9.kernels import put
 from reference.translator import Fragment
 from vx32py._errors import LimitExceeded
 from vx32py._family import Family

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plan9_programs import compiled, main, program, put
+from plan9_programs import compiled, main, program
 
+from conformance.plan9.kernels import put
 from vx32py.plan9.calls.table import complete_table
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.tracing import Tracer

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from plan9_programs import put
 
+from conformance.plan9.kernels import put
 from vx32py import _compile
 from vx32py._compile import CompileError, CompilerName, compile_guest
 from vx32py._errors import BadImage

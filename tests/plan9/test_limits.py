@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from plan9_programs import compiled, main, program, put
+from plan9_programs import compiled, main, program
 
+from conformance.plan9.kernels import put
 from vx32py import LimitExceeded, Timeout
 from vx32py.plan9 import paths
 from vx32py.plan9.devices import ram

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from plan9_programs import compiled, holds, main, put
+from plan9_programs import compiled, holds, main
 
+from conformance.plan9.kernels import put
 from vx32py.plan9.kernel import Kernel
 
 pytestmark = pytest.mark.compiler

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from plan9_programs import main, program, put
+from plan9_programs import main, program
 
 from plan9_programs import compiled  # isort: skip
+from conformance.plan9.kernels import put
 from vx32py.plan9 import Error, Kernel
 from vx32py.plan9.proc import Proc
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from plan9_programs import compiled, main, put
+from plan9_programs import compiled, main
 
+from conformance.plan9.kernels import put
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.tracing import Tracer, flags_text
 

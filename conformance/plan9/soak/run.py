@@ -11,13 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from conformance.plan9 import kernels
 from conformance.soak import resources
 from conformance.soak.resources import Trend
 from vx32py._compile import compile_guest
 from vx32py.plan9.devices.mnt import Mnt
-from vx32py.plan9.devices.nodes import Folder
 from vx32py.plan9.devices.pipe import Pipes
-from vx32py.plan9.devices.root import Blob, Root
 from vx32py.plan9.kernel import Kernel
 from vx32py.plan9.proc import Proc
 
@@ -93,11 +92,7 @@ def soak(
 def kernel_with_crew(engine: str, image: bytes, memory: str, workers: int) -> Kernel:
     """A kernel in whose /bin the program is, with room for so many workers."""
     kernel = Kernel(engine=engine, memory=memory, processes=workers * _CHILDREN + 50)
-    root = kernel.devices["/"]
-    assert isinstance(root, Root)
-    folder = root.folder.nodes["bin"]
-    assert isinstance(folder, Folder)
-    folder.add(Blob("crew", image))
+    kernels.put(kernel, "crew", image)
     return kernel
 
 
