@@ -29,6 +29,7 @@ import pytest
 from bare import Bare
 from child import in_child
 from images import DATA, PROGRAM, image
+from threads import in_thread
 
 import vx32py
 from conformance import busybox, guests
@@ -58,30 +59,6 @@ def example(name: str) -> vx32py.Module:
 def sha256(engine: str, data: bytes, **limits: Any) -> str:
     """The digest of ``data``, by a guest."""
     return vx32py.Sandbox(engine=engine, **limits).run(example("sha256"), stdin=data).check().stdout.decode().strip()
-
-
-def in_thread(function: Callable[[], Any], *, daemon: bool = False) -> Callable[[], Any]:
-    """Start a thread; the function returned waits for its result, or raises what it raised."""
-    outcome: list[Any] = []
-
-    def body() -> None:
-        try:
-            outcome.append((function(), None))
-        except BaseException as error:  # noqa: BLE001 - raised again where the thread is waited for
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=body, daemon=daemon)
-    thread.start()
-
-    def join() -> Any:
-        thread.join(SPIN_SECONDS)
-        assert not thread.is_alive()
-        result, error = outcome[0]
-        if error is not None:
-            raise error
-        return result
-
-    return join
 
 
 def start(function: Callable[..., None], **arguments: Any) -> subprocess.Popen[str]:

@@ -10,12 +10,12 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from images import DATA, image
+from threads import in_thread
 
 from vx32py import LimitExceeded, Process, Sandbox, SystemCalls, Vector
 
@@ -81,30 +81,6 @@ def spawned(name: str, engine: str) -> Iterator[Process]:
         os.close(null)
 
 
-def in_thread(function: Callable[[], Any]) -> Callable[[], Any]:
-    """Start a thread; the function returned waits for its result, or raises what it raised."""
-    outcome: list[Any] = []
-
-    def body() -> None:
-        try:
-            outcome.append((function(), None))
-        except BaseException as error:  # noqa: BLE001 - raised again where the thread is waited for
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=body, daemon=True)
-    thread.start()
-
-    def join() -> Any:
-        thread.join(SAFETY)
-        assert not thread.is_alive(), "it goes on and on"
-        result, error = outcome[0]
-        if error is not None:
-            raise error
-        return result
-
-    return join
-
-
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_each_interrupt_counts_once(engine_name: str, name: str) -> None:
     dice, rounds = random.Random(name), 40 if engine_name == "jit" else 10
@@ -119,7 +95,7 @@ def test_each_interrupt_counts_once(engine_name: str, name: str) -> None:
                     seen.release()
             return numbers
 
-        join = in_thread(work)
+        join = in_thread(work, daemon=True)
         for _ in range(rounds):
             time.sleep(dice.choice(MOMENTS) * dice.random())
             process.interrupt()
@@ -153,8 +129,8 @@ def test_interrupts_from_many_threads_are_never_lost(engine_name: str, name: str
                     assert time.monotonic() < deadline, "an interrupt was lost"
                     time.sleep(0.0005 * dice.random())
 
-        join = in_thread(work)
-        for other in [in_thread(bother) for _ in range(count)]:
+        join = in_thread(work, daemon=True)
+        for other in [in_thread(bother, daemon=True) for _ in range(count)]:
             other()
         done.set()
         process.interrupt()
@@ -171,7 +147,7 @@ def test_kill_at_any_moment_is_the_end(engine_name: str, name: str) -> None:
                 while process.exit_code is None:
                     process.run()
 
-            join = in_thread(work)
+            join = in_thread(work, daemon=True)
             time.sleep(dice.choice(MOMENTS) * dice.random())
             process.kill()
             with contextlib.suppress(ValueError):  # it was killed between the look at the exit code and run()
@@ -196,7 +172,7 @@ def test_a_process_that_is_closed_while_it_runs_stops(engine_name: str, name: st
                 while True:
                     process.run()
 
-            join = in_thread(work)
+            join = in_thread(work, daemon=True)
             time.sleep(dice.choice(MOMENTS) * dice.random())
             process.close()
             with pytest.raises(ValueError, match="closed"):
@@ -213,7 +189,7 @@ def test_kill_or_exit_but_never_neither(engine_name: str) -> None:
     dice = random.Random(1)
     for _ in range(40 if engine_name == "jit" else 20):
         with Sandbox(engine=engine_name).spawn(image(code)) as process:
-            join = in_thread(process.run)
+            join = in_thread(process.run, daemon=True)
             time.sleep(0.006 * dice.random())
             process.kill()
             with contextlib.suppress(ValueError):  # before it ran at all
@@ -256,7 +232,7 @@ def test_only_one_thread_runs_a_process(engine_name: str) -> None:
             return -1
 
         for _ in range(8):
-            joins = [in_thread(work) for _ in range(2)]
+            joins = [in_thread(work, daemon=True) for _ in range(2)]
             ready.wait()
             found = {join() for join in joins}
             assert found <= {-1, OWN_TRAP}
@@ -287,7 +263,7 @@ def test_interrupt_between_two_processes_of_a_family_was_lost(engine_name: str) 
 def test_close_of_a_guest_that_another_thread_interprets_left_it_running() -> None:
     for engine in ("reference", "translated"):
         process = Sandbox(engine=engine).spawn(image("1: jmp 1b"))
-        join = in_thread(process.run)
+        join = in_thread(process.run, daemon=True)
         time.sleep(0.05)
         process.close()
         with pytest.raises(ValueError, match="closed while it ran"):
