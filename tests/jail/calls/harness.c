@@ -127,6 +127,36 @@ void pause_ms(int milliseconds) {
         ;
 }
 
+/* Whether /proc has it sleep. */
+static int waits(const char *path) {
+    char text[200] = "", *behind_name;
+    int fd = open(path, O_RDONLY);
+    if (fd == -1)
+        say("%s: %s", path, error_name()), _exit(98);
+    (void)!read(fd, text, sizeof text - 1);
+    close(fd);
+    return (behind_name = strrchr(text, ')')) && behind_name[2] == 'S';
+}
+
+void until_waiting(pid_t process) {
+    char path[40];
+    sprintf(path, "/proc/%d/stat", process);
+    while (!waits(path))
+        pause_ms(1);
+}
+
+void until_others_wait(void) {
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *one; (one = readdir(tasks));) {
+        char path[300];
+        sprintf(path, "/proc/self/task/%s/stat", one->d_name);
+        if (one->d_name[0] != '.' && atoi(one->d_name) != (int)syscall(SYS_gettid))
+            while (!waits(path))
+                pause_ms(1);
+    }
+    closedir(tasks);
+}
+
 long long now_ms(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);

@@ -108,6 +108,8 @@ void ended(int status);                                             /* say a wai
 pid_t start(void (*run)(void));                                     /* a child that runs that, and exits with 0 */
 void wait_for(pid_t child);                                         /* wait, and say how it ended */
 void pause_ms(int milliseconds);
+void until_waiting(pid_t process);                                  /* until it is in a call that waits */
+void until_others_wait(void);                                       /* the same of all other threads of this process */
 long long now_ms(void);                                             /* CLOCK_MONOTONIC */
 char *edge(int count);                                              /* `count` zeros before a page that nobody may touch */
 char *read_only(void);                                              /* a page of zeros that may only be read */

