@@ -102,17 +102,8 @@ class Gateway:
         self._adopt(self._user_data_selector)
 
 
-class _MethodDef(ctypes.Structure):
-    """PyMethodDef (Python's C interface, Common Object Structures)."""
-
-    _fields_ = (
-        ("name", ctypes.c_char_p),
-        ("function", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("documentation", ctypes.c_char_p),
-    )
-
-
+#: PyMethodDef (Python's C interface, Common Object Structures): name, function, flags, documentation.
+_METHOD_DEF: Final = struct.Struct("@PPiP")
 _ONE_ARGUMENT: Final = 8  # METH_O
 
 
@@ -156,11 +147,8 @@ class Thunks:
             struct.pack_into("<Q", code, gate.symbols[name] - start, value)
         ctypes.memmove(address, bytes(code), len(code))
         system.mprotect(address, system.PAGE, system.READ | system.EXECUTE)
-        self._definitions = [
-            _MethodDef(name.encode(), address + gate.symbols[f"thunk_{name}"] - start, _ONE_ARGUMENT, None)
-            for name in ("call", "resume")
-        ]
-        self.call: NativeCall = _make_function()(ctypes.addressof(self._definitions[0]), None, None)
+        self.call = _function("call", address + gate.symbols["thunk_call"] - start, None)
+        self._resume = address + gate.symbols["thunk_resume"] - start
         self.enter: NativeCall = _WITHOUT_LOCK(address + gate.symbols["thunk_enter"] - start)
         self.step: NativeCall = _WITHOUT_LOCK(address + gate.symbols["thunk_step"] - start)
         self.interrupt: NativeCall = _WITH_LOCK(address + gate.symbols["thunk_interrupt"] - start)
@@ -173,8 +161,22 @@ class Thunks:
 
     def resume(self, held: object) -> NativeCall:
         """A function ``resume(foreign)``. Whoever has it has ``held``, too: what must stay while it is being called."""
-        function: NativeCall = _make_function()(ctypes.addressof(self._definitions[1]), held, None)
-        return function
+        return _function("resume", self._resume, held)
+
+
+def _function(name: str, address: int, held: object) -> NativeCall:
+    """A built-in function of one argument, which has ``held``.
+
+    Python reads its definition until the function has gone, and has what is passed as ``self`` until then. So the definition
+    is there: in a bytearray, which the garbage collector never empties, as it does ctypes' structures.
+    """
+    text = name.encode() + b"\0"
+    definition = bytearray(_METHOD_DEF.size + len(text))
+    start = ctypes.addressof(ctypes.c_char.from_buffer(definition))
+    _METHOD_DEF.pack_into(definition, 0, start + _METHOD_DEF.size, address, _ONE_ARGUMENT, 0)
+    definition[_METHOD_DEF.size :] = text
+    function: NativeCall = _make_function()(start, (definition, held), None)
+    return function
 
 
 @cache

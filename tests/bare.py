@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import time
 from typing import Any
 
 from asm import assemble
@@ -49,6 +50,12 @@ class Bare:
         """Execute a piece of code; how it stopped."""
         self.load(text)
         return self.processor.enter(CODE, single)
+
+    def until_inside(self) -> None:
+        """Wait until another thread is in the guest."""
+        control = self.processor.control.cast("I")
+        while not control[hostarea.INSIDE >> 2]:
+            time.sleep(0.001)
 
     def close(self) -> None:
         """Give everything back."""

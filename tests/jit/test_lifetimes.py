@@ -17,7 +17,7 @@ import pytest
 from bare import CODE, DATA, Bare
 from child import environment, in_child
 
-from jit import ldt, lowmem, native, system
+from jit import ldt, lowmem, native, segments, system
 from jit.native import NativeProcessor
 from reference import layout
 from reference.segmentation import Descriptor
@@ -254,7 +254,7 @@ def test_a_fork_while_another_thread_is_in_its_guest() -> None:
     bare, mine = Bare(), Bare()
     thread = threading.Thread(target=lambda: bare.run(_SPIN))
     thread.start()
-    time.sleep(0.05)
+    bare.until_inside()
     for _ in range(20):
         child = os.fork()
         if child == 0:
@@ -343,3 +343,18 @@ def test_a_warm_start_imports_neither_llvmlite_nor_numba(tmp_path: Path) -> None
         for _ in range(2)
     ]  # fmt: skip
     assert outputs == ["True False\n", "False False\n"]
+
+
+@in_child
+def test_the_function_that_enters_a_guest_outlived_its_definition() -> None:
+    """Python reads the definition of a built-in function once more when that goes, and it had been freed: now and then a
+    process died of that at its end, when the memory around it had gone as well."""
+    bare = Bare()
+    call = bare.processor.call
+    bare.close()
+    del bare
+    segments.pool.empty()
+    gc.collect()
+    others = [ctypes.create_string_buffer(b"\xff" * 32, 32) for _ in range(10_000)]  # where it was, perhaps
+    assert "method call of" in repr(call)
+    del call, others
