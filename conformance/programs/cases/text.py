@@ -44,7 +44,7 @@ id -u; id -un; whoami; groups; pwd; uname -s; uname -m; uname -o; date -u -d @0;
 timeout 0.2 sleep 5; echo $?; timeout -s KILL 0.2 sleep 5; echo $?; timeout 5 echo ok; sleep 5 & kill $!; wait $!; echo $?; kill -l 15; nproc >/dev/null; users; basename a/b.c .c; dirname a/b
 echo $(stat -f -c %l /) >/dev/null; env printf 'x\\n'; (trap '' PIPE; yes 2>/dev/null | head -n 1); mknod /tmp/p$$ p; stat -c %F /tmp/p$$; rm /tmp/p$$; true; false; echo $?
 """),
-    _case("coreutils-large", "coreutils", "seq 200000 | sort -R --random-source=words | sort -n | tail -n 1; seq 300000 | sha256sum; seq 300000 | wc; seq 100000 | shuf --random-source=words | sort -n --parallel=2 -S 1M | md5sum; head -c 20000000 /dev/zero | sha1sum"),
+    _case("coreutils-large", "coreutils", "seq 200000 | sort -R --random-source=words | sort -n | tail -n 1; seq 300000 | sha256sum; seq 300000 | wc; seq 100000 | shuf --random-source=words | sort -n --parallel=2 -S 1M | md5sum; head -c 20000000 /dev/zero | sha1sum", default=False),
     _case("grep", "grep", """\
 grep -c word1 words; grep -n '^1.*word3 ' words | head -n 3; grep -E '(a|b){4,}' words | wc -l; grep -v word words | wc -l; grep -o 'word[0-9]*' words | sort -u | wc -l; grep -i ONE short
 grep -w two short; grep -q three short; echo $?; grep nothing short; echo $?; grep -r one . | sort; grep -F -f short short; grep -P '\\bt(?=h)' short; grep -A 1 -B 1 two short; grep -l one *; zgrep 2>&1 | head -n 1; egrep 'x|e$' short 2>/dev/null; grep -z one short | tr '\\0' '%'; grep x nofile; echo $?
