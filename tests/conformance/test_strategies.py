@@ -103,8 +103,9 @@ def test_no_encoding_comes_twice_and_every_example_is_among_them() -> None:
     for form in FORMS[::61]:
         if form.row.kind is not Kind.REFUSE:
             made = list(encodings(form))
-            assert len(made) == len(set(made)), form.row.opcode
-            missing = [code.hex(" ") for code in examples(form.row) if code not in set(made)]
+            distinct = set(made)
+            assert len(made) == len(distinct), form.row.opcode
+            missing = [code.hex(" ") for code in examples(form.row) if code not in distinct]
             assert not missing, (form.row.opcode, form.row.mnemonic, missing)
 
 

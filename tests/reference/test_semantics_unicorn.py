@@ -23,8 +23,9 @@ from reference.isa.instruction import Kind
 from reference.isa.lookup import FORMS
 from reference.policy import Group
 
-#: Cases of each shape: each row of the table, by operand size, register or memory, prefixes.
-PER_SHAPE = 48
+#: Cases of each shape: each row of the table, by operand size, register or memory, prefixes; twice as many where Unicorn can
+#: judge few of them.
+PER_SHAPE = 24
 
 SHAPES: dict[str, list[Shape]] = defaultdict(list)
 for _shape in shapes():
@@ -53,7 +54,9 @@ def test_instruction_agrees_with_unicorn(name: str, oracles: Oracles) -> None:
     failures: list[str] = []
     judged: set[str] = set()
     for shape in SHAPES[name]:
-        for case in cases(shape, PER_SHAPE):
+        for number, case in enumerate(cases(shape, 2 * PER_SHAPE)):
+            if number >= PER_SHAPE and shape.mnemonic in judged:
+                break
             if oracle.cannot_judge(case) is not None:
                 continue
             judged.add(shape.mnemonic)
