@@ -625,6 +625,8 @@ def test_a_short_soak() -> None:
     report = run.soak(seconds=3, threads=2, engine="jit", seed=1)
     assert report.complaints == []
     assert sum(report.done.values()) > 20
+    left = {trend.name: trend.after - trend.before for trend in report.trends}
+    assert (left["descriptors"], left["ldt"]) == (0, 0), left
 
 
 def test_the_soak_tells_of_what_goes_wrong() -> None:
