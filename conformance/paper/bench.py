@@ -234,7 +234,7 @@ def _measure_all(
     if not interrupted:
         return status
     print("vx32py bench: interrupted" + ("; --resume goes on" if options.json else ""), file=sys.stderr)
-    return 130
+    return driver.INTERRUPTED
 
 
 def _finish(results: Results, options: argparse.Namespace) -> int:

@@ -401,7 +401,7 @@ def as_json(rows: Sequence[Row], reuse: Reuse | None, parallel: Parallel | None)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and report: 1 if an output was wrong or something could not be measured, 2 for usage, 125 where it cannot be
-    done."""
+    done, 130 if it was interrupted."""
     parser = driver.parser(
         "decoders",
         "Decoders and hash functions in guests over the same source natively; the cost of reuse; several guests.",
@@ -430,7 +430,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reuse: Reuse | None = None
     parallel: Parallel | None = None
     FOLDER.mkdir(parents=True, exist_ok=True)
-    failed = False
+    status = 0
 
     def keep() -> None:
         driver.keep(head | as_json(rows, reuse, parallel), options.json)
@@ -447,12 +447,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 parallel = measure_parallel(rounds, progress, quick=options.quick)
     except (Failed, sources.SourceUnavailable, vx32py.Vx32Error) as error:
         driver.complain(parser, str(error).splitlines()[0])
-        failed = True
+        status = 1
     except KeyboardInterrupt:
         driver.complain(parser, "interrupted")
+        status = driver.INTERRUPTED
     others = lines_of(reuse, parallel)
     show(rows, others)
     keep()
     if options.write:
         options.write.write_text(markdown(rows, others, machine.lines(head["machine"])), encoding="utf-8")
-    return 1 if failed or any(row.remark for row in rows) else 0
+    return status or int(any(row.remark for row in rows))

@@ -23,6 +23,8 @@ from vx32py.plan9.errors import Error
 QUICK_ROUNDS: Final = 2
 #: A version number for readers of the JSON.
 FORMAT: Final = 1
+#: The exit code of a command that was interrupted, as of a shell.
+INTERRUPTED: Final = 130
 #: Says what goes on.
 Progress: TypeAlias = Callable[[str], None]
 
@@ -147,11 +149,12 @@ def run(
     grids: Callable[[Sequence[RowT]], Sequence[tables.Grid]], draw: Callable[[Sequence[RowT], Path], None] | None = None,
 ) -> int:  # fmt: skip
     """Measure jobs, and show, write and draw what came of them: 1 if an output was wrong or nothing could be measured, 125
-    where it cannot be done, which is what the exception ``unavailable`` of ``place`` says."""
+    where it cannot be done, which is what the exception ``unavailable`` of ``place`` says, 130 if it was interrupted."""
     if not has_engine(to):
         return 125
     head = heading(options)
     rows: list[RowT] = []
+    status = 0
     try:
         with report.status() as progress, place(progress) as where:
             for job in jobs:
@@ -162,6 +165,7 @@ def run(
         return 125
     except KeyboardInterrupt:
         complain(to, "interrupted")
+        status = INTERRUPTED
     found = grids(rows)
     tables.show(found)
     if options.write:
@@ -169,4 +173,4 @@ def run(
     if draw is not None:
         for file in options.plot:
             draw(rows, file)
-    return 0 if rows and not any(row.remark for row in rows) else 1
+    return status or int(not rows or any(row.remark for row in rows))

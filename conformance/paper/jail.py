@@ -283,7 +283,8 @@ def as_json(row: Row, *, quick: bool) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done."""
+    """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done,
+    130 if it was interrupted."""
     parser = driver.parser(
         "jail", "Debian's programs in the jail, natively and under qemu-i386: processor time over the native one's.",
         rounds=ROUNDS, quick="a tenth of the work", written="table",

@@ -222,7 +222,8 @@ def measure(job: Job, where: Place, progress: driver.Progress, *, rounds: int, q
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done."""
+    """Measure and report: 1 if an output was wrong or nothing could be measured, 2 for usage, 125 where it cannot be done,
+    130 if it was interrupted."""
     parser = driver.parser(
         "plan9",
         "The paper's programs on the Plan 9 kernel, and the same sources natively: processor time over the native one's.",

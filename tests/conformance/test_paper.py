@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import needs
 import pytest
@@ -17,6 +19,8 @@ from conformance.paper import (
     bars,
     bench,
     columns,
+    decoders,
+    driver,
     host,
     machine,
     plot,
@@ -491,3 +495,29 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "examples:" in said
     assert "reading the table:" in said
+
+
+def interrupted(*args: object, **options: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_decoders_that_were_interrupted_had_been_measured_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the exit code had it."""
+    needs.engine("jit")
+    monkeypatch.setattr(decoders, "measure", interrupted)
+    assert paper.main(["decoders", "--quick", "md5"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_jobs_that_were_interrupted_had_output_that_was_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the exit code had it."""
+    needs.engine("jit")
+    parser = driver.parser("test", "", rounds=1, names="", quick="")
+    status = driver.run(
+        parser, parser.parse_args([]), ["job"], place=contextlib.nullcontext, unavailable=OSError, measure=interrupted,
+        as_json=lambda row: {}, grids=lambda rows: [],
+    )  # fmt: skip
+    assert status == 130
+    assert "interrupted" in capsys.readouterr().err
