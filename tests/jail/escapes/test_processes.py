@@ -147,17 +147,18 @@ def test_groups_sessions_and_priorities_are_the_jails_own(world: World, bird: Ca
     """The host is in ``host_state``; here is the other process."""
     about = (
         ("getpgid", bird.pid), ("getsid", bird.pid), ("setpgid", bird.pid, 0), ("setpgid", 0, bird.pid),
-        ("getpriority", 0, bird.pid), ("setpriority", 0, bird.pid, 5), ("sched_setscheduler", bird.pid, 3, [0]),
+        ("getpriority", 0, bird.pid), ("setpriority", 0, bird.pid, 11), ("sched_setscheduler", bird.pid, 3, [0]),
         ("sched_getaffinity", bird.pid, 4, Out(4)), ("sched_setaffinity", bird.pid, 4, [1]),
         ("ioprio_set", 1, bird.pid, 0x6000), ("prlimit64", bird.pid, 7, 0, Out(16)), ("prlimit64", bird.pid, 7, [9, 0, 9, 0], 0),
         ("sched_setparam", bird.pid, [0]), ("migrate_pages", bird.pid, 0, 0, 0), ("capget", [0x20080522, bird.pid], Out(24)),
     )  # fmt: skip
     limit = open(f"/proc/{bird.pid}/limits").read()  # noqa: SIM115
+    priority = os.getpriority(os.PRIO_PROCESS, bird.pid)
     assert world.native(*about[:2]).results == [bird.pid, bird.pid]
     run = world.jail(*about)
     assert set(run.results) <= {*NOBODY, "EINVAL"}, run.results
     assert open(f"/proc/{bird.pid}/limits").read() == limit  # noqa: SIM115
-    assert os.getpriority(os.PRIO_PROCESS, bird.pid) == 0
+    assert os.getpriority(os.PRIO_PROCESS, bird.pid) == priority
     assert os.sched_getaffinity(bird.pid) == os.sched_getaffinity(0)
 
 
