@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from asm import assemble
@@ -89,6 +89,7 @@ def places() -> list[Case]:
         return made(good(), decoder, decoded_entry("m", CONTENT, decoder), **other)
 
     honest = program(XOR)
+    bomb = deflate(bytes(60 << 20))
     not_there = "not there|not stored|cut off|larger|SHA-256|inflated|size"
     wrong: dict[str, Decoder] = {
         "with a name": Decoder(honest, local={"name_length": 1}), "without a signature": Decoder(honest, local={"signature": b"PK\3\5"}),
@@ -98,7 +99,7 @@ def places() -> list[Case]:
         "with little data": Decoder(honest, local={"csize": 20}), "with more data": Decoder(honest, local={"csize": 1 << 30}), "with most data": Decoder(honest, local={"csize": 0xFFFF_FFFF}),
         "with a longer extra field": Decoder(honest, local={"extra_length": 2000}), "with the longest extra field": Decoder(honest, local={"extra_length": 0xFFFF}),
         "corrupt": Decoder(honest, payload=b"\xff" * 100), "empty": Decoder(honest, payload=b""), "cut": Decoder(honest, payload=deflate(honest)[:-9]),
-        "that is a bomb": Decoder(honest, payload=deflate(bytes(60 << 20))), "that says it is a bomb": Decoder(honest, payload=deflate(bytes(60 << 20)), local={"size": 60 << 20}),
+        "that is a bomb": Decoder(honest, payload=bomb), "that says it is a bomb": Decoder(honest, payload=bomb, local={"size": 60 << 20}),
         "that is another one": Decoder(honest, payload=deflate(program(EXIT.format(0)))), "with bytes behind": Decoder(honest, payload=deflate(honest + b"x")),
     }  # fmt: skip
     found = [Case(f"decoder {what}", with_decoder(decoder), bad={"m": not_there}) for what, decoder in wrong.items()]
@@ -281,6 +282,7 @@ def elves() -> list[Case]:
     return found
 
 
+@cache
 def all_cases() -> list[Case]:
     """Every case of this file."""
     return [*references(), *places(), *decoders(), *leaks(), *writes_itself(), *elves()]

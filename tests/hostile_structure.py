@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from hostile import GOOD, Case, decoded_entry, good, good_decoder, made
@@ -333,6 +333,7 @@ def no_archives() -> list[Case]:
     ]
 
 
+@cache
 def all_cases() -> list[Case]:
     """Every case of this file."""
     return [
