@@ -14,7 +14,7 @@ from machine import CODE, guest
 from reference import layout
 from reference.memory import PAGE
 from reference.traps import Access, Vector
-from vx32py import Module, Process, Sandbox, SystemCalls
+from vx32py import Module, Process, Sandbox, SystemCalls, _execution
 from vx32py._calls import LINUX_TRAP
 
 
@@ -200,7 +200,7 @@ def test_program_that_was_replaced_by_one_of_another_kind_was_stopped_at_its_fir
 
     @table.define(300, "replace")
     def replace(process: Process) -> None:
-        process.execute(second, [], [])
+        _execution.execute(process, second, [], [])
 
     first = image(f"{calls} mov eax, 300; int 0x80; ud2", linux=True)
     with Sandbox(engine=engine_name, calls=table).spawn(first) as process:

@@ -138,7 +138,7 @@ class Process(Task):
         self._require_alive()
         if len(self.group.tasks) > 1:
             raise ValueError("a process with several threads cannot be held in a snapshot")
-        return take(self, self._pending, base=True, descriptors=True)
+        return take(self, self.pending, base=True, descriptors=True)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Make this process what it was when the snapshot was taken, also after it has exited or trapped.
@@ -168,7 +168,7 @@ class Process(Task):
         self.look_for_foreign_streams()
         if self.parent is None:
             self.family.next_number = snapshot.next_pid  # there is nobody else
-        self._pending, self.waiting = snapshot.pending, None
+        self.pending, self.waiting = snapshot.pending, None
         self.end_of_call()
         self.group.exit_code = self.group.signal = self.trap = None
         self.attention = self.ended = False

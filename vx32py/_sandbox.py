@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from reference.memory import page_ceil
 from reference.policy import Group, Policy
 from reference.records import replace
-from vx32py import _engines, _loader
+from vx32py import _engines, _execution, _loader
 from vx32py._calls import LINUX_TRAP, VX_TRAP, Observer, SystemCalls
 from vx32py._clock import HostClock, VirtualClock
 from vx32py._descriptors import GUEST_ID, Descriptors, Meter
@@ -236,7 +236,7 @@ class Sandbox:
 
         def begin(process: Process) -> None:
             process.connect(stdin=stdin, stdout=stdout, stderr=stderr)
-            process.start(arguments, environment)
+            _execution.start(process, arguments, environment)
 
         return self._make(module, layout, begin, files)
 

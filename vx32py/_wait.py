@@ -42,6 +42,10 @@ class WouldBlock(Exception):
         self.interruptible = interruptible
 
 
+class Exited(Exception):
+    """Ends a handler whose thread or process has ended."""
+
+
 class Interrupted(Exception):
     """The host wants the guest to stop inside a call; the call is made again when the guest goes on."""
 

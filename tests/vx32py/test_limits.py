@@ -21,7 +21,7 @@ import pytest
 from child import in_child
 from images import DATA, ENTRY, Caller, image
 
-from vx32py import DEVNULL, Grant, LimitExceeded, Process, Sandbox, SystemCalls, UnsupportedHost, Vector
+from vx32py import DEVNULL, Grant, LimitExceeded, Process, Sandbox, SystemCalls, UnsupportedHost, Vector, _forking
 from vx32py._engines import unavailable
 
 HEAP = 0x0810_0000
@@ -232,7 +232,7 @@ def test_a_write_limit_is_shared_by_all_files_and_processes(engine_name: str, tm
     assert call(7, 4, 0, 0) == 0
     assert call(3, 4, DATA, 30) == 30  # to read costs nothing
     assert call(4, 1, DATA, 500) == 500  # nor does standard output
-    child = call.process.fork_child()
+    child = _forking.fork(call.process)
     with pytest.raises(LimitExceeded, match="more than 100 bytes to files") as caught:
         call(4, 3, DATA, 11)
     assert caught.value.limit == "write"

@@ -25,9 +25,8 @@ from images import DATA, ENTRY, Elf, Load, R, W, X, image
 
 import vx32py
 from jit import hostarea
-from vx32py import Grant, Process, Sandbox, SystemCalls, Trap, Vector
+from vx32py import Grant, Process, Sandbox, SystemCalls, Trap, Vector, _turn
 from vx32py._calls import signed
-from vx32py._task import Task
 
 ROUNDS = 4
 #: Where a guest of :func:`repeated` puts its results.
@@ -558,7 +557,7 @@ def test_no_byte_is_lost_or_written_twice_whatever_arrives() -> None:
         pass
 
     def handler(number: int, frame: Any) -> None:
-        if frame.f_code is Task._advance.__code__:  # what happens within a call of the host's is another matter
+        if frame.f_code is _turn.run.__code__:  # what happens within a call of the host's is another matter
             raise Stop
 
     signal.signal(signal.SIGALRM, handler)

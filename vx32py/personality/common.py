@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from reference.errors import MemoryFault
 from reference.memory import page_ceil, page_floor
 from reference.traps import Access
+from vx32py import _execution
 from vx32py._errors import BadImage, CallError, LimitExceeded
 from vx32py._module import MAX_FILE
 from vx32py._pipes import PipeEnd
@@ -278,7 +279,7 @@ def execute_path(process: Process, path: str, arguments: list[bytes], environmen
         # By content: a program of many names, such as busybox, may run itself by any of them.
         if not process.sandbox.allow_exec and (first is None or module.data != first.data):
             raise CallError(errno.EACCES)
-        process.execute(module, complete, environment)
+        _execution.execute(process, module, complete, environment)
         process.mm.executable = place
     except BadImage:
         raise CallError(errno.ENOEXEC) from None

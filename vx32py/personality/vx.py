@@ -12,6 +12,7 @@ import stat as host_stat
 import struct
 from typing import TYPE_CHECKING, Final
 
+from vx32py import _forking
 from vx32py._calls import VX_REGISTERS, VX_TRAP, SystemCalls, signed
 from vx32py._descriptors import Status
 from vx32py._errors import CallError
@@ -251,7 +252,7 @@ def lstat(process: Process, path: int, stat_out: int) -> None:
 @call(24, "fork")
 def fork(process: Process) -> int:
     """A copy of the process. Its number to the parent, 0 to the child, which runs when the parent waits."""
-    return process.fork_child().pid
+    return _forking.fork(process).pid
 
 
 @call(25, "waitpid")

@@ -10,6 +10,7 @@ from reference.errors import OutOfMemory
 from reference.memory import page_ceil
 from reference.traps import Access
 from vx32py._errors import BadImage, CallError, LimitExceeded
+from vx32py._parking import new_engine
 from vx32py.plan9 import headroom, loading, memory, naming
 from vx32py.plan9.aout import HEADER, Program
 from vx32py.plan9.chan import OEXEC
@@ -125,7 +126,7 @@ async def execute(proc: Proc, path: str, arguments: list[bytes]) -> None:
         layout = loading.plan(program, proc.sandbox.memory)
         proc.kernel.check_room(loading.needed(program, layout))
         headroom.require()
-        engine = proc.new_engine(limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)
+        engine = new_engine(proc, limit=layout.limit, budget=proc.sandbox.memory, program=program.identity)
     except BadImage:
         raise Error(Ebadexec) from None
     except (LimitExceeded, CallError, OSError):

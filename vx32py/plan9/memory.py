@@ -12,6 +12,7 @@ from reference.memory import PAGE, PAGE_SHIFT, page_ceil, page_floor
 from reference.shared import Shared, SharedRun
 from reference.traps import Access
 from vx32py._mm import HeldMemory, Mm
+from vx32py._parking import new_engine
 from vx32py._snapshot import put_registers
 from vx32py.plan9 import headroom
 from vx32py.plan9.errors import Ebadarg, Einuse, Enovmem, Error, Esoverlap
@@ -71,7 +72,7 @@ def copy(proc: Proc) -> tuple[Engine, Memory, None]:
     OutOfMemory, OSError."""
     space = proc.engine.space
     headroom.require()
-    engine = proc.new_engine(limit=space.limit, budget=space.budget)
+    engine = new_engine(proc, limit=space.limit, budget=space.budget)
     memory: Mm = proc.mm.copy(engine.space)
     assert isinstance(memory, Memory)
     try:
@@ -91,7 +92,7 @@ def share(proc: Proc) -> tuple[Engine, Memory, SharedRun]:
     """Another engine for the same address space, and a copy of the stack. Raises CallError, OutOfMemory, OSError."""
     space, users = proc.engine.space, len(proc.mm.users)
     headroom.require()
-    engine = proc.new_engine(space=space, small=users >= _MOST_LARGE)
+    engine = new_engine(proc, space=space, small=users >= _MOST_LARGE)
     try:
         proc.own_stack()
         layout = proc.mm.layout

@@ -174,7 +174,7 @@ class Proc(Task):
     @property
     def is_in_call(self) -> bool:
         """Whether there is a call that is made again when it goes on."""
-        return self.waiting is not None or self._pending is not None
+        return self.waiting is not None or self.pending is not None
 
     # -- memory ----------------------------------------------------------------------------------------------------
 
@@ -207,24 +207,14 @@ class Proc(Task):
             if owner is not None:
                 memory.take_stack(owner)
 
-    def become(self, engine: Engine, memory: Memory) -> None:
-        """Run another program, which has been loaded into another address space."""
-        self._retire_native()
-        old_engine, old_memory = self.engine, self.mm
-        self.engine, self.mm, self.stack = engine, memory, None
-        if self.family.current is self:
-            self.family.set_current(self)
-        old_engine.settle()
-        engine.stats.add(old_engine.stats)
-        memory.join(self)
+    def become(self, engine: Engine, mm: Mm) -> None:
+        """See Task; with no stack of its own any more."""
+        old_memory, self.stack = self.mm, None
         if isinstance(old_memory, Memory) and old_memory.stack_owner is self:
             old_memory.stack_owner = None
-        old_engine.close()
-        old_memory.leave(self)
-        self.expect_calls()
+        super().become(engine, mm)
         if self.hang:
             self.group.stopped = self.attention = True
-        self.replaced, self.is_new_program, self.has_used_turn = True, True, False
 
     # -- for the scheduler -----------------------------------------------------------------------------------------
 
@@ -243,7 +233,7 @@ class Proc(Task):
         ending.ended(self)
         tell(self.observers, "ended", self)
 
-    def _answer_natively(self) -> NativeAnswers | None:
+    def answer_natively(self) -> NativeAnswers | None:
         """See Task."""
         page = getattr(self.engine, "answers", None)
         if page is None or self.observers or not self.sandbox.native_answers:
@@ -253,14 +243,14 @@ class Proc(Task):
         page.switch(True)
         return self.native
 
-    def _retire_native(self) -> None:
+    def retire_native(self) -> None:
         if self.native is not None:
             self.native.retire()
             self.native = None
 
     def expect_calls(self) -> None:
         """See Task: always the same trap."""
-        self._table, self._trap = TABLE, PLAN9_TRAP
+        self.table, self.call_trap = TABLE, PLAN9_TRAP
         self.engine.expect_calls(PLAN9_TRAP, ())
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reference.memory import PAGE
 from reference.records import replace
-from vx32py import _loader
+from vx32py import _execution, _loader
 from vx32py._errors import BadImage
 from vx32py.plugin import declarations
 from vx32py.plugin.errors import PluginError
@@ -54,7 +54,7 @@ def instantiate(
 
     def begin(process: Process) -> None:
         process.connect(stdout=stdout, stderr=stderr)
-        process.start([os.fsencode(module.name)], [])
+        _execution.start(process, [os.fsencode(module.name)], [])
 
     process = sandbox.make_alone(module, layout, begin)
     try:

@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, Final
 
 from reference.errors import MemoryFault
+from vx32py import _forking
 from vx32py._errors import CallError
 from vx32py._wait import WouldBlock
 from vx32py.personality import common
@@ -53,7 +54,7 @@ def exit_group(process: Process, code: int) -> int:
 @call(2, "fork")
 def fork(process: Process) -> int:
     """A copy of the process, which runs when this one waits."""
-    return process.fork_child().pid
+    return _forking.fork(process).pid
 
 
 @call(190, "vfork")
@@ -79,11 +80,11 @@ def clone(process: Process, flags: int, stack: int, parent_tid: int, tls: int, c
     if flags & CLONE_PARENT_SETTID:
         process.memory.check(parent_tid, 4, writable=True)
     if flags & CLONE_THREAD:
-        child = process.new_thread()
+        child = _forking.new_thread(process)
     else:
-        fork = process.fork_sharing if flags & CLONE_VM else process.fork_child
+        make = _forking.fork_sharing if flags & CLONE_VM else _forking.fork
         descriptors = process.descriptors if flags & CLONE_FILES else None
-        child = fork(descriptors=descriptors, files=process.files if flags & CLONE_FS else None)
+        child = make(process, descriptors=descriptors, files=process.files if flags & CLONE_FS else None)
         if flags & CLONE_SIGHAND:
             of_process(child.group).actions = of_process(process.group).actions
     try:
