@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import hostile
@@ -64,6 +65,16 @@ def test_extract_and_test_say_what_fails_and_exit_with_1(case: hostile.Case, tmp
         assert not case.problem
 
 
+def _at_work(pid: int) -> int:
+    """How many threads but the first have computed for a tenth of a second."""
+    found = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            ticks = int((task / "stat").read_text().rpartition(")")[2].split()[11])
+            found += task.name != str(pid) and ticks * 10 >= os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def test_an_interrupt_ends_a_decoder_that_loops(tmp_path: Path) -> None:
     """Of "test"; "extract" is in test_signals.py."""
     evil = forge.Decoder(hostile.program("1: jmp 1b"), "evil")
@@ -75,7 +86,10 @@ def test_an_interrupt_ends_a_decoder_that_loops(tmp_path: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     try:
-        time.sleep(3)
+        deadline = time.monotonic() + 60
+        while _at_work(process.pid) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60) == ("", "")
     finally:
