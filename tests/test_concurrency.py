@@ -38,6 +38,8 @@ from jit import compiled, gateway, ldt, lending, library, lowmem, resting, segme
 from reference.segmentation import Descriptor
 from reference.stop import StopKind
 from vx32py import Module, _calls, _compile, _watchdog
+from vx32py._wait import WouldBlock
+from vx32py.personality import vx
 
 pytestmark = pytest.mark.compiler
 
@@ -350,6 +352,38 @@ def test_a_process_ran_for_ever_after_an_exception_at_the_end_of_run() -> None:
         process.run()
     assert process.run().number == vx32py.Vector.BREAKPOINT
     process.restore(process.snapshot())
+
+
+def test_a_call_that_was_to_wait_was_lost_after_an_exception(engine_name: str) -> None:
+    """An exception of a signal handler's came before there was a note of the call: the guest went on as if it had been made."""
+    needs.engine(engine_name)
+    table, made = vx32py.SystemCalls.vx(), []
+
+    def wait(process: Any) -> int:
+        made.append(process.progress)
+        process.progress += 1
+        if len(made) in {8, 10}:
+            raise WouldBlock(lambda: True)
+        return 7
+
+    def interrupted(*arguments: Any) -> None:
+        if len(made) == 8:
+            raise KeyboardInterrupt
+
+    wait.__module__ = vx.__name__  # one of our own: the jit engine goes on behind them without a look around
+    table.define(1000, "wait")(wait)
+    program = image(
+        "mov ebp, 10\n 1: mov eax, 1000\n syscall\n cmp eax, 7\n jne 9f\n dec ebp\n jnz 1b\n"
+        "9: mov edx, eax\n mov eax, 1\n syscall"
+    )
+    with (
+        vx32py.Sandbox(engine=engine_name, calls=table).spawn(program) as process,
+        mock.patch.object(vx32py.SystemCalls, "uncount", interrupted),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            process.run()
+        process.run()
+        assert (process.exit_code, len(made)) == (7, 12)
 
 
 @in_child

@@ -94,14 +94,15 @@ def run(task: Task, native: NativeAnswers | None, *, plain: bool, single: bool) 
             words[EAX] = -errno.EDEADLK & MASK32
         else:
             try:
-                foreign = table.dispatch(task, words) or foreign_streams
+                try:
+                    foreign = table.dispatch(task, words) or foreign_streams
+                except WouldBlock as wait:
+                    table.uncount(task, words[EAX])
+                    # Without what the handler had, views of memory perhaps.
+                    task.pending, task.waiting = trap or task.trap_of_call(), wait.with_traceback(None)
+                    return None
             except Exited:
                 raise
-            except WouldBlock as wait:
-                table.uncount(task, words[EAX])
-                # Without what the handler had, views of memory perhaps.
-                task.pending, task.waiting = trap or task.trap_of_call(), wait.with_traceback(None)
-                return None
             except BaseException:
                 # Interrupted: the call is made again. An exception of the host's: it may repair and run again, too.
                 task.pending = trap or task.trap_of_call()
