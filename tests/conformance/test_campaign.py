@@ -41,18 +41,18 @@ def special(shard: Shard) -> list[int]:
 
 
 def test_calls_have_results_and_share_a_process(process: Isolated) -> None:
-    one = process.call("fake_campaign:divide", 7, 2, patience=5)
+    one = process.call("fake_campaign:divide", 7, 2, patience=60)
     assert one[0] == 3
     assert one[1] != os.getpid()
-    assert process.call("fake_campaign:divide", 9, 2, patience=5) == (4, one[1])
+    assert process.call("fake_campaign:divide", 9, 2, patience=60) == (4, one[1])
 
 
 def test_an_exception_is_told_and_the_next_call_has_a_new_process(process: Isolated) -> None:
-    _, before = process.call("fake_campaign:divide", 7, 2, patience=5)
+    _, before = process.call("fake_campaign:divide", 7, 2, patience=60)
     with pytest.raises(Failed) as caught:
-        process.call("fake_campaign:divide", 7, 0, patience=5)
+        process.call("fake_campaign:divide", 7, 0, patience=60)
     assert (caught.value.number, caught.value.why) == (0, "raised ZeroDivisionError")
-    assert process.call("fake_campaign:divide", 7, 2, patience=5)[1] != before
+    assert process.call("fake_campaign:divide", 7, 2, patience=60)[1] != before
 
 
 @pytest.mark.parametrize(
@@ -63,27 +63,37 @@ def test_an_exception_is_told_and_the_next_call_has_a_new_process(process: Isola
         ("os._exit(0)", "killed the process: exit with code 0"),
         ("print('so be it', flush=True); os._exit(3)", "killed the process: exit with code 3 (so be it)"),
         ("sys.exit('so be it')", "killed the process: exit with code 1 (SystemExit: so be it)"),
-        ("time.sleep(60)", "hung: no progress in 0.3 seconds"),
-        ("while True: pass", "hung: no progress in 0.3 seconds"),
     ],
 )
 def test_how_a_process_ended_is_told(process: Isolated, action: str, told: str) -> None:
     with pytest.raises(Failed) as caught:
-        process.call("fake_campaign:execute", action, patience=0.3)
+        process.call("fake_campaign:execute", action, patience=60)
     assert caught.value.number == 41
     assert str(caught.value) == told
 
 
+@pytest.mark.parametrize("action", ["time.sleep(1000)", "while True: pass"])
+def test_a_process_that_hangs_is_ended(process: Isolated, action: str) -> None:
+    for patience in (0.3, 3, 30):  # on a busy host it may not even have begun in the shortest
+        with pytest.raises(Failed) as caught:
+            process.call("fake_campaign:execute", action, patience=patience)
+        assert str(caught.value) == f"hung: no progress in {patience} seconds"
+        if caught.value.number == 41:
+            break
+    assert caught.value.number == 41
+
+
 def test_progress_within_the_patience_is_no_hang(process: Isolated) -> None:
+    process.call("fake_campaign:divide", 7, 2, patience=60)  # it is there then
     seen: list[int] = []
-    process.call("fake_campaign:dawdle", 20, 0.08, patience=1, progress=seen.append)
+    process.call("fake_campaign:dawdle", 20, 0.12, patience=2, progress=seen.append)
     assert seen == sorted(seen)
     assert len(seen) > 3
 
 
 def test_stopping_ends_a_call_and_leaves_no_process() -> None:
     with Isolated() as isolated:
-        _, child = isolated.call("fake_campaign:divide", 7, 2, patience=5)
+        _, child = isolated.call("fake_campaign:divide", 7, 2, patience=60)
         threading.Timer(0.2, isolated.stop).start()
         with pytest.raises(Stopped):
             isolated.call("fake_campaign:execute", "time.sleep(60)", patience=60)
@@ -92,16 +102,16 @@ def test_stopping_ends_a_call_and_leaves_no_process() -> None:
 
 def test_a_child_ends_with_its_keeper() -> None:
     with Isolated() as isolated:
-        _, child = isolated.call("fake_campaign:divide", 7, 2, patience=5)
+        _, child = isolated.call("fake_campaign:divide", 7, 2, patience=60)
         os.kill(isolated.pid, signal.SIGKILL)
         with pytest.raises(Stopped):
-            isolated.call("fake_campaign:divide", 7, 2, patience=5)
+            isolated.call("fake_campaign:divide", 7, 2, patience=60)
         assert gone(child)
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within a few seconds, or has ended."""
-    for _ in range(100):
+    """Whether a process ends within a minute, or has ended."""
+    for _ in range(1200):
         try:
             state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
         except OSError:

@@ -114,7 +114,7 @@ def test_a_worker_that_is_killed_loses_no_shard_and_doubles_none(cluster: Cluste
 
     killer = threading.Thread(target=strike)
     with contextlib.closing(ClusterRunner(cluster.address)) as runner:
-        runner._client.wait_for_workers(3, timeout=30)
+        runner._client.wait_for_workers(3, timeout=100)
         killer.start()
         found = results(runner, plan, 2500)
         killer.join()

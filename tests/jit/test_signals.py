@@ -83,7 +83,7 @@ def test_no_interrupt_is_ever_lost(single: bool) -> None:
             for _ in range(random.randrange(60)):
                 pass
             bare.processor.interrupt()
-            assert seen.acquire(timeout=30), "lost"
+            assert seen.acquire(timeout=60), "lost"
 
     thread = threading.Thread(target=asker)
     thread.start()
@@ -115,17 +115,13 @@ def test_kicks_at_random_moments_change_nothing_in_a_guest() -> None:
     threads = [threading.Thread(target=kicker) for _ in range(2)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 5
-    rounds = 0
-    while time.monotonic() < deadline:
+    for _ in range(120):
         bare.cpu.eax = 0
         assert bare.processor.enter(CODE).kind == StopKind.LEFT
         assert bare.cpu.eax == expected
-        rounds += 1
     end.set()
     for thread in threads:
         thread.join()
-    assert rounds > 100
 
 
 @in_child
@@ -142,23 +138,27 @@ def test_interrupting_a_closed_or_idle_processor_is_harmless() -> None:
 # -- Python's handlers ---------------------------------------------------------------------------------------------
 
 
+#: Says so as soon as another thread is in the guest.
+_READY_INSIDE = (
+    "threading.Thread(target=lambda: (bare.until_inside(), print('ready', flush=True)), daemon=True).start()"
+)
+
+
 def _ends_with_keyboard_interrupt(script: str) -> None:
     child = subprocess.Popen([sys.executable, "-c", script], env=environment(), stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
-    time.sleep(0.2)
-    started = time.monotonic()
     child.send_signal(signal.SIGINT)
-    output = child.communicate(timeout=30)[0]
+    output = child.communicate(timeout=60)[0]
     assert (output, describe(child.returncode)) == ("caught\n", "exit code 0")
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.ldt
 def test_control_c_interrupts_a_spinning_guest() -> None:
     _ends_with_keyboard_interrupt(
-        "from bare import *\n"
-        "bare = Bare(); bare.load('again: jmp again'); print('ready', flush=True)\n"
+        "from bare import *; import threading\n"
+        "bare = Bare(); bare.load('again: jmp again')\n"
+        f"{_READY_INSIDE}\n"
         "try: bare.processor.enter(CODE)\n"
         "except KeyboardInterrupt: print('caught'); assert bare.processor.last_stop().offset == CODE\n"
         "assert bare.run('nop').kind.value == 'left'"
@@ -171,8 +171,8 @@ def test_control_c_reaches_the_main_thread_while_another_runs_a_guest() -> None:
         "from bare import *; import threading, time\n"
         "bare = Bare(); bare.load('again: jmp again')\n"
         "thread = threading.Thread(target=lambda: bare.processor.enter(CODE)); thread.start()\n"
-        "print('ready', flush=True)\n"
-        "try: time.sleep(30)\n"
+        "bare.until_inside()\n"
+        "try: print('ready', flush=True); time.sleep(600)\n"
         "except KeyboardInterrupt: print('caught')\n"
         "bare.processor.interrupt(); thread.join()"
     )
@@ -183,11 +183,28 @@ def test_control_c_taken_by_another_thread_fetches_the_main_thread_out_of_its_gu
     _ends_with_keyboard_interrupt(
         "from bare import *; import threading, time, signal\n"
         "bare = Bare(); bare.load('again: jmp again')\n"
-        "threading.Thread(target=time.sleep, args=(2,)).start()\n"
+        f"{_READY_INSIDE}\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
-        "print('ready', flush=True)\n"
         "try: bare.processor.enter(CODE)\n"
         "except KeyboardInterrupt: print('caught')\n"
+    )
+
+
+@pytest.mark.ldt
+def test_control_c_taken_by_a_thread_in_its_guest_was_not_noticed_while_the_main_thread_waited() -> None:
+    """It was fetched out of a guest, but not out of a lock. Whom the system gives a signal to depends on who is busy."""
+    _ends_with_keyboard_interrupt(
+        "from bare import *; import threading, signal\n"
+        "bare = Bare(); bare.load('again: jmp again')\n"
+        "thread = threading.Thread(target=lambda: bare.processor.enter(CODE)); thread.start()\n"
+        "bare.until_inside()\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})\n"
+        "lock = threading.Lock(); lock.acquire()\n"
+        "threading.Timer(0.2, print, ('ready',), {'flush': True}).start()\n"
+        "try: lock.acquire()\n"
+        "except KeyboardInterrupt: print('caught')\n"
+        "bare.processor.interrupt(); thread.join()"
     )
 
 
@@ -195,18 +212,21 @@ def test_control_c_taken_by_another_thread_fetches_the_main_thread_out_of_its_gu
 def test_handlers_run_on_time_and_an_exception_of_theirs_comes_out() -> None:
     bare = Bare()
     bare.load(_SPIN)
-    ticks = []
+    ticks: list[int] = []
     signal.signal(signal.SIGALRM, lambda *_: ticks.append(bare.space.read_u32(DATA)))
     signal.signal(signal.SIGUSR1, _raise)
     signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-    pid = os.getpid()
-    threading.Timer(0.5, lambda: os.kill(pid, signal.SIGUSR1)).start()
+
+    def end_it() -> None:
+        while len(set(ticks)) <= 20:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    threading.Thread(target=end_it).start()
     with pytest.raises(Surprise, match="SIGUSR1"):
         bare.processor.enter(CODE)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    assert len(ticks) > 5, "and the guest went on after each"
-    assert ticks == sorted(ticks)
-    assert len(set(ticks)) > 5
+    assert ticks == sorted(ticks), "and the guest went on after each"
     stop = bare.processor.last_stop()
     assert stop.kind == StopKind.INTERRUPTED
     assert CODE <= stop.offset < CODE + 16
@@ -253,10 +273,8 @@ def test_a_handler_installed_after_the_run_began_is_noticed() -> None:
     signal.signal(signal.SIGUSR2, _raise)
     pid = os.getpid()
     threading.Timer(0.05, lambda: os.kill(pid, signal.SIGUSR2)).start()
-    started = time.monotonic()
     with pytest.raises(Surprise):
         bare.processor.enter(CODE)
-    assert time.monotonic() - started < 5
 
 
 @in_child
@@ -268,10 +286,15 @@ def test_a_handler_finds_alignment_checks_off() -> None:
     def unaligned(*_: object) -> None:
         reached.append(int.from_bytes(bytes(bytearray(100))[1:9], "little"))
 
+    def signal_and_interrupt(before: int) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        while len(reached) == before:
+            time.sleep(0.001)
+        bare.processor.interrupt()
+
     signal.signal(signal.SIGUSR1, unaligned)
-    for _ in range(3):
-        threading.Timer(0.02, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)).start()
-        threading.Timer(0.06, bare.processor.interrupt).start()
+    for i in range(3):
+        threading.Timer(0.02, signal_and_interrupt, (i,)).start()
         assert bare.processor.enter(CODE).kind == StopKind.INTERRUPTED
         assert bare.cpu.eflags & 0x40000
     assert len(reached) == 3
@@ -397,15 +420,20 @@ def test_a_blocked_mask_and_a_replaced_alternate_stack_are_put_right() -> None:
 @in_child
 def test_signals_that_somebody_sends_are_no_exceptions() -> None:
     bare = Bare()
-    caught = []
+    caught: list[str] = []
     signal.signal(signal.SIGSEGV, lambda *_: caught.append("SEGV"))
     signal.signal(signal.SIGTRAP, lambda *_: caught.append("TRAP"))
     bare.processor.prepare()
     bare.load(_SPIN)
-    pid = os.getpid()
-    threading.Timer(0.05, lambda: os.kill(pid, signal.SIGSEGV)).start()
-    threading.Timer(0.10, lambda: os.kill(pid, signal.SIGTRAP)).start()
-    threading.Timer(0.20, bare.processor.interrupt).start()
+
+    def send() -> None:
+        for count, number in enumerate((signal.SIGSEGV, signal.SIGTRAP)):
+            os.kill(os.getpid(), number)
+            while len(caught) == count:
+                time.sleep(0.001)
+        bare.processor.interrupt()
+
+    threading.Timer(0.05, send).start()
     assert bare.processor.enter(CODE).kind == StopKind.INTERRUPTED
     assert caught == ["SEGV", "TRAP"]
 

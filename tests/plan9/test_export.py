@@ -92,7 +92,7 @@ def test_a_connection_is_served_to_its_end(kernel: Kernel) -> None:
         client.write(2, b"content")
 
     client = Client(lambda: theirs, work)
-    assert kernel.serve(export, timeout=20)
+    assert kernel.serve(export, timeout=60)
     client.join()
     assert kernel.host.read("/tmp/made") == b"content"
 
@@ -120,7 +120,7 @@ def test_what_is_exported_for_reading_cannot_be_changed(kernel: Kernel) -> None:
                 attempt()
 
     client = Client(lambda: theirs, work)
-    assert kernel.serve(export, timeout=20)
+    assert kernel.serve(export, timeout=60)
     client.join()
     assert kernel.host.read("/tmp/file") == b"as it was"
 
@@ -162,7 +162,7 @@ def test_a_client_and_a_guest_meet_in_a_pipe_of_the_name_space(engine_name: str)
             assert client.read(2, 100) == b"HELLO"
 
         client = Client(lambda: theirs, work)
-        assert kernel.serve(export, timeout=20)
+        assert kernel.serve(export, timeout=60)
         client.join()
         kernel.wait(proc)
         assert proc.status == ""
@@ -220,7 +220,7 @@ def test_a_request_that_waits_can_be_flushed_and_no_answer_is_torn(kernel: Kerne
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    assert kernel.serve(export, timeout=20)
+    assert kernel.serve(export, timeout=60)
     thread.join(10)
     kinds = [answer.name for answer in answers]
     assert kinds.count("Rread") == kinds.count("Rflush") == 20
@@ -246,8 +246,8 @@ def test_an_error_of_the_applications_is_answered_and_told(kernel: Kernel) -> No
 
     client = Client(lambda: theirs, work)
     with pytest.raises(ValueError, match="mine"):
-        kernel.serve(export, timeout=20)
-    assert kernel.serve(export, timeout=20)
+        kernel.serve(export, timeout=60)
+    assert kernel.serve(export, timeout=60)
     client.join()
 
 

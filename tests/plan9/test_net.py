@@ -293,7 +293,7 @@ def test_the_host_calls_a_guest(engine_name: str) -> None:
                 time.sleep(0.001)
             port = int(bytes(place.value).rpartition(b"!")[2])
             for number in range(3):
-                with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+                with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
                     connection.sendall(b"%d" % number)
                     answers.append(connection.recv(100))
 
@@ -301,7 +301,7 @@ def test_the_host_calls_a_guest(engine_name: str) -> None:
         thread.start()
         kernel.wait(proc)
         assert proc.status == ""
-        assert kernel.serve(timeout=20)
+        assert kernel.serve(timeout=60)
         thread.join(20)
         assert answers == [b"0", b"1", b"2"]
 
@@ -516,7 +516,7 @@ def test_a_server_for_everybody_is_one_where_it_is_granted() -> None:
         _, folder = call(host, "tcp", "announce *!0")
         address, _, port = text(host, f"{folder}/local").strip().partition("!")
         assert address in {"::", "0.0.0.0"}
-        with socket.create_connection(("127.0.0.1", int(port)), timeout=20):
+        with socket.create_connection(("127.0.0.1", int(port)), timeout=60):
             chan = host.open(f"{folder}/listen", ORDWR)
             remote = text(host, f"/net/tcp/{hear(host, chan).decode()}/remote")
             assert remote.startswith("127.0.0.1!")

@@ -275,7 +275,7 @@ def test_a_jump_out_of_a_dead_call_is_found_out(engine_name: str) -> None:
     uint32_t leap(void) { longjmp(place, 1); }      VX_EXPORT(leap, "-> u32");
     uint32_t count(void) { return (uint32_t)calls; }  VX_EXPORT(count, "-> u32");
     """
-    with Sandbox(engine=engine_name, timeout=20).instantiate(compiled_plugin(source)) as plugin:
+    with Sandbox(engine=engine_name, timeout=60).instantiate(compiled_plugin(source)) as plugin:
         assert plugin.call("mark", 5) == 5
         with contextlib.suppress(PluginError):  # the frame is gone, and what is there now decides what happens
             plugin.call("leap")

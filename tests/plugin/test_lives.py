@@ -65,7 +65,7 @@ def test_interrupt_ends_a_call_and_the_next_one_works(
 def test_a_call_ends_when_another_thread_closes_the_plugin(
     engine_name: str, soon: Callable[[Callable[[], object]], None]
 ) -> None:
-    box = Sandbox(engine=engine_name, timeout=30, guests=1)
+    box = Sandbox(engine=engine_name, timeout=60, guests=1)
     for _ in range(2):  # its place is free again
         plugin = box.instantiate(IMAGE, {"tell": lambda: 1})
         soon(plugin.close)
@@ -141,7 +141,7 @@ def test_an_exception_of_a_signal_handlers_ends_a_call(engine_name: str) -> None
 
 def test_a_signal_handler_may_close_a_plugin_that_runs() -> None:
     before = signal.signal(signal.SIGALRM, lambda number, frame: plugin.close())
-    box = Sandbox(timeout=30, guests=1)
+    box = Sandbox(timeout=60, guests=1)
     try:
         for _ in range(2):
             plugin = box.instantiate(IMAGE, {"tell": lambda: 1})

@@ -151,9 +151,13 @@ def test_the_next_file_does_not_notice_how_one_ended(engine_name: str) -> None:
 
 
 def test_time_is_each_files_own(engine_name: str) -> None:
-    with stream(engine_name, "pick", timeout=2) as decoder:
-        assert decoder.run(b"sleep").timed_out
-        assert decoder.run(b"fine").stdout == b"0 fine"
+    for timeout in (2, 20):  # the other file may take as long on a busy host
+        with stream(engine_name, "pick", timeout=timeout) as decoder:
+            assert decoder.run(b"sleep").timed_out
+            result = decoder.run(b"fine")
+        if not result.timed_out:
+            break
+    assert result.stdout == b"0 fine"
 
 
 def test_processor_time_is_each_files_own(engine_name: str) -> None:
@@ -280,7 +284,7 @@ def test_a_stream_is_for_one_thread_at_a_time_and_closing_is_for_all(engine_name
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 decoder.run(b"fine")
@@ -290,7 +294,7 @@ def test_a_stream_is_for_one_thread_at_a_time_and_closing_is_for_all(engine_name
             assert time.monotonic() < deadline
     finally:
         decoder.close()
-        thread.join(30)
+        thread.join(60)
     assert not thread.is_alive()
     assert [type(error) for error in raised] == [ValueError]
     assert "closed" in str(raised[0])
@@ -327,7 +331,7 @@ def test_a_pipe_that_nobody_writes_to_ends_with_the_time(engine_name: str) -> No
     """A pipe of the host's with nothing in it, whose other end stays open: the time is up, and nothing else hangs."""
     reader, writer = os.pipe()
     try:
-        with stream(engine_name, "copy", timeout=0.3) as decoder:
+        with stream(engine_name, "copy", timeout=1.0) as decoder:
             assert decoder.run(reader).timed_out
             os.write(writer, b"late")
             os.close(writer)

@@ -113,7 +113,7 @@ def test_submitted_files_are_futures(engine_name: str) -> None:
 
 
 def _begun(future: Future[Any]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not future.running():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -313,12 +312,13 @@ def test_a_warm_run_imports_no_more_than_it_uses(program: Path) -> None:
 
 
 def test_ctrl_c_ends_a_run(program: Path, engine_name: str) -> None:
-    program.write_bytes(image("again: jmp again"))
-    command = [sys.executable, "-m", "vx32py", "run", "--engine", engine_name, "--timeout", "60", str(program)]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE)
-    time.sleep(2)
+    program.write_bytes(image("mov eax, 4; mov edx, 1; mov ecx, esp; mov ebx, 1; syscall; again: jmp again"))
+    command = [sys.executable, "-m", "vx32py", "run", "--engine", engine_name, "--timeout", "100", str(program)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    assert len(child.stdout.read(1)) == 1
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=30)
+    _, errors = child.communicate(timeout=60)
     assert (child.returncode, errors) == (130, b"")
 
 

@@ -255,7 +255,7 @@ def test_interrupt_between_two_processes_of_a_family_was_lost(engine_name: str) 
 
     asked: list[bool] = []
     code = "mov eax, 24; syscall; test eax, eax; jz 1f; mov eax, 200; syscall; int 0x41; 1: jmp 1b"
-    with Sandbox(engine=engine_name, calls=table, timeout=20).spawn(image(code)) as process:
+    with Sandbox(engine=engine_name, calls=table, timeout=60).spawn(image(code)) as process:
         assert process.run().number == Vector.IRQ
         assert process.alive
 
@@ -264,7 +264,8 @@ def test_close_of_a_guest_that_another_thread_interprets_left_it_running() -> No
     for engine in ("reference", "translated"):
         process = Sandbox(engine=engine).spawn(image("1: jmp 1b"))
         join = in_thread(process.run, daemon=True)
-        time.sleep(0.05)
+        while not process.family.running:
+            time.sleep(0.001)
         process.close()
         with pytest.raises(ValueError, match="closed while it ran"):
             join()

@@ -6,15 +6,19 @@ Python's, because nobody knows yet where the guest goes on.
 
 from __future__ import annotations
 
+import array
 import errno
+import fcntl
 import os
 import random
 import signal
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -454,6 +458,18 @@ def test_others_run_meanwhile(null: int) -> None:
         assert process.exit_code == 0
 
 
+def interrupt_when_it_waits(process: Process, pipe: int, writer: FileIO | None = None) -> None:
+    """For more, when it has read all there is in the pipe; with ``writer`` it gets something more before."""
+    if writer is not None:
+        time.sleep(0.1)  # it waits by then; at any other time it must work as well
+        writer.write(b"y" * 30)
+    filled = array.array("i", [1])
+    while filled[0] or process.waiting is None:
+        time.sleep(0.001)
+        fcntl.ioctl(pipe, termios.FIONREAD, filled)
+    process.interrupt()
+
+
 @pytest.mark.parametrize("timeout", [None, 60.0])
 def test_an_empty_pipe_is_waited_for_as_ever(timeout: float | None) -> None:
     skip_without_ldt()
@@ -463,11 +479,10 @@ def test_an_empty_pipe_is_waited_for_as_ever(timeout: float | None) -> None:
             box = Sandbox(engine="jit", timeout=timeout, native_answers=native)
             with box.spawn(repeated(call(READ, 0, DATA, 100), rounds=8), stdin=source) as process:
                 writer.write(b"x" * 150)
-                threading.Timer(0.2, process.interrupt).start()
+                threading.Thread(target=interrupt_when_it_waits, args=(process, source)).start()
                 assert process.run().number == Vector.IRQ
                 assert process.memory.read_u32(RESULTS + 4) == 50
-                threading.Timer(0.2, lambda out=writer: out.write(b"y" * 30)).start()
-                threading.Timer(0.4, process.interrupt).start()
+                threading.Thread(target=interrupt_when_it_waits, args=(process, source, writer)).start()
                 assert process.run().number == Vector.IRQ
                 assert process.memory.read_u32(RESULTS + 8) == 30
                 assert process.memory.read(DATA, 31) == b"y" * 30 + b"x"

@@ -217,7 +217,7 @@ def test_a_fork_is_the_same_and_its_own(engine_name: str) -> None:
 
 
 def test_a_fork_has_limits_of_its_own(engine_name: str) -> None:
-    with Sandbox(engine=engine_name, timeout=0.05).spawn(image("int3; 1: jmp 1b")) as process:
+    with Sandbox(engine=engine_name, timeout=0.4).spawn(image("int3; 1: jmp 1b")) as process:
         process.run()
         with pytest.raises(TimeoutError):
             process.run()
