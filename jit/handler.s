@@ -229,6 +229,8 @@ restorer:
 pass_on:
         cmp     ebx, [rip + kick_signal]
         je      .Lkicked
+        cmp     ebx, [rip + wake_signal]
+        je      .Lpassed_on
         sub     rsp, 8
         call    chain
         add     rsp, 8
@@ -240,7 +242,11 @@ pass_on:
         syscall
         cmp     eax, r8d
         je      .Lpassed_on
-        call    kick_thread                     # the main thread's id is the process's
+        mov     edi, r8d                        # the main thread's id is the process's
+        mov     esi, r8d
+        mov     edx, [rip + wake_signal]
+        mov     eax, SYS_TGKILL
+        syscall
 .Lpassed_on:
         ret
 .Lkicked:
@@ -392,6 +398,8 @@ verify:
         movzx   edi, byte ptr [rbx]
         cmp     edi, [rip + kick_signal]
         je      .Lrecheck
+        cmp     edi, [rip + wake_signal]
+        je      .Lrecheck
         cmp     rax, 1                          # SIG_DFL and SIG_IGN are none of our business
         ja      .Lrecheck
 .Lother_is_fine:
@@ -452,6 +460,7 @@ query:
 data:
 attention:      .long 0                 # all ones: a Python handler may be due in the main thread
 kick_signal:    .long 0
+wake_signal:    .long 0, 0
 needed_mask:    .quad 0                 # bit n - 1 for signal n, as the kernel has it
 longest_stay:   .quad 0, 0, 0, 20000000 # struct itimerspec: once, after 20 ms of processor time
 short_while:    .quad 0, 0, 0, 1000000

@@ -73,18 +73,22 @@ class Handlers:
         #: A private signal that only fetches a thread out of its guest. Taken from the upper end, where few look.
         free = (n for n in range(signal.SIGRTMAX - 2, signal.SIGRTMIN, -1) if _query(n)[0] == 0)
         self.kick = next(free, 0)
-        if not self.kick:
-            raise OSError(errno.EAGAIN, "no real-time signal is free")
-        self._needed = (*_EXCEPTIONS, self.kick)
+        #: Another one, for the main thread where a third has taken a signal: it ends what the main thread waits in, too, as that
+        #: signal would have. The other one must not: timers send it at any time.
+        self.wake = next(free, 0)
+        if not self.wake:
+            raise OSError(errno.EAGAIN, "fewer than two real-time signals are free")
+        self._needed = (*_EXCEPTIONS, self.kick, self.wake)
         others = [
             n
             for n in range(1, signal.SIGRTMAX + 1)
             if n not in {*self._needed, *_C_LIBRARY, signal.SIGKILL, signal.SIGSTOP}
         ]
         gate.store("kick_signal", struct.pack("<I", self.kick))
+        gate.store("wake_signal", struct.pack("<I", self.wake))
         gate.store("needed_mask", struct.pack("<Q", sum(1 << (n - 1) for n in self._needed)))
         gate.store("exception_signals", bytes([*_EXCEPTIONS, 0]))
-        gate.store("other_signals", bytes([self.kick, *others, 0]))
+        gate.store("other_signals", bytes([self.kick, self.wake, *others, 0]))
         for number in (*self._needed, *others):
             self.install(number)
         for number in _C_LIBRARY:
@@ -117,6 +121,8 @@ class Handlers:
         self._gateway.store("records", struct.pack("<QQ", handler, flags), where)
         if number == self.kick:
             flags, mask = _SA_RESTART, 0  # deferred while it is handled: many may be queued
+        elif number == self.wake:
+            flags, mask = 0, 0
         elif needed:
             flags, mask = _SA_NODEFER, 0  # a fault in a handler that ours calls must be able to reach it
         flags = flags & ~_SA_RESETHAND | _SA_SIGINFO | _SA_ONSTACK | _SA_RESTORER
