@@ -89,7 +89,10 @@ def test_they_see_it_on_every_engine(case: str, engine: str) -> None:
 def test_no_frame_hurts_the_host(case: str, seed: int, policy: Policy) -> None:
     """The guest returns 400 times from a handler that never was. Where that leads is its own affair; time may run out."""
     host = host_state.Host()
-    box = vx32py.Sandbox(engine="jit", timeout=3, env={"SEED": str(seed)}, policy=policy)
-    result = box.run(program("malicious"), args=[case])
-    assert not host.disturbed()
+    for timeout in (3, 30):  # on a busy host there may be few in the shorter one
+        box = vx32py.Sandbox(engine="jit", timeout=timeout, env={"SEED": str(seed)}, policy=policy)
+        result = box.run(program("malicious"), args=[case])
+        assert not host.disturbed()
+        if result.stats.calls["rt_sigreturn"] > 20:
+            break
     assert result.stats.calls["rt_sigreturn"] > 20

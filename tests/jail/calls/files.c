@@ -686,7 +686,10 @@ enum { NO_XDEV = 1, NO_MAGICLINKS = 2, NO_SYMLINKS = 4, BENEATH = 8, IN_ROOT = 1
 /* A new descriptor says nothing but that there is one. */
 static int how_opens(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
     struct how how = {flags, mode, resolve};
-    int fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+    int fd, tries = 0; /* the kernel says EAGAIN where somebody renames anything anywhere just then */
+    do
+        fd = syscall(SYS_openat2, directory, path, &how, sizeof how);
+    while (fd == -1 && errno == EAGAIN && ++tries < 1000);
     if (fd >= 0)
         close(fd);
     return fd >= 0 ? 0 : -1;
