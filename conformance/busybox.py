@@ -222,10 +222,11 @@ def native(program: Path, args: tuple[str, ...], stdin: bytes) -> bytes:
 
 
 def guest(
-    module: vx32py.Module, args: tuple[str, ...], stdin: bytes, *, engine: str, policy: vx32py.Policy | None = None
-) -> vx32py.Result:
+    module: vx32py.Module, args: tuple[str, ...], stdin: bytes, *, engine: str, policy: vx32py.Policy | None = None,
+    memory: str = MEMORY,
+) -> vx32py.Result:  # fmt: skip
     """How the program ends in the jail."""
-    box = vx32py.Sandbox(engine=engine, policy=policy, memory=MEMORY, output_limit=MEMORY, timeout=TIMEOUT)
+    box = vx32py.Sandbox(engine=engine, policy=policy, memory=memory, output_limit=MEMORY, timeout=TIMEOUT)
     return box.run(module, args, stdin=stdin, name="busybox")
 
 
