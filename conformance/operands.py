@@ -28,6 +28,7 @@ Places: TypeAlias = npt.NDArray[np.int64]
 #: Bytes that instructions with an operand of no definite size access, and their alignment.
 SAVE_AREAS: Final = {"xsave": (832, 64), "xsaveopt": (832, 64), "xsavec": (832, 64), "xrstor": (832, 64)}
 _ALIGNED: Final = {"fxsave": 16, "fxrstor": 16}
+_MASKED_MOVES: Final = frozenset({"vmaskmovps", "vmaskmovpd", "vpmaskmovd", "vpmaskmovq"})
 #: Bytes of content before and behind an operand.
 _MARGIN: Final = 16
 #: Regions that hold the windows of cases.
@@ -178,6 +179,8 @@ def place(states: States, encoded: Encoded, gs_base: int | None) -> Places:
     chosen = targets(states, size, alignment, strict=strict, low=low)
     if instruction.row.group is Group.SHA:
         chosen &= -16  # some processors (AMD's, measured on Zen 4) let these operands stand anywhere
+    if instruction.mnemonic in _MASKED_MOVES:  # on some processors (Zen 4) elements wrap, on others (Zen 5) they do not
+        chosen = np.where(chosen > MASK32 - size, READ_ONLY, chosen)
     words = states.words
     displacement = operand.displacement
     if operand.segment is Segment.GS and gs_base is not None:

@@ -73,6 +73,7 @@ def _form(form: Form) -> records.Form:
         vsib=form.vsib,
         copied=row.kind in (Kind.COPY, Kind.APPROXIMATE),
         approximate=row.kind is Kind.APPROXIMATE,
+        moves=row.mnemonic == "movs",
     )
     if row.kind is not Kind.REFUSE:
         item, other = (classify(_sample(form, immediate), None, _ANY) for immediate in (0, 1))

@@ -227,3 +227,23 @@ def test_call_was_lost_when_a_signal_handler_raised_just_after_the_guest_had_lef
             process.run()
         assert process.run().number == Vector.SYSCALL
         assert process.exit_code == 7
+
+
+@pytest.mark.parametrize(("distance", "size"), [(1, 1), (7, 1), (3, 2), (7, 4), (8, 4), (60, 4)])
+def test_rep_movs_with_16_bit_addresses_missed_an_overlap_where_upper_halves_differed(
+    engine_name: str, distance: int, size: int
+) -> None:
+    """Zen 5 looks for overlap in all of ESI and EDI, of which only the lower halves are addresses here."""
+    move = {1: "movsb", 2: "movsw", 4: "movsd"}[size]
+    low, count, source = 0x8000, 24, 3
+    expected = bytearray(range(5, 205))
+    for i in range(source, source + count * size, size):
+        expected[i + distance : i + distance + size] = expected[i : i + size]
+    esi, edi, ecx = 0xA5CF_8000 + source, 0xD054_8000 + source + distance, 0xC9EF_0000 + count
+    with guest(engine_name, f"addr16 rep {move}; int3", limit=1 << 20, esi=esi, edi=edi, ecx=ecx) as engine:
+        engine.space.map(low, PAGE, Access.RW)
+        engine.space.store(low, bytes(range(5, 205)))
+        assert engine.run().number == Vector.BREAKPOINT
+        assert engine.space.load(low, 200) == expected
+        assert (engine.cpu.esi, engine.cpu.edi) == (esi + count * size, edi + count * size)
+        assert engine.cpu.ecx == 0xC9EF_0000

@@ -70,7 +70,8 @@ class Form(ctypes.Structure):
 
     ``groups`` is a mask. ``only_66``, ``only_repeat``: the one prefix class of the row is 66, is F2 or F3. ``rep`` is 0, 1
     (REP) or 2 (REPE and REPNE). ``shape`` is what an instruction of this row without a GS override becomes, ``reason``
-    with ``reported_behind`` the trap it reports, ``numbered`` that its immediate is added to the reason (INT n).
+    with ``reported_behind`` the trap it reports, ``numbered`` that its immediate is added to the reason (INT n). ``moves``:
+    it is MOVS.
     """
 
     groups: I64
@@ -92,6 +93,7 @@ class Form(ctypes.Structure):
     vsib: Flag
     copied: Flag
     approximate: Flag
+    moves: Flag
     shape: U8
     reported_behind: Flag
     numbered: Flag

@@ -105,7 +105,8 @@ def _classify(context: Context, item: Item, f: Fields) -> None:
             return
         if form.copied:
             shape = FOLD
-    if form.approximate and context.reproducible:
+    miscopied = form.moves and f.repeat and f.address_size == 2  # see kind_under in the specification
+    if miscopied or (form.approximate and context.reproducible):
         item.shape, item.reason, item.reported = ASSIST, _ASSIST_REASON, item.eip
         return
     item.shape = shape

@@ -78,8 +78,15 @@ def scan(code: bytes, eip: int, policy: Policy, gs_base: int | None) -> list[Ite
 
 
 def kind_under(policy: Policy, instruction: Instruction) -> Kind:
-    """What becomes of the instruction under a policy: APPROXIMATE is decided."""
+    """What becomes of the instruction under a policy: APPROXIMATE is decided.
+
+    REP MOVS with 16-bit addresses is never copied. Zen 5 does it wrongly: whether source and destination overlap it finds
+    out from all of ESI and EDI, and where their upper halves differ it copies other bytes than one element after the other
+    would.
+    """
     kind = instruction.row.kind
+    if instruction.mnemonic == "movs" and instruction.rep and instruction.address_size == 2:
+        return Kind.ASSIST
     if kind != Kind.APPROXIMATE:
         return kind
     return Kind.ASSIST if policy.reproducible else Kind.COPY

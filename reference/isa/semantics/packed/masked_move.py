@@ -2,7 +2,7 @@
 
 An element of VMASKMOV that is not selected is not touched: whatever is wrong with its address does not matter (SDM
 volume 2, VMASKMOV). Each selected one is an access of its own, in the order of elements, with an address that wraps like
-every effective address; nothing is stored unless all of them may be.
+every effective address; nothing is stored unless all of them may be. So it is on Zen 4. On Zen 5 they do not wrap.
 
 MASKMOVQ and MASKMOVDQU are different. Which faults they raise for bytes that are not selected is the processor's affair
 (volume 2, MASKMOVDQU; so says AMD64 volume 4). Here, as on AMD's, all of the operand must be writable, whatever the mask.
