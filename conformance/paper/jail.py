@@ -6,7 +6,8 @@ chroot, and the jail has the same tree as its root. The columns take turns, so t
 
 Times are processor time, user and system, of all processes of a job: of a native job that of its processes, of a jailed
 one that of this process while ``Jail.run`` lasts. A job that only starts and ends is measured with each, and its median
-taken away for the ratio *at work*; the jail's own start is in the other one. Wall time stands beside it.
+taken away for the ratio *at work*; the jail's own start is in the other one. For transfers of blocks that is the same
+script on an empty file: what its programs' start costs is the affair of the row of forks. Wall time stands beside it.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Job:
     """A command of the tree's shell, in the place of the jobs. ``limit``: what the ratio may be at most, where there is an
     aim; ``qemu``: whether it is measured under qemu-i386, which the jail must then beat. COUNT in the script is
     ``much``, or ``little`` for a quick look. Everything is done on the file ``text``, of 50 MiB (5 MiB), the file ``large``,
-    of 1 GiB (100 MiB) of zeros that take no room, and the folder ``tree`` of 50,000 (5,000) files; what is in ``copy`` in the end counts as output."""
+    of 1 GiB (100 MiB) of zeros that take no room, ``empty``, and the folder ``tree`` of 50,000 (5,000) files; what is in
+    ``copy`` in the end counts as output."""
 
     name: str
     kind: Literal["compute", "calls", "blocks"]
@@ -73,6 +75,14 @@ class Job:
         if self.kind == "compute":
             return shlex.split(self.script)
         return [*SHELL, "run=; " + self.script.replace("COUNT", str(self.little if quick else self.much))]
+
+    def idle(self) -> list[str]:
+        """The same without the work, or little of it."""
+        if self.kind == "compute":
+            return IDLE
+        if self.kind == "blocks":
+            return [*SHELL, "run=; " + re.sub(r"\b(text|large)\b", "empty", self.script)]
+        return [*SHELL, "run=; $run /bin/true"]
 
 
 SHELL: Final = ("/bin/sh", "-c")
@@ -195,6 +205,7 @@ class Place:
 def prepare(folder: Path, progress: driver.Progress, *, quick: bool) -> None:
     """The files that the jobs are done on."""
     progress("making the files")
+    (folder / "empty").touch()
     (folder / "text").write_bytes(busybox.text(5 * MIB if quick else 50 * MIB))
     with (folder / "large").open("wb") as file:
         file.truncate(100 * MIB if quick else 1024 * MIB)
@@ -231,7 +242,7 @@ def measure(job: Job, where: Place, progress: driver.Progress, *, rounds: int, q
     command = job.command(quick=quick)
 
     def way(run: Callable[[list[str]], Sample]) -> tuple[Sample, Sample]:
-        idle = run(IDLE if job.kind == "compute" else [*SHELL, "run=; $run /bin/true"])
+        idle = run(job.idle())
         where.copy.unlink(missing_ok=True)
         sample = run(command)
         return idle, replace(sample, output=sample.output + where.made())

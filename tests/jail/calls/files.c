@@ -569,6 +569,51 @@ CASE(copy_file_range_copies) {
     T(copy_file_range(directory_fd, NULL, out, NULL, 4, 0));
 }
 
+/* The sum of a file's bytes, each with its place. */
+static void sum(const char *name) {
+    static unsigned char piece[1 << 16];
+    unsigned total = 0, at = 0;
+    int fd = open(name, O_RDONLY);
+    for (int got; (got = read(fd, piece, sizeof piece)) > 0;)
+        for (int i = 0; i < got; i++)
+            total += piece[i] * ++at;
+    close(fd);
+    say("%s: %u bytes, %x", name, at, total);
+}
+
+CASE(megabytes_are_copied_from_file_to_file) {
+    enum { MUCH = 3 << 20 };
+    static unsigned numbers[MUCH / sizeof(unsigned)];
+    for (unsigned i = 0; i < MUCH / sizeof *numbers; i++)
+        numbers[i] = i * 2654435761u;
+    int in = T(open("in", O_RDWR | O_CREAT, 0600)), out = T(open("out", O_RDWR | O_CREAT, 0600));
+    T(write(in, numbers, MUCH));
+    off_t from = 5, to = 70000;
+    T(copy_file_range(in, &from, out, &to, 2000001, 0));
+    say("%d %d", (int)from, (int)to);
+    sum("out");
+    T(lseek(out, 100, SEEK_SET));
+    from = MUCH - 1000003;
+    T(sendfile(out, in, &from, MUCH));
+    say("%d %d", (int)from, (int)T(lseek(out, 0, SEEK_CUR)));
+    sum("out");
+    T(sendfile(out, in, &from, 1));
+    const unsigned char *shown = mmap(NULL, MUCH, PROT_READ, MAP_SHARED, out, 0);
+    from = 4, to = 8;
+    T(copy_file_range(in, &from, out, &to, 300000, 0));
+    say("%d", memcmp(shown + 8, (const char *)numbers + 4, 300000));
+    T(lseek(out, 8, SEEK_SET));
+    from = 40;
+    T(sendfile(out, in, &from, 300000));
+    say("%d", memcmp(shown + 8, (const char *)numbers + 40, 300000));
+    munmap((void *)shown, MUCH);
+    int sparse = T(open("sparse", O_RDWR | O_CREAT, 0600));
+    T(ftruncate(sparse, MUCH));
+    from = to = 0;
+    T(copy_file_range(sparse, &from, out, &to, MUCH, 0));
+    sum("out");
+}
+
 CASE(splice_between_files_and_pipes) {
     int ends[2], more[2];
     make("in", "0123456789");

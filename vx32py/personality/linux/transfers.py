@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from vx32py._calls import signed, signed64
 from vx32py._descriptors import OpenFile
 from vx32py._errors import CallError, LimitExceeded
-from vx32py._hostfile import HostFile
+from vx32py._hostfile import HostFile, Transfers
 from vx32py._wait import Interrupted, WouldBlock
 from vx32py.personality.linux import limits
 from vx32py.personality.linux.table import call
@@ -31,8 +31,8 @@ POSIX_FADV_LAST: Final = 5
 
 def _move(process: Process, source: OpenFile, at: int, target: OpenFile, to: int | None, count: int) -> int:
     """Copy bytes from an offset to another one, or (None) to where the target's position is. How many."""
-    buffer = bytearray(min(count, PIECE))
-    done = 0
+    done = _move_on_host(process, source, at, target, to, count)
+    buffer = bytearray(min(count - done, PIECE))
     while done < count:
         with memoryview(buffer) as whole, whole[: min(count - done, PIECE)] as view:
             try:
@@ -57,6 +57,23 @@ def _move(process: Process, source: OpenFile, at: int, target: OpenFile, to: int
                 limits.tell_of_rest(process, target, at=None if to is None else to + done)
             break
     return done
+
+
+def _move_on_host(process: Process, source: OpenFile, at: int, target: OpenFile, to: int | None, count: int) -> int:
+    """The same, done by the host's kernel, which needs no memory for it. 0 where these are not files that it can do it
+    with, or it does not; and less where it cannot go on. Then the rest remains to be done or refused."""
+    if not isinstance(source, HostFile) or type(target) is not HostFile or target.meter is not None:
+        return 0
+    if any(file.transfers is not Transfers.LASTING or file.mapping is not None for file in (source, target)):
+        return 0
+    if limits.file_size(process) is not None:
+        return 0
+    try:
+        if to is None:
+            return os.sendfile(target.fd, source.fd, at, count)
+        return os.copy_file_range(source.fd, target.fd, count, at, to)
+    except OSError:
+        return 0
 
 
 @call(377, "copy_file_range")
