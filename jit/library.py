@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
-import struct
 import sys
 import threading
 
@@ -24,22 +23,23 @@ import threading
 from _blake2 import blake2b
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from jit import diskcache
 from jit.kept import is_fixed
+from jit.packed import PackedFragment
 from reference.cache import CodeCache, rebased
 from reference.memory import PAGE, PAGE_SHIFT, WATCHED, AddressSpace
 from reference.policy import Policy, host_groups
 from reference.records import dataclass
-from reference.translator.fragment import Exit, Fragment, Landing, Span
+from reference.translator.fragment import Fragment
 
 #: What fragments depend on beside what the key has: the thread pointer, the window of the entry table, and whether they have
 #: meters.
 Circumstances: TypeAlias = tuple[int | None, int | None, bool]
-#: A fragment without its EIP: length, offset, tail; code, for a code segment with origin 0; triples of landings and exits;
-#: spans as words.
-_Stored: TypeAlias = tuple[int, int, int, bytes, tuple[Any, ...], tuple[Any, ...], bytes]
+#: A fragment without its EIP: length, offset, tail; code, for a code segment with origin 0; landings, exits and spans as
+#: :class:`PackedFragment` has them.
+_Stored: TypeAlias = tuple[int, int, int, bytes, bytes, bytes, bytes]
 
 #: A library has so many sections at most, the process holds so many libraries.
 _MOST_SECTIONS: Final = 8
@@ -53,7 +53,6 @@ _MOST_CODE: Final = 4 << 20
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: Where the sources are that decide what fragments look like, and some others.
 _SOURCES: Final = ("reference", "reference/translator", "reference/isa", "reference/isa/tables", "jit", "jit/passes")
-_SPAN: Final = struct.Struct("<3I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +237,9 @@ class Loans:
                 continue
             fragment = _restored(here, stored, self._origin, self._is_hashed)
             cache.install(fragment)
-            waiting += [target for _, target, _ in stored[5] if target in self._offered and target not in bodies]
+            waiting += [
+                target for _, target, _ in fragment.exit_words() if target in self._offered and target not in bodies
+            ]
         return eip in bodies
 
     def changed(self, first: int, last: int) -> None:
@@ -311,38 +312,21 @@ def _pages(eip: int, length: int) -> range:
 
 
 def _stored(fragment: Fragment, origin: int, hashed: bool) -> _Stored:
+    packed = PackedFragment.of(fragment)
     return (
-        fragment.length,
-        fragment.offset,
-        fragment.tail,
-        rebased(fragment.code, fragment.offset, fragment.landings, origin, 0) if hashed else fragment.code,
-        tuple((each.eip, each.offset, each.body) for each in fragment.landings),
-        tuple((each.field, each.target, each.trampoline) for each in fragment.exits),
-        b"".join(_SPAN.pack(each.offset, each.eip, each.borrowed) for each in fragment.spans),
+        packed.length,
+        packed.offset,
+        packed.tail,
+        rebased(packed.code, packed.offset, packed.landings, origin, 0) if hashed else packed.code,
+        packed.packed_landings,
+        packed.packed_exits,
+        packed.packed_spans,
     )
 
 
-class _Borrowed(Fragment):
-    """A fragment from a library: its spans are words until they are first asked for, by a fault."""
-
-    __slots__ = ("_words",)
-
-    _words: bytes
-
-    def __getattr__(self, name: str) -> Any:
-        if name != "spans":
-            raise AttributeError(name)
-        spans = tuple(Span(*each) for each in _SPAN.iter_unpack(self._words))
-        object.__setattr__(self, "spans", spans)
-        return spans
-
-
 def _restored(eip: int, stored: _Stored, origin: int, hashed: bool) -> Fragment:
-    length, offset, tail, code, entries, exits, words = stored
-    landings = tuple(Landing(*each) for each in entries)
+    length, offset, tail, code, landings, exits, spans = stored
+    fragment = PackedFragment(eip, length, offset, code, tail, landings, exits, spans)
     if hashed:
-        code = rebased(code, offset, landings, 0, origin)
-    fragment = _Borrowed(eip, length, offset, code, (), tail, tuple(Exit(*each) for each in exits), landings)
-    object.__delattr__(fragment, "spans")
-    object.__setattr__(fragment, "_words", words)
+        fragment.code = rebased(code, offset, fragment.landings, 0, origin)
     return fragment

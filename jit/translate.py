@@ -7,11 +7,10 @@ itself: the compiled passes only find out that it is so.
 from __future__ import annotations
 
 import ctypes
-import struct
-from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from jit.compiled import TABLES, Compiled
+from jit.packed import PackedFragment
 from jit.passes.records import (
     MOST_ITEMS,
     MOST_WORDS,
@@ -25,14 +24,12 @@ from jit.passes.records import (
     group_mask,
 )
 from reference.policy import Policy
-from reference.translator import Exit, Fragment, Landing, Span
+from reference.translator import Fragment
 from reference.translator import translate as reference_translate
 
 _RESULT_BYTES: Final = 4 * RESULT_WORDS
 _TRIPLE_BYTES: Final = 4 * TRIPLE
 _DONE: Final = int(Status.DONE)
-
-_triples: Final[Callable[[bytes], Iterator[Any]]] = struct.Struct(f"{TRIPLE}I").iter_unpack
 
 
 class NumbaTranslator:
@@ -113,55 +110,3 @@ class NumbaTranslator:
         self._context.metered = metered
         self._policy, self._gs_base, self._origin, self._window = policy, gs_base, origin, window
         self._metered = metered
-
-
-class PackedFragment(Fragment):
-    """A fragment whose spans, exits and landings become objects when somebody asks for them: a fault needs the spans of one
-    fragment among thousands, and the code cache is content with the words of the others. They are kept as bytes."""
-
-    __slots__ = ("_packed_exits", "_packed_landings", "_packed_spans")
-
-    def __init__(
-        self, eip: int, length: int, offset: int, code: bytes, tail: int, landings: bytes, exits: bytes, spans: bytes
-    ) -> None:
-        self.eip = eip
-        self.length = length
-        self.offset = offset
-        self.code = code
-        self.tail = tail
-        self._packed_landings = landings
-        self._packed_exits = exits
-        self._packed_spans = spans
-
-    def landing_words(self) -> Iterator[tuple[int, int, int]]:
-        """See :meth:`Fragment.landing_words`."""
-        return _triples(self._packed_landings)
-
-    def exit_words(self) -> Iterator[tuple[int, int, int]]:
-        """See :meth:`Fragment.exit_words`."""
-        return _triples(self._packed_exits)
-
-    @property
-    def landings(self) -> tuple[Landing, ...]:  # type: ignore[override]
-        """See :class:`Fragment`."""
-        return tuple(map(Landing._make, _triples(self._packed_landings)))
-
-    @property
-    def exits(self) -> tuple[Exit, ...]:  # type: ignore[override]
-        """See :class:`Fragment`."""
-        return tuple(map(Exit._make, _triples(self._packed_exits)))
-
-    @property
-    def spans(self) -> tuple[Span, ...]:  # type: ignore[override]
-        """See :class:`Fragment`."""
-        return tuple(map(Span._make, _triples(self._packed_spans)))
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Fragment):
-            return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in _COMPARED)
-
-
-_COMPARED: Final = ("eip", "length", "offset", "code", "spans", "tail", "exits", "landings")

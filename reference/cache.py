@@ -112,6 +112,8 @@ class CodeCache:
         self.sound = False
         self.window: int | None = 0
         self.reach = 0
+        #: The last EIP with an entry, and the word of the control area in which EIP 0 would have its own.
+        self._last, self._zero = -1, 0
         self.bodies: dict[int, int] = {}
         #: The code offset of the landing of each EIP in ``bodies``.
         self._landings: dict[int, int] = {}
@@ -131,6 +133,8 @@ class CodeCache:
             self._empty_hashed_table()
         else:
             self.reach = at.direct_entries(4 * len(self.control) - at.CONTROL_BLOCK)
+            self._zero = at.control_word(at.direct_slot(window, window)) - 2 * window  # entries are two words apart
+        self._last = (window or 0) + self.reach - 1
         self.sound = True
 
     def flush(self) -> None:
@@ -219,17 +223,18 @@ class CodeCache:
             if page in self._shared_pages:
                 self._own_page(page)
             self._pages.setdefault(page, {})[offset] = fragment
-        bodies, sites, trampolines = self.bodies, self._sites, self._trampolines
+        bodies, sites, trampolines, control = self.bodies, self._sites, self._trampolines, self.control
         next_eip = fragment.next_eip
         is_return, hashed = False, self.window is None
+        first, last, zero, origin = self.window or 0, self._last, self._zero, self._origin
         for eip, landing, body in fragment.landing_words():
             # Behind a call that ends a fragment there is only the jump onwards: nothing to send others to, least of
             # all that jump itself.
             if eip not in bodies and eip != next_eip:
                 bodies[eip] = body
                 self._landings[eip] = landing
-                if not hashed:
-                    self._set_entry(eip, self._origin + landing)
+                if not hashed and first <= eip <= last:  # the landing behind a guest's very last instruction has none
+                    control[zero + 2 * eip] = origin + landing
                 if eip in sites:
                     for field in sites[eip]:
                         self._point(field, body)
@@ -392,19 +397,16 @@ class CodeCache:
 
     def _set_entries(self, landings: Mapping[int, int]) -> None:
         """Set the entries of the direct table to these code offsets, by EIP; all at once, and quicker."""
-        window, control, origin = self.window, self.control, self._origin
-        assert window is not None
-        end = window + self.reach
-        first = at.control_word(at.direct_slot(window, window)) - 2 * window  # entries are two words apart
+        first, last, zero, control, origin = self.window, self._last, self._zero, self.control, self._origin
+        assert first is not None
         for eip, landing in landings.items():
-            if window <= eip < end:
-                control[first + 2 * eip] = origin + landing
+            if first <= eip <= last:
+                control[zero + 2 * eip] = origin + landing
 
     def _set_entry(self, eip: int, landing: int) -> None:
-        """Set the entry of the direct table. (The landing behind a guest's very last instruction has none.)"""
+        """Set the entry of the direct table."""
         if self.covers(eip):
-            assert self.window is not None
-            self.control[at.control_word(at.direct_slot(eip, self.window))] = landing
+            self.control[self._zero + 2 * eip] = landing
 
     def _empty_hashed_table(self) -> None:
         self.control[at.control_word(at.PROBED_TABLE) : at.control_word(at.HASHED_TABLE)] = _EMPTY_PROBED

@@ -18,8 +18,9 @@ from conformance.encodings import POLICY_WITH_GS
 from conformance.exhaustive.space import PREFIXES, Leaf
 from conformance.exhaustive.states import GS_BASE
 from jit import compiled
+from jit.packed import PackedFragment
 from jit.passes.records import Status
-from jit.translate import NumbaTranslator, PackedFragment
+from jit.translate import NumbaTranslator
 from reference import layout, runtime
 from reference.isa.instruction import Instruction
 from reference.translator import Shape, translate

@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from conformance import busybox, guest_code
 from jit import compiled
 from jit.engine import JitEngine, Translator
-from jit.translate import NumbaTranslator, PackedFragment
+from jit.packed import PackedFragment
+from jit.translate import NumbaTranslator
 from reference.isa.encoding import Space
 from reference.isa.instruction import DecodeError, InvalidOpcode, TruncatedCode
 from reference.isa.lookup import FORMS

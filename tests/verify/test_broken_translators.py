@@ -24,7 +24,7 @@ from reference.errors import VerificationError
 from reference.memory import PAGE, AddressSpace
 from reference.policy import Policy
 from reference.registers import ECX, EDX
-from reference.translator import emit, scan
+from reference.translator import Fragment, emit, scan
 from reference.traps import Access, Trap, Vector
 from vx32py import verify
 
@@ -104,12 +104,14 @@ def wrong_stubs(patch: pytest.MonkeyPatch) -> None:
 
 def wrong_entries(patch: pytest.MonkeyPatch) -> None:
     """The entry table has the second byte of each landing."""
-    original = CodeCache._set_entry
+    original = CodeCache.install
 
-    def set_entry(self: CodeCache, eip: int, landing: int) -> None:
-        original(self, eip, landing + 1 if landing else 0)
+    def install(self: CodeCache, fragment: Fragment) -> None:
+        original(self, fragment)
+        for landing in fragment.landings:
+            self._set_entry(landing.eip, self._origin + landing.offset + 1)
 
-    patch.setattr(CodeCache, "_set_entry", set_entry)
+    patch.setattr(CodeCache, "install", install)
 
 
 @dataclass(frozen=True)
