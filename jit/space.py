@@ -430,11 +430,11 @@ class HostSpace(AddressSpace):
             self._forget_stores(contents, image)
             self._forced.clear()
             return
-        buffer, source, host = self.buffer, image.view, self._host
+        buffer, source, host, filled = self.buffer, image.view, self._host, image.pages
         for low, high in written:
             for address in range(low - base, high - base, PAGE):
                 page = address >> PAGE_SHIFT
-                content = source[address : address + PAGE] if image.pages[page] else _ZERO_PAGE
+                content = source[address : address + PAGE] if filled[page] else _ZERO_PAGE
                 if host[page] == _WRITABLE:
                     buffer[address : address + PAGE] = content
                 else:  # written by the host, or with derived code that is good

@@ -48,6 +48,11 @@ _FREE_STATES: Final = bytes(state for state in range(256) if not state & MAPPED)
 _UNWATCHED_STATES: Final = bytes(state for state in range(256) if not state & WATCHED)
 #: For each access, the permission bytes that permit it.
 _PERMITTING: Final = [bytes(state for state in range(256) if state & access == access) for access in range(8)]
+#: Those of them with which nothing has to be done first: no code is derived from a page that is written to.
+_READY: Final = [
+    bytes(state for state in permitting if not access & _WRITE or not state & WATCHED)
+    for access, permitting in enumerate(_PERMITTING)
+]
 #: What becomes of each when the page is unmapped, when it is no longer watched, and in
 #: :class:`~reference.contents.Contents`.
 _UNMAPPED: Final = bytes(state & USED for state in range(256))
@@ -441,12 +446,17 @@ class AddressSpace:
     def view(self, address: int, length: int, access: Access = Access.READ) -> memoryview:
         """The range itself, without a copy, good until the guest runs on: then the pages may be gone, which on the native
         engine ends the process that touches them. With WRITE, derived code is dropped now, not at later stores."""
-        self.check(address, length, access)
+        end = address + length
+        first, last = address >> PAGE_SHIFT, (end - 1 >> PAGE_SHIFT) + 1
+        # As nearly always: nothing is to be refused, and no derived code to be dropped.
+        ready = 0 <= address < end <= self.limit and not self.permissions[first:last].translate(None, _READY[access])
+        if not ready:
+            self.check(address, length, access)
         if not int(access) & _WRITE:
-            return self.buffer[address : address + length].toreadonly()
-        if length:
-            self._before_change(address >> PAGE_SHIFT, (address + length - 1 >> PAGE_SHIFT) + 1)
-        return self.buffer[address : address + length]
+            return self.buffer[address:end].toreadonly()
+        if not ready and length:
+            self._before_change(first, last)
+        return self.buffer[address:end]
 
     def read_string(self, address: int, *, most: int = 1 << 20) -> bytes:
         """The bytes up to a zero byte. Raises MemoryFault, or ValueError when there is none within ``most`` bytes."""

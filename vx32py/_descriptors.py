@@ -236,7 +236,9 @@ class BytesFile(OpenFile):
         self.ino = ino
 
     def read(self, view: memoryview, waiter: Waiter) -> int:
-        count = self.read_at(view, self.position)
+        piece = self.data[self.position : self.position + len(view)]
+        count = len(piece)
+        view[:count] = piece
         self.position += count
         return count
 
@@ -437,10 +439,13 @@ class Descriptors:
 
     def _stand_for(self, wanted: dict[int, OpenFile]) -> None:
         """Let each descriptor stand for the file that is wanted, and for nothing else."""
-        if not self._files and not any(file.watched for file in wanted.values()):  # a guest that has exited
-            for file in wanted.values():
+        if not self._files:  # of a guest that has exited
+            for fd, file in wanted.items():
                 file.references += 1
-            self._files.update(wanted)
+                self._files[fd] = file
+                if file.watched:
+                    for watcher in self._watchers:
+                        watcher.descriptor_changed(fd, file)
             return
         kept = tuple(wanted.values())
         for file in kept:

@@ -84,10 +84,8 @@ class Attending(Protocol):
         """What it waits for."""
 
 
-def _nobody() -> None:
-    return None
-
-
+#: A reference to a thread that is no more.
+_nobody: Final = ref(_Runner())
 _families: Final[WeakGroup[Family]] = WeakGroup()
 
 
@@ -400,22 +398,18 @@ class Family:
 
     # -- running -------------------------------------------------------------------------------------------------
 
-    def run(self, wanted: Task) -> Trap:
-        """Run until ``wanted`` ends, traps or is interrupted; the trap. Raises RuntimeError when it is running already."""
-        return self._run_watched(wanted, single=False)
-
-    def step(self, wanted: Task) -> Trap:
-        """One instruction of ``wanted``. If its system call waits, the others run until it can go on."""
-        return self._run_watched(wanted, single=True)
-
-    def _run_watched(self, wanted: Task, *, single: bool) -> Trap:
+    def run(self, wanted: Task, *, single: bool = False) -> Trap:
+        """Run until ``wanted`` ends, traps or is interrupted; the trap. ``single``: one instruction of it; if its system call
+        waits, the others run until it can go on. Raises RuntimeError when it is running already."""
         runner, limited = _Runner(), self.timeout is not None or self.cpu_time is not None
         started, cpu_started = time.monotonic(), 0.0
         # An exception of a signal handler's may come between any two lines.
         try:
             self._claim(runner)
             if limited:
-                self.thread, cpu_started = threading.get_ident(), time.thread_time()
+                self.thread = threading.get_ident()
+                if self.cpu_time is not None:
+                    cpu_started = time.thread_time()
                 self._set_limits(started, cpu_started)
             if self._timers:
                 self._wake_at(self._timers[0].when)

@@ -43,7 +43,10 @@ class ThreadGroup:
     @property
     def leader(self) -> Task | None:
         """The thread with the number of the process, if it is still there; else another one."""
-        return next((t for t in self.tasks if t.tid == self.pid), self.tasks[0] if self.tasks else None)
+        for task in self.tasks:
+            if task.tid == self.pid:
+                return task
+        return self.tasks[0] if self.tasks else None
 
     @property
     def children(self) -> list[ThreadGroup]:

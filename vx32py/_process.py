@@ -54,7 +54,7 @@ class Process(Task):
         """
         self._require_alive()
         try:
-            self.trap = self.family.step(self)
+            self.trap = self.family.run(self, single=True)
         finally:
             self._settle()
         return self.trap
@@ -90,8 +90,8 @@ class Process(Task):
             trap = None
         return Result(
             exit_code=code,
-            stdout=self.stdout,
-            stderr=self.stderr,
+            stdout=self._captured(1),
+            stderr=self._captured(2),
             trap=trap,
             stats=self.stats,
             location=None if trap is None else self.module.symbol_at(trap.eip),
@@ -196,7 +196,9 @@ class Process(Task):
 
     def look_for_foreign_streams(self) -> None:
         """Note whether system calls may run code of the application's: see :class:`vx32py._family.Family`."""
-        self.family.foreign_streams |= any(isinstance(file, FileObject) for file in self.streams)
+        for file in self.streams:
+            if isinstance(file, FileObject):
+                self.family.foreign_streams = True
 
     def _end_children(self) -> None:
         """End all that have been forked from here, whether anybody has waited for them or not, and all other threads."""

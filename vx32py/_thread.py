@@ -160,7 +160,10 @@ class Thread:
 
     def shares_descriptors(self) -> bool:
         """Whether another thread or process has the same descriptors."""
-        return any(t.descriptors is self.descriptors and t is not self and t.alive for t in self.family.tasks.values())
+        for task in self.family.tasks.values():
+            if task is not self and task.descriptors is self.descriptors and task.alive:
+                return True
+        return False
 
     # -- how it ends, and waits ----------------------------------------------------------------------------------
 

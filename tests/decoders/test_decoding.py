@@ -38,3 +38,12 @@ def test_a_file_is_decoded_as_by_the_tool_of_its_format(case: Case) -> None:
     result = decode(case.decoder, data)
     assert (result.exit_code, result.stderr, result.trap) == (0, b"", None)
     assert check(result.stdout) is None
+
+
+@pytest.mark.ldt
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_end_of_the_input_is_read_once(case: Case) -> None:
+    """Some asked again and again: each time is a call, and of a small file calls are most of the time."""
+    data, _ = made(case, SMALL)
+    pieces = -(-len(data) // 0x10000)
+    assert decode(case.decoder, data).stats.calls["read"] <= pieces + 1

@@ -105,7 +105,9 @@ class Stream:
         Raises TypeError for streams that are none, RuntimeError while another thread is in here, ValueError when the
         stream is closed (also meanwhile), NotModelled, and whatever a file object of the caller's raises.
         """
-        with _Exclusively(self._lock, "the stream is at work already"):
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError("the stream is at work already")
+        try:
             streams = self._open(stdin, stdout, output_limit)
             self._require_open()
             guest = self._guest
@@ -133,6 +135,8 @@ class Stream:
             if not guest.sound:
                 self._drop()
             return result
+        finally:
+            self._lock.release()
 
     def _goes_on(self, guest: _Guest, owner: Hashable, *, fresh: bool) -> bool:
         return guest.offers and not fresh and owner is not None and owner == self._owner
@@ -418,18 +422,3 @@ class _Done:
             self.answered = False
             return 0
         raise _FileDone(code & 0xFF)
-
-
-class _Exclusively:
-    """A lock that is not waited for."""
-
-    def __init__(self, lock: threading.Lock, message: str) -> None:
-        self._lock = lock
-        self._message = message
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            raise RuntimeError(self._message)
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()

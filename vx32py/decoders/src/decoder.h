@@ -19,7 +19,8 @@
 
 static unsigned char in_bytes[PIECE], out_bytes[BATCH];
 static unsigned char *in = in_bytes;  /* what is read and not yet used, */
-static size_t in_left;                /* and how much of it there is */
+static size_t in_left;                /* and how much of it there is; */
+static int in_ended;                  /* whether that was the last of it */
 static size_t out_used;
 
 static void say(const char *text)
@@ -65,12 +66,13 @@ MAYBE_UNUSED static _Noreturn void fail(const char *what)
 /* Read more, once all is used; 0 at the end. */
 MAYBE_UNUSED static int refill(void)
 {
-    ssize_t n = read(0, in_bytes, PIECE);
+    ssize_t n = in_ended ? 0 : read(0, in_bytes, PIECE);
 
     if (n < 0)
         fail("cannot read the input");
     in = in_bytes;
     in_left = (size_t)n;
+    in_ended = n == 0;
     return n > 0;
 }
 
