@@ -209,10 +209,10 @@ class Thread:
             raise WouldBlock(lambda: False, time.monotonic() + left, restart=False)
 
     def give_way(self) -> None:
-        """Let the other processes run once before this one goes on."""
+        """Let the other processes run once before this one goes on. The call waits for nobody: a signal comes when it is done."""
         if self.has_others() and not self._yielded:
             self._yielded = True
-            raise WouldBlock(lambda: True)
+            raise WouldBlock(lambda: True, interruptible=False)
 
     def end_turn(self) -> None:
         """Let the other processes run once when the call that is being made is over."""

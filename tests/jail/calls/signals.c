@@ -659,3 +659,27 @@ CASE(a_child_is_killed_in_a_loop) {
     T(kill(child, SIGTERM));
     wait_for(child);
 }
+
+/* Calls that wait for nobody are not interrupted, also where they let others run. */
+CASE(what_does_not_wait_does_not_fail_with_eintr) {
+    act(SIGCHLD, counts, 0);
+    act(SIGUSR1, counts, 0);
+    int status, got, failed = 0;
+    pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        _exit(5);
+    while ((got = waitpid(child, &status, WNOHANG)) == 0)
+        continue;
+    say("%d, exit code %d, %d signals", got == child, WEXITSTATUS(status), count);
+    child = fork();
+    if (child == 0) {
+        kill(parent, SIGUSR1);
+        _exit(0);
+    }
+    while (count < 2)
+        failed |= sched_yield();
+    say("%d", failed);
+    while ((got = waitpid(child, &status, 0)) < 0 && errno == EINTR)
+        continue;
+    say("%d", got == child);
+}
