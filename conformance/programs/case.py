@@ -29,7 +29,7 @@ class Case:
     natively and with ``files`` as they are, and what it leaves in its directory is there before each run: for programs that
     a compiler of the tree makes. ``ports`` are how many ports of the loopback
     interface it may use: the environment has them as PORT, PORT2 …. ``default`` says whether the test suite runs it, and
-    ``engines`` on what. ``memory`` is what the jail allows, each process.
+    ``engines`` on what. ``memory`` and ``threads`` are what the jail allows, each process and all of them.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Case:
     ignore: str | None = None
     default: bool = True
     memory: str = "64M"
+    threads: int = 64
 
     def __post_init__(self) -> None:
         """Raise ValueError for a case that says too much or too little."""

@@ -154,7 +154,7 @@ def jail_command(
     """The command line of the jail."""
     options = [
         "--engine", engine, "--root", str(root.path), "--dir", f"{place}:{guest_path}:rw", "--tmpfs", "/tmp",  # noqa: S108
-        "--cwd", guest_path, "--uid", "0", "--allow-exec", "--memory", case.memory,
+        "--cwd", guest_path, "--uid", "0", "--allow-exec", "--memory", case.memory, "--threads", str(case.threads),
     ]  # fmt: skip
     for key, value in environment.items():
         options += ["--env", f"{key}={value}"]

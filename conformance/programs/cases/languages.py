@@ -92,13 +92,15 @@ _TEST: Final = "/usr/bin/python3 -u -m unittest -q"
 
 
 def _pytest(
-    name: str, module: str, *, default: bool = True, names: str = "", timeout: float = 120, memory: str = "256M"
-) -> Case:
+    name: str, module: str, *, default: bool = True, names: str = "", timeout: float = 120, memory: str = "256M",
+    threads: int = 64,
+) -> Case:  # fmt: skip
     """A part of Python's own test suite; how long it took is not compared."""
     script = f"python3 -u -m test -v {module} {names} > log 2>&1; code=$?; grep -E '^test_.* [.][.][.] ' log | sed -E 's/0x[0-9a-f]*/0x/; s/ [.][.][.] .*(ok|FAIL|ERROR)$/ \\1/' | sort; grep -E '^Ran [0-9]+ tests' log | cut -d ' ' -f 1-3; exit $code"
     return Case(
-        name, "python3", script=script, ignore="log|test_python", default=default, timeout=timeout, memory="256M"
-    )
+        name, "python3", script=script, ignore="log|test_python", default=default, timeout=timeout, memory=memory,
+        threads=threads,
+    )  # fmt: skip
 
 
 CASES: Final[tuple[Case, ...]] = (
@@ -111,7 +113,7 @@ CASES: Final[tuple[Case, ...]] = (
     _pytest("python3-test-re", "test_re"),
     _pytest("python3-test-struct", "test_struct", default=False),
     _pytest("python3-test-more", "test_int test_float test_math test_dict test_list test_set test_bytes test_generators test_long test_zlib test_hashlib test_sqlite3 test_decimal", default=False, timeout=600),
-    _pytest("python3-test-threads", "test_queue test_sched test_thread test_threadsignals", default=False, memory="1G", timeout=600),
+    _pytest("python3-test-threads", "test_queue test_sched test_thread test_threadsignals", default=False, memory="1G", threads=120, timeout=600),
     _pytest("python3-test-os", "test_os test_posix test_fcntl test_mmap test_select test_poll test_tempfile test_glob test_pipes test_popen", default=False, timeout=900),
     _pytest("python3-test-sockets", "test_selectors test_socketserver", default=False, timeout=900),
     Case("sqlite3", "sqlite3", argv=("/usr/bin/sqlite3", "t.db"), stdin=_SQL.encode(), ignore=r"t\.db"),
