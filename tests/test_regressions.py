@@ -247,3 +247,17 @@ def test_rep_movs_with_16_bit_addresses_missed_an_overlap_where_upper_halves_dif
         assert engine.space.load(low, 200) == expected
         assert (engine.cpu.esi, engine.cpu.edi) == (esi + count * size, edi + count * size)
         assert engine.cpu.ecx == 0xC9EF_0000
+
+
+@pytest.mark.parametrize("fuel", [20_000, None])
+def test_chain_of_forks_was_run_for_ever_and_the_first_process_never(engine_name: str, fuel: int | None) -> None:
+    """Each process forks one, and ends: the next turn was always that of the youngest, the only one with a higher number."""
+    code = f"""
+        mov eax, 24; syscall; test eax, eax; jz link
+        mov eax, 25; mov edx, -1; mov ecx, {DATA}; syscall
+        mov eax, 1; mov edx, 42; syscall
+    link:
+        mov eax, 24; syscall; test eax, eax; jz link
+        mov eax, 1; mov edx, 0; syscall
+    """
+    assert Sandbox(engine=engine_name, fuel=fuel, timeout=20).run(image(code)).exit_code == 42

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
@@ -46,6 +46,7 @@ MOST_SPACES: Final = 6
 #: From so many timers on those that were cancelled are looked for.
 MANY_TIMERS: Final = 256
 _NEVER: Final = float("inf")
+_place: Final = attrgetter("place")
 
 
 class Timer:
@@ -134,6 +135,8 @@ class Family:
         self.next_number = FIRST_PID
         #: How many there have been.
         self.processes_started = self.threads_started = 0
+        #: How often a task has queued for its turn.
+        self._places = 0
         #: For the watchdog: when to look whether something is to be done; and when a limit of time may have been passed.
         self.when = _NEVER
         self._limit = _NEVER
@@ -181,6 +184,7 @@ class Family:
     def add(self, task: Task) -> None:
         """Take a thread in, and its process."""
         self.tasks[task.tid] = task
+        self._queue(task)
         self.processes_started += task.pid not in self.processes
         self.processes[task.pid] = task.group
         if self.current is not None:  # which has had the processor to itself
@@ -489,17 +493,20 @@ class Family:
             self.interrupted = False
             return Trap(Vector.IRQ, wanted.registers.eip)
 
+    def _queue(self, task: Task) -> None:
+        """Give a task the last place. New ones, too: those who have waited have their turns before all of their children."""
+        self._places += 1
+        task.place = self._places
+
     def _next(self, task: Task, wanted: Task) -> Task:
-        """The next task that can run, starting behind ``task``; waits for one if need be."""
+        """The next task that can run, in the order in which they have queued, now that ``task`` does so again; waits for one if
+        need be."""
+        self._queue(task)
         while True:
             if self.attendants is not None:
                 self.attendants.advance()
-            everybody = list(self.tasks.values())
-            if self.tasks.get(task.tid) is task:
-                here = everybody.index(task) + 1
-            else:
-                here = next((i for i, each in enumerate(everybody) if each.tid > task.tid), 0)
-            for each in chain(everybody[here:], everybody[:here]):
+            everybody = sorted(self.tasks.values(), key=_place)
+            for each in everybody:
                 if each.alive and each.can_run():
                     self._begin_turn(each)
                     return each

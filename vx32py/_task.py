@@ -91,6 +91,8 @@ class Task(Thread):
         self.is_new_program = self.has_used_turn = False
         #: Whether its last turn has ended with a call that was made.
         self.ended_turn = False
+        #: Its place among those who queue for their turns, which its family gives it.
+        self.place = 0
         #: How long its turns are, beside those of others.
         self.share = 1.0
         super().__init__(family, descriptors, files, mm, creator=creator, group=group)
