@@ -56,12 +56,12 @@ RACER = r"""
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-static volatile char path[] = "/data/good";
+typedef int __attribute__((may_alias, aligned(1))) word;
+static char path[] = "/data/good";
 static volatile int done;
 static void *change(void *unused) {
-    static const char names[2][5] = {"evil", "good"};
-    for (unsigned n = 0; !done; n++)
-        for (int i = 0; i < 4; i++) path[6 + i] = names[n & 1][i];
+    for (unsigned n = 0; !done; n++)  /* in one store: it is one of the two at any time */
+        *(volatile word *)(path + 6) = *(const word *)(n & 1 ? "good" : "evil");
     return unused;
 }
 int main(void) {
@@ -70,7 +70,7 @@ int main(void) {
     pthread_create(&thread, 0, change, 0);
     for (int n = 0; good < 20 || (evil < 20 && refused < 20); n++) {
         char text[5] = {0};
-        int fd = open((char *)path, O_RDONLY);
+        int fd = open(path, O_RDONLY);
         refused += fd < 0 && errno == EACCES;
         if (n % 4 == 0) sched_yield();
         if (fd < 0) continue;
@@ -328,7 +328,7 @@ def test_a_thread_that_changes_the_path_gets_no_file_that_the_guard_refuses(tmp_
     assert (evil == 0) is guarded
     if guarded:
         assert seen.count("/data/good") == good
-        assert {"/data/evil", "/data/good"} <= set(seen)
+        assert {path for path in seen if path and path.startswith("/data/")} == {"/data/evil", "/data/good"}
 
 
 def test_a_call_is_another_one_when_it_is_made_anew(jail: vx32py.Jail) -> None:
