@@ -112,8 +112,8 @@ class CodeCache:
         self.sound = False
         self.window: int | None = 0
         self.reach = 0
-        #: The last EIP with an entry, and the word of the control area in which EIP 0 would have its own.
-        self._last, self._zero = -1, 0
+        #: The word of the control area in which EIP 0 would have its entry.
+        self._zero = 0
         self.bodies: dict[int, int] = {}
         #: The code offset of the landing of each EIP in ``bodies``.
         self._landings: dict[int, int] = {}
@@ -134,7 +134,6 @@ class CodeCache:
         else:
             self.reach = at.direct_entries(4 * len(self.control) - at.CONTROL_BLOCK)
             self._zero = at.control_word(at.direct_slot(window, window)) - 2 * window  # entries are two words apart
-        self._last = (window or 0) + self.reach - 1
         self.sound = True
 
     def flush(self) -> None:
@@ -226,14 +225,15 @@ class CodeCache:
         bodies, sites, trampolines, control = self.bodies, self._sites, self._trampolines, self.control
         next_eip = fragment.next_eip
         is_return, hashed = False, self.window is None
-        first, last, zero, origin = self.window or 0, self._last, self._zero, self._origin
+        first, zero, origin = self.window or 0, self._zero, self._origin
+        end = first + self.reach
         for eip, landing, body in fragment.landing_words():
             # Behind a call that ends a fragment there is only the jump onwards: nothing to send others to, least of
             # all that jump itself.
             if eip not in bodies and eip != next_eip:
                 bodies[eip] = body
                 self._landings[eip] = landing
-                if not hashed and first <= eip <= last:  # the landing behind a guest's very last instruction has none
+                if not hashed and first <= eip < end:  # the landing behind a guest's very last instruction has none
                     control[zero + 2 * eip] = origin + landing
                 if eip in sites:
                     for field in sites[eip]:
@@ -397,10 +397,11 @@ class CodeCache:
 
     def _set_entries(self, landings: Mapping[int, int]) -> None:
         """Set the entries of the direct table to these code offsets, by EIP; all at once, and quicker."""
-        first, last, zero, control, origin = self.window, self._last, self._zero, self.control, self._origin
+        first, zero, control, origin = self.window, self._zero, self.control, self._origin
         assert first is not None
+        end = first + self.reach
         for eip, landing in landings.items():
-            if first <= eip <= last:
+            if first <= eip < end:
                 control[zero + 2 * eip] = origin + landing
 
     def _set_entry(self, eip: int, landing: int) -> None:

@@ -236,9 +236,7 @@ class BytesFile(OpenFile):
         self.ino = ino
 
     def read(self, view: memoryview, waiter: Waiter) -> int:
-        piece = self.data[self.position : self.position + len(view)]
-        count = len(piece)
-        view[:count] = piece
+        count = self.read_at(view, self.position)
         self.position += count
         return count
 
@@ -329,8 +327,7 @@ class Descriptors:
             self.close(fd)
         self._files[fd] = file
         if file.watched:
-            for watcher in self._watchers:
-                watcher.descriptor_changed(fd, file)
+            self._tell(fd, file)
         if close_on_exec:
             self.close_on_exec.add(fd)
 
@@ -342,8 +339,7 @@ class Descriptors:
 
     def _closed(self, fd: int, file: OpenFile) -> None:
         if file.watched:
-            for watcher in self._watchers:
-                watcher.descriptor_changed(fd, None)
+            self._tell(fd, None)
         self.close_on_exec.discard(fd)
         file.references -= 1
         if file.references == 0:
@@ -365,8 +361,11 @@ class Descriptors:
         """Tell the watchers again of every descriptor for a file with this device and inode of the host's."""
         for fd, file in self._files.items():
             if getattr(file, "identity", None) == identity:
-                for watcher in self._watchers:
-                    watcher.descriptor_changed(fd, file)
+                self._tell(fd, file)
+
+    def _tell(self, fd: int, file: OpenFile | None) -> None:
+        for watcher in self._watchers:
+            watcher.descriptor_changed(fd, file)
 
     def clone(self) -> Descriptors:
         """The table of a forked process: other descriptors, the same open files."""
@@ -444,8 +443,7 @@ class Descriptors:
                 file.references += 1
                 self._files[fd] = file
                 if file.watched:
-                    for watcher in self._watchers:
-                        watcher.descriptor_changed(fd, file)
+                    self._tell(fd, file)
             return
         kept = tuple(wanted.values())
         for file in kept:
