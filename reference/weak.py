@@ -18,27 +18,34 @@ _LEAST: Final = 16
 
 
 class WeakGroup(Generic[Member]):
-    """Who is in it may be asked at any time, and sees those who were in it at that moment."""
+    """Who is in it may be asked at any time, and sees those who were in it at that moment.
+
+    Dictionaries are copied before they are gone through, in one step. Even ``tuple(them.items())`` is not one step: it may
+    begin with a garbage collection, and the finalizers which that calls let other threads run.
+    """
 
     def __init__(self) -> None:
+        #: By the references' identities: there is one reference to an object, and members' own identities would be other
+        #: members' when they have gone.
         self._members: dict[int, weakref.ref[Member]] = {}
         self._most = _LEAST
 
     def add(self, member: Member) -> None:
         """Take somebody in."""
         if len(self._members) >= self._most:
-            for key, reference in tuple(self._members.items()):
+            for key, reference in self._members.copy().items():
                 if reference() is None:
                     self._members.pop(key, None)
             self._most = max(_LEAST, 2 * len(self._members))
-        self._members[id(member)] = weakref.ref(member)
+        reference = weakref.ref(member)
+        self._members[id(reference)] = reference
 
     def discard(self, member: Member) -> None:
         """Forget somebody, who need not be in it."""
-        self._members.pop(id(member), None)
+        self._members.pop(id(weakref.ref(member)), None)
 
     def __iter__(self) -> Iterator[Member]:
-        for reference in tuple(self._members.values()):
+        for reference in self._members.copy().values():
             member = reference()
             if member is not None:
                 yield member
