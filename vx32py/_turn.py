@@ -99,6 +99,7 @@ def run(task: Task, native: NativeAnswers | None, *, plain: bool, single: bool) 
                 except WouldBlock as wait:
                     table.uncount(task, words[EAX])
                     # Without what the handler had, views of memory perhaps.
+                    wait.__context__ = None
                     task.pending, task.waiting = trap or task.trap_of_call(), wait.with_traceback(None)
                     return None
             except Exited:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import weakref
 
 import pytest
+from images import DATA, image
 from small_programs import compiled
 
 import vx32py
@@ -77,3 +79,24 @@ def test_processes_with_threads_and_shared_memory_are_parked_and_come_back(
     result = jail.run([str(program), str(many)])
     assert (result.exit_code, result.stdout, result.stderr) == (0, native.stdout, b"")
     assert native.stdout.startswith(b"0 failed")
+
+
+def test_the_memory_of_a_parked_process_was_kept_by_what_it_had_waited_for(engine_name: str) -> None:
+    """Where a handler finds out by an exception that it has to wait, that one's traceback held views of memory: half a GiB
+    of addresses was lost as long as the call waited."""
+    code = f"""
+        mov eax, 328; xor ebx, ebx; xor ecx, ecx; int 0x80
+        mov ebx, eax; mov ecx, {DATA}; mov edx, 8; mov eax, 3; int 0x80; ud2
+    """
+    jail = vx32py.Jail(engine=engine_name)
+    with jail.sandbox.spawn(image(code, linux=True)) as process:
+        assert process.advance() is None
+        assert process.waiting is not None
+        assert process.waiting.__traceback__ is None
+        assert process.waiting.__context__ is None
+        memory = weakref.ref(process.mm.space)
+        window = weakref.ref(process.mm.space.buffer.obj) if engine_name == "jit" else lambda: None
+        process.mm.park()
+        process.come_back()
+        assert memory() is not process.mm.space
+        assert window() is None
