@@ -195,7 +195,7 @@ static void try_buffer(void)
     if (file < 0)
         file = open(argument[0], O_RDONLY);
     pread(file, buffer, 1 << 16, 0) < 0 ? refused++ : opened++;
-    getcwd(buffer, 4096);
+    syscall(SYS_getcwd, buffer, 4096);  /* the library looks at it afterwards */
     syscall(SYS_stat64, argument[0], buffer + 4090);
 }
 static void buffer_by_a_thread(void) { with(unmap_buffer, try_buffer); }
