@@ -31,8 +31,11 @@ _HOST_BACKSPACE: Final = b"\x7f"
 _BACKSPACE: Final = b"\b"
 #: Indices of what tcgetattr returns.
 _LFLAG, _CC = 3, 6
-#: Puts the settings back if this process ends without a word. Its input is the terminal, its output a pipe of ours to read from.
-_GUARDIAN: Final = "trap '' INT QUIT HUP TERM TSTP TTOU; read line <&1 || exec stty \"$1\""
+#: Puts the settings back if this process ends without a word. Its input is the terminal, its output a pipe of ours to read from;
+#: on standard error it says when no signal can end it any more: where this process leads the session, its end is a SIGHUP.
+_GUARDIAN: Final = (
+    "trap '' INT QUIT HUP TERM TSTP TTOU; echo ready >&2; exec 2>/dev/null; read line <&1 || exec stty \"$1\""
+)
 
 
 class Terminal:
@@ -125,7 +128,7 @@ class Terminal:
             try:
                 guardian = subprocess.Popen(
                     ["/bin/sh", "-c", _GUARDIAN, "sh", saved.strip()],
-                    stdin=self._fd, stdout=theirs, stderr=subprocess.DEVNULL,
+                    stdin=self._fd, stdout=theirs, stderr=subprocess.PIPE, bufsize=0,
                 )  # fmt: skip
             except OSError:
                 os.close(ours)
@@ -133,6 +136,9 @@ class Terminal:
             finally:
                 os.close(theirs)
             self._guardian = guardian, ours
+            assert guardian.stderr is not None
+            with guardian.stderr as said:
+                said.readline()
 
     def restore(self) -> None:
         """Put the settings back."""
