@@ -57,7 +57,7 @@ def document(found: dict[str, Any], release: str) -> str:
     one, two = totals[:3], totals[3:]
     rows.append(f"| **all** | {' | '.join(map(str, one))} | | {' | '.join(map(str, two))} | |")
     missing = [f"`{each}`" for each in PACKAGES if "plan9" not in found.get(each, {})]
-    rest = f"\n\nOf the command's packages these have no tests, or were not run: {', '.join(missing)}." if missing else ""
+    rest = f"\n\nThese were not run, or have no tests: {', '.join(missing)}." if missing else ""
     text = _HEAD.format(release=release) + "\n".join(rows) + rest + "\n\n## What fails, and why\n\n"
     if not failures:
         return text + "Nothing.\n"
