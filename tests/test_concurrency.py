@@ -13,6 +13,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -662,6 +663,28 @@ def test_a_short_soak() -> None:
     assert sum(report.done.values()) > 20
     left = {trend.name: trend.after - trend.before for trend in report.trends}
     assert (left["descriptors"], left["ldt"]) == (0, 0), left
+
+
+def test_the_soak_failed_where_the_cache_that_it_copies_was_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another process was about to write had another name a moment later."""
+    (tmp_path / "cache").mkdir(mode=0o700)
+    for name in "abc":
+        (tmp_path / "cache" / name).write_text(name)
+    monkeypatch.setenv("VX32PY_CACHE", str(tmp_path / "cache"))
+    copy_file = shutil.copy2
+
+    def late(source: str, to: str) -> None:
+        if source.endswith("b"):
+            os.unlink(source)
+        copy_file(source, to)
+
+    monkeypatch.setattr(shutil, "copy2", late)
+    with run._cache() as environment:
+        copied = Path(environment["VX32PY_CACHE"])
+        assert copied != tmp_path / "cache"
+        assert sorted(each.name for each in copied.iterdir()) == ["a", "c"]
 
 
 def test_the_soak_tells_of_what_goes_wrong() -> None:

@@ -104,7 +104,12 @@ def _cache() -> Iterator[dict[str, str]]:
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "cache")
-        shutil.copytree(directory, copy)
+        os.mkdir(copy, 0o700)
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                # Others use it meanwhile: what is half written gets another name.
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copy2(entry.path, copy)
         yield os.environ | {"VX32PY_CACHE": copy}
 
 
